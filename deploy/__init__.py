@@ -1,0 +1,1 @@
+"""Run and watch: the talklog command, the local stack, replay and lag."""

@@ -1,0 +1,1 @@
+"""Browser to Kafka and back: a thin WebSocket edge over the log."""

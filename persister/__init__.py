@@ -1,0 +1,1 @@
+"""Kafka to Postgres: the log's events as rows, exactly once."""
