@@ -1,9 +1,9 @@
 """What two processes must agree on: the events in the log, and what is true because of them.
 
-The way of one message: a browser sends a `user_message` frame to a gateway; the gateway publishes it to
-the topic `user_messages`; a worker reads it, streams an answer from a model and writes the answer's
-events to `ai_response_chunks`; every gateway reads that topic and gives each event of a session, as a
-frame, to every socket that follows the session; the persister folds it into Postgres.
+The way of one message: a browser sends a `user_message` frame to a gateway; the gateway publishes
+it to the topic `user_messages`; a worker reads it, streams an answer from a model and writes the
+answer's events to `ai_response_chunks`; every gateway reads that topic and gives each event of a
+session, as a frame, to every socket that follows the session; the persister folds it into Postgres.
 
 Glossary, one word per idea:
 
@@ -11,7 +11,8 @@ session     a conversation; never a login or a socket
 message     what the user said; `message_id` is its idempotency key
 answer      all that replies to a message
 attempt     one try at an answer
-fence       [epoch, generation, start] of an attempt; a lower one than the current attempt's is ignored
+fence       [epoch, generation, start] of an attempt; a lower one than the current attempt's is
+ignored
 fenced      of an attempt that is no longer current: it may write, nobody listens
 chunk       a piece of an answer
 sequence    a chunk's number in its attempt, dense from 1

@@ -1,4 +1,4 @@
-"""Why the gateway closes a socket, and what the client does next. The page's session.js repeats it."""
+"""Why the gateway closes a socket, and what the client does next; session.js repeats it."""
 
 from enum import IntEnum
 

@@ -1,8 +1,9 @@
 """The events of the log: what people did, and what became of it.
 
 Each is a tagged msgspec struct; its JSON is the value of one Kafka record. Readers ignore unknown
-fields and skip unknown types and states, so that a new writer never stops an old reader. What is known
-but malformed is an error (`UndecodableEvent`), because it is nobody's future: it is a broken writer.
+fields and skip unknown types and states, so that a new writer never stops an old reader. What is
+known but malformed is an error (`UndecodableEvent`), because it is nobody's future: it is a broken
+writer.
 """
 
 from typing import Annotated, Literal
@@ -59,7 +60,7 @@ class Usage(Struct, frozen=True, kw_only=True):
 
 
 class Timing(Struct, frozen=True, kw_only=True):
-    """Milliseconds: from accepted to start, from start to the first token, from start to the end."""
+    """Milliseconds: accepted to start, start to the first token, start to the end."""
 
     queued_ms: int
     first_token_ms: int | None
@@ -93,7 +94,8 @@ class Cancel(Event, frozen=True, kw_only=True, tag="cancel"):
 class Status(Event, frozen=True, kw_only=True, tag="status"):
     """A message's progress; `state` says which fields are there.
 
-    queued {prompt, position} · generating {attempt, fence, prompt, model, worker} · alive {attempt} ·
+    queued {prompt, position} · generating {attempt, fence, prompt, model, worker} · alive
+    {attempt} ·
     cancelling {attempt, reason} · released {attempt}.
     """
 
@@ -168,35 +170,41 @@ _STATES = set(State.__args__)  # type: ignore[attr-defined]
 
 
 def encode(event: Event) -> bytes:
-    """Give the event as one JSON object, the value of its record. It always begins with `{"type":`."""
+    """Give the event as one JSON object, a record's value; it begins with `{"type":`."""
     return _encoder.encode(event)
 
 
 def decode_session_event(value: bytes | None) -> SessionEvent | None:
-    """Read a record of `ai_response_chunks`; None for a type or state that this version does not know.
+    """Read a record of `ai_response_chunks`; None for a type or state of a later version.
 
     Raises:
         UndecodableEvent: not JSON, not an object, or a known type with missing or wrong fields.
     """
+    event: SessionEvent
     try:
-        return _session_decoder.decode(value or b"")
+        event = _session_decoder.decode(value or b"")
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        return _skip_unknown(value, error)
+        _raise_if_known(value, error)
+        return None
+    return event
 
 
 def decode_user_event(value: bytes | None) -> UserEvent | None:
-    """Read a record of `user_messages`; None for a type that this version does not know.
+    """Read a record of `user_messages`; None for a type of a later version.
 
     Raises:
         UndecodableEvent: not JSON, not an object, or a known type with missing or wrong fields.
     """
+    event: UserEvent
     try:
-        return _user_decoder.decode(value or b"")
+        event = _user_decoder.decode(value or b"")
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        return _skip_unknown(value, error)
+        _raise_if_known(value, error)
+        return None
+    return event
 
 
-def _skip_unknown(value: bytes | None, error: Exception) -> None:
+def _raise_if_known(value: bytes | None, error: Exception) -> None:
     try:
         head = _head_decoder.decode(value or b"")
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):

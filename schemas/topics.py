@@ -1,7 +1,7 @@
 """The topics, and the one function that says where a session lives.
 
-Both session topics are keyed by session_id and have the same number of partitions, so one session is
-one partition is one order, with the same number in both: its shard.
+Both session topics are keyed by session_id and have the same number of partitions, so one session
+is one partition is one order, with the same number in both: its shard.
 """
 
 from dataclasses import dataclass
@@ -46,7 +46,7 @@ def topics(shards: int, min_insync: int) -> tuple[Topic, ...]:
 
 
 def shard_of(session_id: str, shards: int) -> int:
-    """Give the shard (partition) of a session: murmur2 of the key, as every Kafka client does it."""
+    """Give the shard (partition) of a session: murmur2 of the key, as Kafka clients do."""
     return (murmur2(session_id.encode()) & 0x7FFFFFFF) % shards
 
 

@@ -7,15 +7,15 @@ The rules, per message:
 
 * queued -> generating -> terminal (complete or error). What follows a terminal is ignored, a
   `generating` too.
-* `generating` starts an attempt: text, sequence and damage begin anew. A start with a lower fence than
-  that of the current attempt is ignored; otherwise the later start in the log wins. So a process that
-  was thought dead can write, and nobody listens.
-* A chunk or terminal counts only if its attempt is the current one. A terminal without attempt counts
-  only while there was no start.
+* `generating` starts an attempt: text, sequence and damage begin anew. A start with a lower fence
+  than that of the current attempt is ignored; otherwise the later start in the log wins. So a
+  process that was thought dead can write, and nobody listens.
+* A chunk or terminal counts only if its attempt is the current one. A terminal without attempt
+  counts only while there was no start.
 * Sequence is dense from 1. Lower or equal is a repeat, ignored; a jump (also a terminal whose
   last_sequence is higher than what came) marks the answer damaged, and it is shown on.
-* `released` ends the attempt without a result: the message is queued again, later chunks of the attempt
-  are ignored, but its id stays the current one, so that a terminal may carry it.
+* `released` ends the attempt without a result: the message is queued again, later chunks of the
+  attempt are ignored, but its id stays the current one, so that a terminal may carry it.
 """
 
 from collections.abc import Iterable
@@ -113,7 +113,8 @@ class Message:
 class Transcript:
     """The fold of one session. Messages stand in the order of their first event.
 
-    `keep_text=False` drops the text (for readers that store it elsewhere); everything else is the same.
+    `keep_text=False` drops the text (for readers that store it elsewhere); everything else is the
+    same.
     """
 
     keep_text: bool = True
@@ -163,7 +164,8 @@ def fold(events: Iterable[tuple[SessionEvent, Place]]) -> Transcript:
 def is_lost(message: Message, epoch: int, log_start: int, held_in_log: bool) -> bool:
     """Say whether an open message can never end: the log that would end it is gone.
 
-    `log_start` is the first offset that its shard still holds, `held_in_log` whether the log holds any
+    `log_start` is the first offset that its shard still holds, `held_in_log` whether the log holds
+    any
     record of the message (its user_message among them). Persister, snapshot and verifier ask here.
     """
     if message.terminal or held_in_log or message.last is None:
