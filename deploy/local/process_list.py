@@ -45,9 +45,15 @@ def read(state: Path) -> list[Listed]:
 
 
 def made_at(pid: int) -> float:
-    """When the process was made (Unix time), 0 if there is none."""
+    """When the process was made (Unix time), 0 if there is none.
+
+    One that has ended counts as none, although its entry stays until its parent asks for it.
+    """
     try:
-        return psutil.Process(pid).create_time() if pid else 0.0
+        process = psutil.Process(pid) if pid else None
+        if process is None or process.status() == psutil.STATUS_ZOMBIE:
+            return 0.0
+        return process.create_time()
     except psutil.Error:
         return 0.0
 

@@ -130,6 +130,7 @@ class Stack:
                 f"only {free // 2**20} MB are free on the disk of {self.state}, the stack needs "
                 f"{FREE_DISK_MIN_BYTES // 2**20} MB: make room, or choose another folder (STATE=…)"
             )
+        (self.state / "stack.json").unlink(missing_ok=True)
         left = process_list.kill_leftovers(self.state)
         if left:
             self._say(f"killed what an earlier start left behind: {', '.join(left)}")
