@@ -11,7 +11,8 @@ from pathlib import Path
 
 from tests.bench.cost import cpu_by_tier
 from tests.bench.load import load
-from tests.end_to_end.running import Running, running, scripted_model
+from tests.end_to_end.scripted import scripted_model
+from tests.stack import RunningStack, running_stack
 
 TOKENS = 100_000
 
@@ -33,7 +34,7 @@ def main() -> None:
     try:
         with (
             scripted_model() as model,
-            running(folder / "state", OPENAI_BASE_URL=model.url) as stack,
+            running_stack(folder / "state", OPENAI_BASE_URL=model.url) as stack,
         ):
             figures = [
                 asyncio.run(_repeat(stack, arguments, n)) for n in range(arguments.repeats + 1)
@@ -46,12 +47,18 @@ def main() -> None:
         arguments.json.write_text(json.dumps(measured, indent=2))
 
 
-async def _repeat(stack: Running, arguments: argparse.Namespace, number: int) -> dict[str, float]:
+async def _repeat(
+    stack: RunningStack, arguments: argparse.Namespace, number: int
+) -> dict[str, float]:
     seconds = arguments.seconds if number else arguments.warm_up_seconds
     tokens = int(seconds * arguments.rate) if arguments.rate else 2000
     before, began = cpu_by_tier(stack.file), time.monotonic()
     added, frames = await load(
-        stack.gateways, arguments.sessions, tokens, arguments.rate, f"bench{number}"
+        [gateway.url for gateway in stack.file.gateways],
+        arguments.sessions,
+        tokens,
+        arguments.rate,
+        f"bench{number}",
     )
     took_s, after = time.monotonic() - began, cpu_by_tier(stack.file)
     per = TOKENS / len(added)

@@ -1,18 +1,18 @@
 """CPU seconds by tier, from the processes themselves."""
 
-from typing import Any
-
 import psutil
 
+from deploy.local.stack_file import StackFile
 
-def cpu_by_tier(stack_file: dict[str, Any]) -> dict[str, float]:
+
+def cpu_by_tier(stack_file: StackFile) -> dict[str, float]:
     """CPU seconds (user and system) that each tier has used so far, children included."""
     tiers = {
-        "gateway": [gateway["pid"] for gateway in stack_file["gateways"]],
-        "worker": [worker["pid"] for worker in stack_file["workers"]],
-        "persister": [persister["pid"] for persister in stack_file["persisters"]],
-        "kafka": [broker["pid"] for broker in stack_file["brokers"]],
-        **{name: [pid] for name, pid in stack_file["others"].items() if pid},
+        "gateway": [gateway.pid for gateway in stack_file.gateways],
+        "worker": [worker.pid for worker in stack_file.workers],
+        "persister": [persister.pid for persister in stack_file.persisters],
+        "kafka": [broker.pid for broker in stack_file.brokers],
+        **{name: [pid] for name, pid in stack_file.others.items() if pid},
     }
     return {tier: sum(map(_cpu_s, pids)) for tier, pids in tiers.items()}
 

@@ -1,13 +1,11 @@
 """The stacks that the end-to-end tests share; each is started once, with two of every service."""
 
-import shutil
-import tempfile
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
-from tests.end_to_end.running import ModelControl, Running, running, scripted_model
+from tests.end_to_end.scripted import ModelControl, scripted_model
+from tests.stack import RunningStack, running_stack
 
 
 @pytest.fixture(scope="session")
@@ -18,19 +16,10 @@ def model() -> Iterator[ModelControl]:
 
 
 @pytest.fixture(scope="session")
-def state_folder() -> Iterator[Path]:
-    """A folder that Postgres' own user can reach, unlike pytest's."""
-    folder = Path(tempfile.mkdtemp(prefix="talklog-test-"))
-    folder.chmod(0o755)
-    yield folder
-    shutil.rmtree(folder, ignore_errors=True)
-
-
-@pytest.fixture(scope="session")
-def stack(model: ModelControl, state_folder: Path) -> Iterator[Running]:
+def stack(model: ModelControl, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningStack]:
     """Two gateways, two workers, two persisters on servers of their own."""
-    with running(
-        state_folder / "two",
+    with running_stack(
+        tmp_path_factory.mktemp("stack"),
         OPENAI_BASE_URL=model.url,
         GATEWAYS="2",
         WORKERS="2",

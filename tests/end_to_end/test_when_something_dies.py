@@ -10,9 +10,10 @@ import pytest
 
 from schemas.transcript import Message
 from tests.end_to_end.reader import Reader
-from tests.end_to_end.running import ModelControl, Running, until
-from tests.end_to_end.test_whole_path import rows, rows_hold
+from tests.end_to_end.scripted import ModelControl, until
+from tests.end_to_end.test_whole_path import rows, rows_hold, urls
 from tests.scripted_model.script import answer_text
+from tests.stack import RunningStack
 
 pytestmark = [pytest.mark.stack, pytest.mark.timeout(300)]
 
@@ -21,7 +22,7 @@ ANSWERS = 50
 
 
 async def test_a_worker_killed_in_the_middle_of_fifty_answers(
-    stack: Running, model: ModelControl
+    stack: RunningStack, model: ModelControl
 ) -> None:
     """Every one ends complete, once, with the text of one attempt; the fold says why."""
     model.reset()
@@ -29,8 +30,7 @@ async def test_a_worker_killed_in_the_middle_of_fifty_answers(
     async with asyncio.TaskGroup() as group:
         answers = [group.create_task(_one_long_answer(stack, session)) for session in sessions]
         await until(lambda: model.state()["open"] == ANSWERS, 60, "all answers run")
-        victim = stack.file["workers"][0]["pid"]
-        stack.kill(victim)
+        stack.kill("worker-1")
     restarted = 0
     for session, answer in zip(sessions, answers, strict=True):
         message = answer.result()
@@ -43,22 +43,22 @@ async def test_a_worker_killed_in_the_middle_of_fifty_answers(
         await rows_hold(stack, session, answer.result().text)
 
 
-async def _one_long_answer(stack: Running, session: str) -> Message:
-    async with Reader(stack.gateways[0], session) as reader:
+async def _one_long_answer(stack: RunningStack, session: str) -> Message:
+    async with Reader(urls(stack)[0], session) as reader:
         await reader.ask(f"go [[key={session} tokens=200 rate=20]]", "m0")
         await reader.until(lambda: reader.message("m0").terminal, 120)
         return reader.message("m0")
 
 
 async def test_chat_goes_on_while_postgres_stands_still(
-    stack: Running, model: ModelControl
+    stack: RunningStack, model: ModelControl
 ) -> None:
     """Rows do not grow meanwhile; afterwards the table is complete."""
     await _chat(stack, "before-standstill")
     await rows_hold(stack, "before-standstill", answer_text("before-standstill", 1, 30))
-    processes = _postgres_processes(stack.file["others"]["postgres"])
+    processes = _postgres_processes(stack.pid("postgres"))
     for pid in processes:
-        stack.kill(pid, signal.SIGSTOP)
+        os.kill(pid, signal.SIGSTOP)
     try:
         loop = asyncio.get_running_loop()
         end, number = loop.time() + STANDSTILL_S, 0
@@ -67,28 +67,28 @@ async def test_chat_goes_on_while_postgres_stands_still(
             number += 1
     finally:
         for pid in processes:
-            stack.kill(pid, signal.SIGCONT)
+            os.kill(pid, signal.SIGCONT)
     assert number > 0
     for each in range(number):
         await rows_hold(stack, f"standstill-{each}", answer_text(f"standstill-{each}", 1, 30))
 
 
-async def test_postgres_killed_and_started_again(stack: Running, model: ModelControl) -> None:
-    stack.kill(stack.file["others"]["postgres"])
+async def test_postgres_killed_and_started_again(stack: RunningStack, model: ModelControl) -> None:
+    stack.kill("postgres")
     await _chat(stack, "without-postgres")
     await until(lambda: _rows_if_up(stack, "without-postgres"), 60, "Postgres is back, rows there")
     await rows_hold(stack, "without-postgres", answer_text("without-postgres", 1, 30))
 
 
-async def _chat(stack: Running, session: str) -> None:
-    async with Reader(stack.gateways[0], session) as reader:
+async def _chat(stack: RunningStack, session: str) -> None:
+    async with Reader(urls(stack)[0], session) as reader:
         await reader.ask(f"go [[key={session} tokens=30]]", "m0")
         message = await reader.ended("m0")
     assert message.state == "complete"
     assert message.text == answer_text(session, 1, 30)
 
 
-def _rows_if_up(stack: Running, session: str) -> str:
+def _rows_if_up(stack: RunningStack, session: str) -> str:
     try:
         return rows(stack, session)
     except psycopg.OperationalError:

@@ -9,16 +9,17 @@ import redis
 
 from schemas.transcript import Outcome
 from tests.end_to_end.reader import Reader
-from tests.end_to_end.running import ModelControl, Running, until
+from tests.end_to_end.scripted import ModelControl, until
 from tests.scripted_model.script import answer_text
+from tests.stack import RunningStack, talklog
 
 pytestmark = [pytest.mark.stack, pytest.mark.timeout(300)]
 
 
 async def test_an_answer_reaches_two_sockets_of_different_gateways_and_the_table(
-    stack: Running, model: ModelControl
+    stack: RunningStack, model: ModelControl
 ) -> None:
-    first, second = stack.gateways
+    first, second = urls(stack)
     async with Reader(first, "two-sockets") as reader, Reader(second, "two-sockets") as other:
         await reader.ask("go [[key=ts1 tokens=40 rate=200]]", "m1")
         message = await reader.ended("m1")
@@ -33,7 +34,9 @@ async def test_an_answer_reaches_two_sockets_of_different_gateways_and_the_table
     await rows_hold(stack, "two-sockets", message.text)
 
 
-async def test_two_hundred_sessions_on_both_gateways(stack: Running, model: ModelControl) -> None:
+async def test_two_hundred_sessions_on_both_gateways(
+    stack: RunningStack, model: ModelControl
+) -> None:
     """Every answer equals what the model wrote, in order, once, on two sockets and in the table."""
     model.reset()
     sessions = [f"many-{number}" for number in range(200)]
@@ -48,8 +51,8 @@ async def test_two_hundred_sessions_on_both_gateways(stack: Running, model: Mode
     await until(lambda: _lag(stack) == 0, 30, "lag is 0 again")
 
 
-async def _three_messages(stack: Running, session: str) -> None:
-    first, second = stack.gateways
+async def _three_messages(stack: RunningStack, session: str) -> None:
+    first, second = urls(stack)
     async with Reader(first, session) as reader, Reader(second, session) as other:
         for number in range(3):
             key = f"{session}-{number}"
@@ -70,23 +73,23 @@ async def _three_messages(stack: Running, session: str) -> None:
 
 
 async def test_replay_prints_the_same_from_the_topic_and_from_postgres(
-    stack: Running, model: ModelControl
+    stack: RunningStack, model: ModelControl
 ) -> None:
-    async with Reader(stack.gateways[0], "replayed") as reader:
+    async with Reader(urls(stack)[0], "replayed") as reader:
         for number in range(2):
             await reader.ask(f"go [[key=re{number} tokens=10]]", f"m{number}")
             await reader.ended(f"m{number}")
     await rows_hold(stack, "replayed", answer_text("re0", 1, 10) + answer_text("re1", 1, 10))
-    topic = stack.talklog("replay", "replayed").stdout
-    postgres = stack.talklog("replay", "replayed", "--from", "postgres").stdout
+    topic = talklog(stack, "replay", "replayed").stdout
+    postgres = talklog(stack, "replay", "replayed", "--from", "postgres").stdout
     assert topic == postgres
     assert answer_text("re0", 1, 10).strip() in topic
 
 
 async def test_the_next_answer_knows_the_history_after_a_flush(
-    stack: Running, model: ModelControl
+    stack: RunningStack, model: ModelControl
 ) -> None:
-    async with Reader(stack.gateways[0], "flushed") as reader:
+    async with Reader(urls(stack)[0], "flushed") as reader:
         await reader.ask("first [[key=fl0 tokens=10]]", "m0")
         await reader.ended("m0")
         await asyncio.to_thread(_flush, stack)
@@ -100,14 +103,14 @@ async def test_the_next_answer_knows_the_history_after_a_flush(
     ]
 
 
-async def rows_hold(stack: Running, session: str, text: str) -> None:
+async def rows_hold(stack: RunningStack, session: str, text: str) -> None:
     """Wait until the table's conversation, by the query people use, is exactly the text."""
     await until(lambda: rows(stack, session) == text, 30, f"rows of {session} are the answer")
 
 
-def rows(stack: Running, session: str) -> str:
+def rows(stack: RunningStack, session: str) -> str:
     """The conversation as the table holds it."""
-    with psycopg.connect(stack.file["postgres"], connect_timeout=5) as connection:
+    with psycopg.connect(stack.file.postgres, connect_timeout=5) as connection:
         found = connection.execute(
             "SELECT content FROM streaming_messages WHERE session_id = %s ORDER BY chunk_sequence",
             [session],
@@ -115,11 +118,16 @@ def rows(stack: Running, session: str) -> str:
     return "".join(content for (content,) in found)
 
 
-def _flush(stack: Running) -> None:
-    with redis.Redis.from_url(stack.file["redis"]) as client:
+def _flush(stack: RunningStack) -> None:
+    with redis.Redis.from_url(stack.file.redis) as client:
         client.flushall()
 
 
-def _lag(stack: Running) -> int:
-    report = json.loads(stack.talklog("lag", "--format", "json", check=False).stdout)
+def _lag(stack: RunningStack) -> int:
+    report = json.loads(talklog(stack, "lag", "--format", "json", check=False).stdout)
     return sum(part["lag"] or 0 for part in report["partitions"])
+
+
+def urls(stack: RunningStack) -> list[str]:
+    """The gateways' addresses."""
+    return [gateway.url for gateway in stack.file.gateways]
