@@ -19,7 +19,8 @@ class ModelControl:
 
     def state(self) -> dict[str, Any]:
         """Counts: calls, open, max_open, tokens, states, by_key."""
-        return _json(self._control + "/state")
+        counts: dict[str, Any] = _json(self._control + "/state")
+        return counts
 
     def calls(self, key: str) -> list[dict[str, Any]]:
         """The calls of one key, with the messages that came with them."""
