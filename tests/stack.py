@@ -24,6 +24,7 @@ from deploy.local.settings import StackSettings
 
 START_WITHIN_S = 120.0
 STOP_WITHIN_S = 40.0
+COMMAND_WITHIN_S = 120.0
 POLL_S = 0.05
 
 
@@ -96,6 +97,21 @@ def running_stack(
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
+
+
+def talklog(
+    stack: RunningStack, *arguments: str, check: bool = True
+) -> "subprocess.CompletedProcess[str]":
+    """Run `talklog` as a person would beside this stack; an exit code but 0 fails if `check`."""
+    done = subprocess.run(
+        [sys.executable, "-m", "deploy", *arguments],
+        env=_environment() | {"STATE": str(stack.state)},
+        capture_output=True,
+        text=True,
+        timeout=COMMAND_WITHIN_S,
+    )
+    assert not (check and done.returncode), f"talklog {arguments}: {done.stdout}{done.stderr}"
+    return done
 
 
 def _wait_ready(process: "subprocess.Popen[bytes]", state: Path, output: Path) -> None:
