@@ -24,6 +24,8 @@ EXIT_FAILED = 1
 EXIT_RUNS_ALREADY = 3
 EXIT_INTERRUPTED = 130
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+# From `talklog start`: start again what is dead (with RESTART=0 nothing else does).
+START_SIGNAL = signal.SIGUSR1
 CLEAR_ERRORS = (
     StartFailedError,
     PortTakenError,
@@ -74,6 +76,7 @@ async def _run(stack: Stack, *, prove: bool) -> int:
     loop = asyncio.get_running_loop()
     for number in STOP_SIGNALS:
         loop.add_signal_handler(number, on_signal, number)
+    loop.add_signal_handler(START_SIGNAL, stack.start_dead)
     try:
         code = await life
     except asyncio.CancelledError:

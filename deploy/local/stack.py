@@ -56,26 +56,34 @@ class Stack:
         self._environment = dict(os.environ if environment is None else environment)
         self._say = say
         self._held = ExitStack()
+        self._supervisor: Supervisor | None = None
         self.epoch = 0
         self.up = False
 
     @property
     def file(self) -> StackFile:
         """What stack.json says."""
-        return self._supervisor.file
+        return self.supervisor.file
 
     def set_ready(self) -> None:
         """Say in stack.json that it works."""
-        self._supervisor.tell(ready=True)
+        self.supervisor.tell(ready=True)
 
     def kill(self) -> None:
         """Kill every process at once, without order."""
-        if hasattr(self, "_supervisor"):
+        if self._supervisor is not None:
             self._supervisor.kill()
+
+    def start_dead(self) -> None:
+        """Start what is dead now, also what was to stay dead."""
+        if self._supervisor is not None:
+            self._supervisor.start_dead()
 
     @property
     def supervisor(self) -> Supervisor:
-        """Who runs the processes: to stop, kill or start one by its name."""
+        """Who runs the processes; there is one once the stack has been entered."""
+        if self._supervisor is None:
+            raise RuntimeError("the stack was not entered")
         return self._supervisor
 
     async def __aenter__(self) -> Self:
@@ -116,7 +124,7 @@ class Stack:
     async def stop(self) -> None:
         """Stop everything in order; nothing is left when it returns."""
         self.up = False
-        await self._supervisor.stop()
+        await self.supervisor.stop()
         self._held.close()
 
     def _clear(self) -> None:
@@ -154,10 +162,10 @@ class Stack:
         """Brokers and topics; the log's epoch."""
         nodes = self._layout.nodes
         address = self.settings.kafka or broker.addresses(nodes)
-        self._supervisor.tell(kafka=address)
+        self.supervisor.tell(kafka=address)
         folder = await asyncio.to_thread(jars.fetch, self._say) if nodes else Path()
         started = [
-            self._supervisor.run(
+            self.supervisor.run(
                 broker.program(
                     node,
                     nodes,
@@ -197,8 +205,8 @@ class Stack:
             port, password = self._layout.port("postgres"), self._layout.postgres_password
             dsn = postgres.dsn(port, password)
             program = postgres.program(port, self.state / "postgres", password)
-            await self._supervisor.run(program).wait_ready()
-        self._supervisor.tell(postgres=dsn)
+            await self.supervisor.run(program).wait_ready()
+        self.supervisor.tell(postgres=dsn)
         names = await asyncio.to_thread(migrate, dsn)
         if names:
             self._say(f"{'tables':<12} migrated: {', '.join(names)}")
@@ -208,16 +216,16 @@ class Stack:
         if url is None:
             port = self._layout.port("redis")
             url = redis.url(port)
-            await self._supervisor.run(redis.program(port, self.state / "redis")).wait_ready()
-        self._supervisor.tell(redis=url)
+            await self.supervisor.run(redis.program(port, self.state / "redis")).wait_ready()
+        self.supervisor.tell(redis=url)
 
     async def _start_model(self) -> None:
         url = self.settings.model or ""
         if not url and not self._servers_only:
             port = self._layout.port("model")
             url = local_model.url(port)
-            await self._supervisor.run(local_model.program(port)).wait_ready()
-        self._supervisor.tell(model=url)
+            await self.supervisor.run(local_model.program(port)).wait_ready()
+        self.supervisor.tell(model=url)
 
     async def _start_services(self, epoch: int) -> None:
         local = self.settings.model is None and not self._servers_only
@@ -241,7 +249,7 @@ class Stack:
                 admin_port=admin_port,
                 public_port=self._layout.public_port(kind, number),
             )
-            started.append(self._supervisor.run(program))
+            started.append(self.supervisor.run(program))
         await asyncio.gather(*(process.wait_ready() for process in started))
 
 

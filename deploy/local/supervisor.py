@@ -97,6 +97,11 @@ class Supervisor:
         for process in self.processes.values():
             process.kill()
 
+    def start_dead(self) -> None:
+        """Start what is dead now, without waiting any longer."""
+        for process in self.processes.values():
+            process.start_again()
+
     async def _trim_logs(self) -> None:
         while True:
             await asyncio.sleep(TRIM_LOGS_EVERY_S)

@@ -9,7 +9,7 @@ import psycopg
 import pytest
 
 from deploy.local import process_list
-from tests.stack import RunningStack, running_stack
+from tests.stack import RunningStack, running_stack, talklog
 
 pytestmark = pytest.mark.stack
 
@@ -58,3 +58,15 @@ def test_servers_die_with_a_killed_supervisor(tmp_path: Path) -> None:
         listed = process_list.read(tmp_path)
         psutil.Process(stack.supervisor_pid).kill()
         wait_for(lambda: not any(process_list.lives(each) for each in listed))
+
+
+def test_with_restart_0_a_killed_server_stays_dead_until_it_is_started(tmp_path: Path) -> None:
+    with running_stack(tmp_path, servers_only=True, RESTART="0") as stack:
+        before = stack.pid("redis")
+        stack.kill("redis")
+        wait_for(lambda: stack.state_of("redis") == "dead")
+        assert stack.file.others["redis"] == 0
+
+        talklog(stack, "start")
+        wait_for(lambda: stack.state_of("redis") == "ready")
+        assert stack.pid("redis") not in (0, before)
