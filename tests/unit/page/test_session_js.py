@@ -1,4 +1,4 @@
-"""The page's modules that need no page, run by node: the fold's vectors, and the tests beside it."""
+"""The page's modules that need no page, run by node: the shared vectors, and tests of their own."""
 
 import json
 import subprocess
