@@ -140,8 +140,7 @@ class ModelStream:
     def _timed_out(self) -> Exception:
         whole = self._now() >= self._limits.whole_at
         kind = FaultKind.WHOLE_TIMEOUT if whole else self._limit
-        limit = kind.name.removesuffix("_TIMEOUT").lower().replace("_", " ")
-        return fault(kind, f"the model was too slow: {limit} limit")
+        return fault(kind, f"the model was too slow: limit {kind.value}")
 
     async def close(self) -> None:
         """Closes the call, and its connection unless it was read to the end. Never raises."""
