@@ -1,0 +1,39 @@
+"""What two processes must agree on: the events in the log, and what is true because of them.
+
+The way of one message: a browser sends a `user_message` frame to a gateway; the gateway publishes
+it to the topic `user_messages`; a worker reads it, streams an answer from a model and writes the
+answer's events to `ai_response_chunks`; every gateway reads that topic and gives each event of a
+session, as a frame, to every socket that follows the session; the persister folds it into Postgres.
+
+Glossary, one word per idea:
+
+session     a conversation; never a login or a socket
+message     what the user said; `message_id` is its idempotency key
+answer      all that replies to a message
+attempt     one try at an answer
+fence       [epoch, generation, start] of an attempt; a lower one than the current attempt's is
+ignored
+fenced      of an attempt that is no longer current: it may write, nobody listens
+chunk       a piece of an answer
+sequence    a chunk's number in its attempt, dense from 1
+terminal    the event that ends a message: `ai_response_complete` or `error`
+record      Kafka's unit; its value is an event
+event       a fact in the log
+frame       one WebSocket JSON unit
+fold        events in log order -> state; the transcript
+shard       partition number, the same in all topics
+offset      Kafka's only: a record's place in its shard
+position    the offset of the next record that a reader needs
+cursor      epoch.shard.offset: a place in the log that a client can keep
+shard log   one contiguous range of a shard's records in memory
+tail, scan  reading a shard as it grows; reading an older range of it
+resume      go on from a cursor
+replay      read again from the start
+snapshot    the fold's state of a session as one frame
+follow      to be given a session's (or shard's) events as they come
+gap         a range of the log that was trimmed before it was read
+slow client a socket whose position leaves the shard log
+drain       to stop taking new work and finish what runs
+dead letter a record that could not be used, kept with the reason
+history     the conversation in Redis, for the next prompt
+"""

@@ -1,0 +1,216 @@
+"""The events of the log: what people did, and what became of it.
+
+Each is a tagged msgspec struct; its JSON is the value of one Kafka record. Readers ignore unknown
+fields and skip unknown types and states, so that a new writer never stops an old reader. What is
+known but malformed is an error (`UndecodableEvent`), because it is nobody's future: it is a broken
+writer.
+"""
+
+from typing import Annotated, Literal
+
+import msgspec
+from msgspec import Meta, Struct
+
+SessionId = Annotated[
+    str,
+    Meta(min_length=1, max_length=255, pattern=r"^[A-Za-z0-9._:-]+$", description="a conversation"),
+]
+MessageId = Annotated[
+    str,
+    Meta(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9_-]+$", description="idempotency key"),
+]
+Sequence = Annotated[int, Meta(ge=1, description="dense from 1 within an attempt")]
+LastSequence = Annotated[int, Meta(ge=0, description="the highest sequence written, 0 for none")]
+CreatedAt = Annotated[str, Meta(description="ISO 8601, UTC, milliseconds")]
+
+OnBusy = Literal["enqueue", "reject", "interrupt"]
+StopReason = Literal["cancel", "interrupt"]
+State = Literal["queued", "generating", "alive", "cancelling", "released"]
+FinishReason = Literal["stop", "length", "content_filter", "cancelled", "interrupted", "incomplete"]
+ErrorCode = Literal[
+    "model_unavailable",
+    "model_timeout",
+    "model_rejected",
+    "context_too_long",
+    "retries_exhausted",
+    "busy",
+    "internal",
+    "lost",
+    "unsupported",
+]
+
+
+class UndecodableEvent(ValueError):
+    """A record's value is not an event: put it with the dead letters and go on."""
+
+
+class Prompt(Struct, frozen=True, kw_only=True):
+    """What the user said, repeated in the session log so that it can be replayed alone."""
+
+    content: str
+    created_at: CreatedAt
+
+
+class Usage(Struct, frozen=True, kw_only=True):
+    """Tokens of one answer; `estimated` if the model did not count them itself."""
+
+    prompt_tokens: int
+    completion_tokens: int
+    estimated: bool = False
+
+
+class Timing(Struct, frozen=True, kw_only=True):
+    """Milliseconds: accepted to start, start to the first token, start to the end."""
+
+    queued_ms: int
+    first_token_ms: int | None
+    total_ms: int
+
+
+class Event(Struct, frozen=True, kw_only=True, tag_field="type", omit_defaults=True):
+    """What every event carries."""
+
+    session_id: SessionId
+    message_id: MessageId
+    created_at: CreatedAt
+
+
+class UserMessage(Event, frozen=True, kw_only=True, tag="user_message"):
+    """A user asks. Topic `user_messages`."""
+
+    content: str
+    on_busy: OnBusy = "enqueue"
+    model: str | None = None
+    user: str | None = None
+
+
+class Cancel(Event, frozen=True, kw_only=True, tag="cancel"):
+    """A user stops an answer. Topic `user_messages`; `message_id` is the message to stop."""
+
+    user: str | None = None
+    reason: Literal["cancel"] = "cancel"
+
+
+class Status(Event, frozen=True, kw_only=True, tag="status"):
+    """A message's progress; `state` says which fields are there.
+
+    queued {prompt, position} · generating {attempt, fence, prompt, model, worker} · alive
+    {attempt} ·
+    cancelling {attempt, reason} · released {attempt}.
+    """
+
+    state: State
+    attempt: str | None = None
+    fence: tuple[int, int, int] | None = None
+    prompt: Prompt | None = None
+    position: int | None = None
+    model: str | None = None
+    worker: str | None = None
+    reason: StopReason | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse a state without the fields that the fold needs of it."""
+        if self.state == "queued":
+            if self.prompt is None:
+                raise ValueError("queued without prompt")
+        elif self.attempt is None:
+            raise ValueError(f"{self.state} without attempt")
+        elif self.state == "generating" and (self.fence is None or self.prompt is None):
+            raise ValueError("generating without fence or prompt")
+
+
+class Chunk(Event, frozen=True, kw_only=True, tag="ai_response_chunk"):
+    """A piece of an answer."""
+
+    attempt: str
+    sequence: Sequence
+    content: str
+
+
+class Complete(Event, frozen=True, kw_only=True, tag="ai_response_complete"):
+    """The answer has ended. `attempt` is null (and `prompt` there) if it ended before it began."""
+
+    attempt: str | None
+    last_sequence: LastSequence
+    finish_reason: FinishReason
+    usage: Usage | None = None
+    timing: Timing | None = None
+    history: Literal["full", "partial"] = "full"
+    prompt: Prompt | None = None
+
+
+class Error(Event, frozen=True, kw_only=True, tag="error"):
+    """The answer has failed. `attempt` is null (and `prompt` there) only if there was no start."""
+
+    attempt: str | None
+    code: ErrorCode
+    message: str
+    retryable: bool
+    last_sequence: LastSequence = 0
+    prompt: Prompt | None = None
+
+
+Terminal = Complete | Error
+SessionEvent = Status | Chunk | Complete | Error
+UserEvent = UserMessage | Cancel
+
+_encoder = msgspec.json.Encoder()
+_session_decoder = msgspec.json.Decoder(SessionEvent)
+_user_decoder = msgspec.json.Decoder(UserEvent)
+
+
+class _Head(Struct):
+    type: str
+    state: str | None = None
+
+
+_head_decoder = msgspec.json.Decoder(_Head)
+_KNOWN = {"user_message", "cancel", "status", "ai_response_chunk", "ai_response_complete", "error"}
+_STATES = set(State.__args__)  # type: ignore[attr-defined]
+
+
+def encode(event: Event) -> bytes:
+    """Give the event as one JSON object, a record's value; it begins with `{"type":`."""
+    return _encoder.encode(event)
+
+
+def decode_session_event(value: bytes | None) -> SessionEvent | None:
+    """Read a record of `ai_response_chunks`; None for a type or state of a later version.
+
+    Raises:
+        UndecodableEvent: not JSON, not an object, or a known type with missing or wrong fields.
+    """
+    event: SessionEvent
+    try:
+        event = _session_decoder.decode(value or b"")
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        _raise_if_known(value, error)
+        return None
+    return event
+
+
+def decode_user_event(value: bytes | None) -> UserEvent | None:
+    """Read a record of `user_messages`; None for a type of a later version.
+
+    Raises:
+        UndecodableEvent: not JSON, not an object, or a known type with missing or wrong fields.
+    """
+    event: UserEvent
+    try:
+        event = _user_decoder.decode(value or b"")
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        _raise_if_known(value, error)
+        return None
+    return event
+
+
+def _raise_if_known(value: bytes | None, error: Exception) -> None:
+    try:
+        head = _head_decoder.decode(value or b"")
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        raise UndecodableEvent(f"not an event: {error}") from error
+    if head.type not in _KNOWN:
+        return
+    if head.type == "status" and head.state is not None and head.state not in _STATES:
+        return
+    raise UndecodableEvent(f"{head.type}: {error}") from error

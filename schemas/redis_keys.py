@@ -1,0 +1,29 @@
+"""The keys in Redis. All of it can be lost: that makes things slower, never wrong."""
+
+SESSION_TTL_S = 24 * 3600
+CLAIM_PENDING_S = 15
+CLAIM_ACCEPTED_S = 24 * 3600
+
+
+def session(session_id: str) -> str:
+    """History of a session: JSON `{"history": [...], "last_updated": ...}`."""
+    return f"session:{session_id}"
+
+
+def claim(epoch: int, session_id: str, message_id: str) -> str:
+    """Submit claim of a message: `pending` or `accepted`, with a hash of its content.
+
+    The epoch is in the key: a claim older than the topics would call a message accepted that is in
+    no log.
+    """
+    return f"message:{epoch}:{session_id}:{message_id}"
+
+
+def rate(user: str) -> str:
+    """Bucket of messages a minute."""
+    return f"rate:{user}"
+
+
+def connections(user: str) -> str:
+    """Count of a user's connections."""
+    return f"connections:{user}"

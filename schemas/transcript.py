@@ -1,0 +1,281 @@
+"""The one fold: a session's events in log order -> what is true of each of its messages.
+
+Gateway, workers, persister, replay and tests take what is true from here; `gateway/page/session.js`
+repeats it for browsers, and the cases in `schemas/vectors/` hold the two together.
+
+The rules, per message:
+
+* queued -> generating -> terminal (complete or error). What follows a terminal is ignored, a
+  `generating` too.
+* `generating` starts an attempt: text, sequence and damage begin anew. A start with a lower fence
+  than that of the current attempt is ignored; otherwise the later start in the log wins. So a
+  process that was thought dead can write, and nobody listens.
+* A chunk or terminal counts only if its attempt is the current one. A terminal without attempt
+  counts only while there was no start.
+* Sequence is dense from 1. Lower or equal is a repeat, ignored; a jump (also a terminal whose
+  last_sequence is higher than what came) marks the answer damaged, and it is shown on.
+* `released` ends the attempt without a result: the message is queued again, later chunks of the
+  attempt are ignored, but its id stays the current one, so that a terminal may carry it.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from enum import Enum, auto
+from typing import Literal
+
+from schemas.events import (
+    Chunk,
+    Complete,
+    Error,
+    Prompt,
+    SessionEvent,
+    Status,
+    Terminal,
+    Timing,
+    Usage,
+)
+
+MessageState = Literal["queued", "generating", "complete", "error"]
+Fence = tuple[int, int, int]
+
+
+class Outcome(Enum):
+    """What an event did. The first seven count; the others changed nothing."""
+
+    QUEUED = auto()
+    STARTED = auto()
+    ALIVE = auto()
+    CANCELLING = auto()
+    RELEASED = auto()
+    CHUNK = auto()
+    ENDED = auto()
+    REPEATED = auto()  # a sequence that was there already, or `queued` of a message that runs
+    FENCED = auto()  # of an attempt that is not the current one, or a start with a lower fence
+    LATE = auto()  # after the terminal
+    UNKNOWN = auto()  # of a message of which there was no start (a chunk before its start)
+    OVERLAP = auto()  # a merged frame that begins before and ends after what is there: read again
+
+    @property
+    def counts(self) -> bool:
+        """Whether the event is part of the transcript."""
+        return self.value <= Outcome.ENDED.value
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Place:
+    """Where an event lies in its shard: epoch, then offset."""
+
+    epoch: int
+    offset: int
+
+
+@dataclass(slots=True)
+class Message:
+    """What is true of one message: the state after the events so far."""
+
+    message_id: str
+    prompt: Prompt | None = None
+    state: MessageState = "queued"
+    attempt: str | None = None
+    fence: Fence | None = None
+    released: bool = False
+    starts: int = 0
+    unended_starts: int = 0
+    last_sequence: int = 0
+    damaged: bool = False
+    cancelling: str | None = None
+    position: int | None = None
+    finish_reason: str | None = None
+    error: Error | None = None
+    usage: Usage | None = None
+    timing: Timing | None = None
+    history: str | None = None
+    model: str | None = None
+    worker: str | None = None
+    first: Place | None = None
+    last: Place | None = None
+    pieces: list[str] = field(default_factory=list)
+
+    @property
+    def terminal(self) -> bool:
+        """Whether it has ended; nothing changes it any more."""
+        return self.state in ("complete", "error")
+
+    @property
+    def text(self) -> str:
+        """The text of the current attempt so far."""
+        if len(self.pieces) > 1:
+            self.pieces[:] = ["".join(self.pieces)]
+        return self.pieces[0] if self.pieces else ""
+
+
+@dataclass(slots=True)
+class Transcript:
+    """The fold of one session. Messages stand in the order of their first event.
+
+    `keep_text=False` drops the text (for readers that store it elsewhere); everything else is the
+    same.
+    """
+
+    keep_text: bool = True
+    messages: dict[str, Message] = field(default_factory=dict)
+
+    def apply(
+        self, event: SessionEvent, place: Place, first_sequence: int | None = None
+    ) -> Outcome:
+        """Take the next event in log order and say what it did.
+
+        `first_sequence` is that of a merged chunk frame (`event.sequence` is then its last).
+        """
+        message = self.messages.get(event.message_id)
+        if message is None:
+            message = Message(event.message_id)
+            outcome = _apply(message, event, first_sequence, self.keep_text)
+            if not outcome.counts:
+                return Outcome.UNKNOWN
+            self.messages[event.message_id] = message
+            message.first = place
+        elif message.terminal:
+            return Outcome.LATE
+        else:
+            outcome = _apply(message, event, first_sequence, self.keep_text)
+        if outcome.counts:
+            message.last = place
+            message.first = message.first or place
+        return outcome
+
+    def running(self) -> Message | None:
+        """The message whose answer runs now; of several, the one that began first."""
+        return next((m for m in self.messages.values() if m.state == "generating"), None)
+
+    def open_messages(self) -> list[Message]:
+        """All that have no terminal, in the order of their first event."""
+        return [message for message in self.messages.values() if not message.terminal]
+
+
+def fold(events: Iterable[tuple[SessionEvent, Place]]) -> Transcript:
+    """Fold a session's events, in log order, from nothing."""
+    transcript = Transcript()
+    for event, place in events:
+        transcript.apply(event, place)
+    return transcript
+
+
+def is_lost(message: Message, epoch: int, log_start: int, held_in_log: bool) -> bool:
+    """Say whether an open message can never end: the log that would end it is gone.
+
+    `log_start` is the first offset that its shard still holds, `held_in_log` whether the log holds
+    any
+    record of the message (its user_message among them). Persister, snapshot and verifier ask here.
+    """
+    if message.terminal or held_in_log or message.last is None:
+        return False
+    return message.last < Place(epoch, log_start)
+
+
+def _apply(
+    message: Message, event: SessionEvent, first_sequence: int | None, keep_text: bool
+) -> Outcome:
+    if isinstance(event, Chunk):
+        return _chunk(message, event, first_sequence or event.sequence, keep_text)
+    if isinstance(event, Status):
+        return _STATUS[event.state](message, event)
+    return _end(message, event)
+
+
+def _queued(message: Message, event: Status) -> Outcome:
+    if message.state != "queued":
+        return Outcome.REPEATED
+    message.prompt = message.prompt or event.prompt
+    message.position = event.position
+    return Outcome.QUEUED
+
+
+def _generating(message: Message, event: Status) -> Outcome:
+    fence = event.fence or (0, 0, 0)
+    if message.fence is not None and fence < message.fence:
+        return Outcome.FENCED
+    message.state = "generating"
+    message.attempt, message.fence = event.attempt, fence
+    message.prompt = message.prompt or event.prompt
+    message.model, message.worker = event.model, event.worker
+    message.released, message.damaged, message.cancelling = False, False, None
+    message.last_sequence, message.position = 0, None
+    message.pieces = []
+    message.starts += 1
+    message.unended_starts += 1
+    return Outcome.STARTED
+
+
+def _alive(message: Message, event: Status) -> Outcome:
+    return Outcome.ALIVE if _current(message, event.attempt) else Outcome.FENCED
+
+
+def _cancelling(message: Message, event: Status) -> Outcome:
+    if not _current(message, event.attempt):
+        return Outcome.FENCED
+    message.cancelling = event.reason
+    return Outcome.CANCELLING
+
+
+def _released(message: Message, event: Status) -> Outcome:
+    if not _current(message, event.attempt):
+        return Outcome.FENCED
+    message.state = "queued"
+    message.released = True
+    message.unended_starts -= 1
+    return Outcome.RELEASED
+
+
+_STATUS = {
+    "queued": _queued,
+    "generating": _generating,
+    "alive": _alive,
+    "cancelling": _cancelling,
+    "released": _released,
+}
+
+
+def _current(message: Message, attempt: str | None) -> bool:
+    return message.state == "generating" and message.attempt == attempt
+
+
+def _chunk(message: Message, event: Chunk, first: int, keep_text: bool) -> Outcome:
+    if not _current(message, event.attempt):
+        return Outcome.FENCED
+    if event.sequence <= message.last_sequence:
+        return Outcome.REPEATED
+    if first <= message.last_sequence:
+        return Outcome.OVERLAP
+    message.damaged = message.damaged or first > message.last_sequence + 1
+    message.last_sequence = event.sequence
+    if keep_text:
+        message.pieces.append(event.content)
+    return Outcome.CHUNK
+
+
+def _end(message: Message, event: Terminal) -> Outcome:
+    if event.attempt != message.attempt:
+        return Outcome.FENCED
+    message.prompt = message.prompt or event.prompt
+    message.damaged = message.damaged or event.last_sequence > message.last_sequence
+    message.released, message.cancelling, message.position = False, None, None
+    if isinstance(event, Complete):
+        message.state, message.finish_reason = "complete", event.finish_reason
+        message.usage, message.timing, message.history = event.usage, event.timing, event.history
+    else:
+        message.state, message.error = "error", event
+    return Outcome.ENDED
+
+
+__all__ = [
+    "Error",
+    "Fence",
+    "Message",
+    "MessageState",
+    "Outcome",
+    "Place",
+    "Transcript",
+    "fold",
+    "is_lost",
+]
