@@ -12,6 +12,8 @@ from email.utils import parsedate_to_datetime
 from enum import StrEnum
 from typing import NamedTuple
 
+from schemas.events import ErrorCode
+
 RETRY_FIRST_MAX_S = 0.5
 RETRY_MAX_S = 8.0
 
@@ -30,13 +32,12 @@ class FaultKind(StrEnum):
     WHOLE_TIMEOUT = "whole"
     REJECTED = "rejected"
     CONTEXT_TOO_LONG = "context_too_long"
-    BROKEN_OFF = "broken_off"  # cut or unreadable after some text
 
 
 class Consequence(NamedTuple):
     """How an answer ends by a fault: the terminal's code, and who may try again."""
 
-    code: str
+    code: ErrorCode
     retryable: bool  # by the user, as the terminal says
     ask_again: bool  # by the worker, before the first byte
 
@@ -55,9 +56,6 @@ CONSEQUENCES: dict[FaultKind, Consequence] = {
     FaultKind.WHOLE_TIMEOUT: Consequence("model_timeout", True, False),
     FaultKind.REJECTED: Consequence("model_rejected", False, False),
     FaultKind.CONTEXT_TOO_LONG: Consequence("context_too_long", False, False),
-    # The text stands, and the answer is complete as `incomplete`, like a stream that just ends
-    # without a finish reason.
-    FaultKind.BROKEN_OFF: Consequence("incomplete", True, False),
 }
 
 
@@ -73,7 +71,7 @@ class ModelFault(Exception):
         self.retry_after_s = retry_after_s  # what the model asked for, if it did
 
     @property
-    def code(self) -> str:
+    def code(self) -> ErrorCode:
         """The code of the terminal that follows."""
         return CONSEQUENCES[self.kind].code
 
@@ -104,16 +102,11 @@ class ContextTooLong(ModelRejected):
     """The prompt is longer than the model takes: a shorter one may pass."""
 
 
-class BrokenOff(ModelFault):
-    """The stream broke after some text: end as complete with finish_reason `incomplete`."""
-
-
-_CLASSES: dict[str, type[ModelFault]] = {
+_CLASSES: dict[ErrorCode, type[ModelFault]] = {
     "model_unavailable": ModelUnavailable,
     "model_timeout": ModelTimeout,
     "model_rejected": ModelRejected,
     "context_too_long": ContextTooLong,
-    "incomplete": BrokenOff,
 }
 
 
@@ -123,7 +116,7 @@ def fault(kind: FaultKind, message: str, *, retry_after_s: float | None = None) 
 
 
 # What else ends an answer with an error, and whether sending it again can help.
-RETRYABLE_BY_CODE: dict[str, bool] = {
+RETRYABLE_BY_CODE: dict[ErrorCode, bool] = {
     **{follows.code: follows.retryable for follows in CONSEQUENCES.values()},
     "busy": True,
     "internal": True,

@@ -12,10 +12,14 @@ import json
 
 import msgspec
 
-from workers.prompt import Usage
+from schemas.events import FinishReason, Usage
 
 _REPLACEMENT = "\ufffd"
-_FINISH_REASONS = {"length": "length", "max_tokens": "length", "content_filter": "content_filter"}
+_FINISH_REASONS: dict[str, FinishReason] = {
+    "length": "length",
+    "max_tokens": "length",
+    "content_filter": "content_filter",
+}
 _NULL = msgspec.Raw(b"null")  # a union of Raw and None would let no object pass
 _UNREADABLE = (ValueError, RecursionError)  # msgspec's, json's and UTF-8's errors are ValueErrors
 
@@ -48,7 +52,7 @@ class Said(msgspec.Struct, frozen=True):
     """One event's share of an answer. `alive`: the model is at work (more than a greeting)."""
 
     content: str = ""
-    finish_reason: str | None = None
+    finish_reason: FinishReason | None = None
     usage: Usage | None = None
     error: str | None = None
     alive: bool = False
@@ -81,7 +85,7 @@ def read_event(data: bytes) -> Said:
             alive = alive or _alive(choice.delta)
     return Said(
         _harmless(content),
-        finish_reason and _FINISH_REASONS.get(finish_reason, "stop"),
+        _FINISH_REASONS.get(finish_reason, "stop") if finish_reason else None,
         _usage(chunk.usage) if _present(chunk.usage) else None,
         None,
         alive or finish_reason is not None,
@@ -130,7 +134,7 @@ def _usage(raw: msgspec.Raw) -> Usage | None:
         counts = _decode_counts(bytes(raw))
     except _UNREADABLE:
         return None  # a strange count is no reason to lose an answer
-    return Usage(counts.prompt_tokens, counts.completion_tokens)
+    return Usage(prompt_tokens=counts.prompt_tokens, completion_tokens=counts.completion_tokens)
 
 
 def _error_text(raw: msgspec.Raw) -> str:
