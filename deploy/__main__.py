@@ -1,0 +1,55 @@
+"""The `talklog` command: one subcommand each for what people do with an installation.
+
+It starts in a moment because only the module of the subcommand that was asked for is imported.
+To add a subcommand, give it a line in COMMANDS.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from importlib import import_module
+from typing import Any
+
+import typer
+
+COMMANDS: dict[str, tuple[str, str]] = {
+    "run": ("deploy.local.commands:run", "Start the whole stack here; Ctrl-C stops it."),
+    "up": ("deploy.local.commands:up", "Start the whole stack in the background."),
+    "down": ("deploy.local.commands:down", "Stop the stack, whatever state it is in."),
+    "status": ("deploy.local.commands:status", "Show what lives, with pids and ports."),
+    "clean": ("deploy.local.commands:clean", "Remove the stack's data, logs, ports and epoch."),
+}
+"""Name: (module:function, the line that --help shows). The function's arguments are Typer's."""
+
+
+def build(asked: str | None) -> typer.Typer:
+    """The command line, of which only the subcommand `asked` can be called."""
+    app = typer.Typer(
+        help="Streaming chat on a log: run it, watch it, read it again.",
+        no_args_is_help=True,
+        add_completion=False,
+        pretty_exceptions_enable=False,
+    )
+    for name, (place, line) in COMMANDS.items():
+        app.command(name, help=line)(_load(place) if name == asked else _listed)
+    return app
+
+
+def main() -> None:
+    """Run the command line."""
+    build(next((word for word in sys.argv[1:] if not word.startswith("-")), None))()
+
+
+def _load(place: str) -> Callable[..., Any]:
+    module, function = place.split(":")
+    found: Callable[..., Any] = getattr(import_module(module), function)
+    return found
+
+
+def _listed() -> None:
+    """Stand for a subcommand that is only listed."""
+
+
+if __name__ == "__main__":
+    main()

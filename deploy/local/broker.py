@@ -1,0 +1,134 @@
+"""Apache Kafka in KRaft mode: one node, or three, each broker and controller at once."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import shutil
+import signal
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+from string import Template
+
+from deploy.local.probe import listens
+from deploy.local.process import Program, StartFailedError, wrapped
+
+FORMAT_S = 60.0
+HEAP = "-Xmx512m"
+CONFIG = "broker.properties"
+FORMATTED = "formatted"
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """One broker: its number (from 1) and its two ports."""
+
+    number: int
+    port: int
+    controller_port: int
+
+
+def properties(node: Node, nodes: Sequence[Node], data: Path) -> str:
+    """The node's configuration file. Three nodes keep three copies and need two to agree."""
+    replication = min(3, len(nodes))
+    template = files("deploy").joinpath("kafka/broker.properties.template").read_text()
+    return Template(template).substitute(
+        node_id=node.number,
+        voters=",".join(f"{n.number}@127.0.0.1:{n.controller_port}" for n in nodes),
+        port=node.port,
+        controller_port=node.controller_port,
+        data=data,
+        replication=replication,
+        min_insync=2 if replication == 3 else 1,
+    )
+
+
+def addresses(nodes: Sequence[Node]) -> str:
+    """What a client connects to."""
+    return ",".join(f"127.0.0.1:{node.port}" for node in nodes)
+
+
+def java() -> str:
+    """The java to run: JAVA_HOME's, else the one in PATH.
+
+    Raises:
+        StartFailedError: there is none.
+    """
+    home = os.environ.get("JAVA_HOME")
+    found = shutil.which("java", path=f"{home}/bin") if home else None
+    found = found or shutil.which("java")
+    if found is None:
+        raise StartFailedError("kafka: there is no java: install Java 17 or newer (`make doctor`)")
+    return found
+
+
+def program(
+    node: Node, nodes: Sequence[Node], folder: Path, *, jars: Path, cluster_id: str
+) -> Program:
+    """How to run `node` with its data in `folder`."""
+    folder = folder.resolve()
+    data, config = folder / "data", folder / CONFIG
+    logging = files("deploy").joinpath("kafka/log4j2.properties")
+    options = [
+        "-XX:+UseSerialGC",
+        "-XX:TieredStopAtLevel=4",
+        f"-Dlog4j2.configurationFile={logging}",
+        "-Djava.awt.headless=true",
+        "-cp",
+        f"{jars.resolve()}/*",
+    ]
+
+    async def prepare() -> None:
+        if not _write_config(folder, properties(node, nodes, data)):
+            await _format([java(), "-Xmx128m", *options], config, cluster_id)
+            _mark_formatted(folder)
+
+    async def ready() -> bool:
+        return await listens(node.port)
+
+    return Program(
+        name="kafka" if len(nodes) == 1 else f"kafka-{node.number}",
+        kind="kafka",
+        argv=[java(), HEAP, *options, "kafka.Kafka", str(config)],
+        environment=dict(os.environ),
+        ready=ready,
+        address=f"127.0.0.1:{node.port}",
+        prepare=prepare,
+    )
+
+
+def _write_config(folder: Path, content: str) -> bool:
+    """Write the configuration; whether the storage is formatted already."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / CONFIG).write_text(content)
+    if (folder / FORMATTED).exists():
+        return True
+    # The mark is missing: whatever lies there is a format that was cut off.
+    shutil.rmtree(folder / "data", ignore_errors=True)
+    return False
+
+
+def _mark_formatted(folder: Path) -> None:
+    (folder / FORMATTED).touch()
+
+
+async def _format(java_command: Sequence[str], config: Path, cluster_id: str) -> None:
+    tool = ["kafka.tools.StorageTool", "format", "-t", cluster_id, "-c", str(config)]
+    process = await asyncio.create_subprocess_exec(
+        *wrapped([*java_command, *tool], uid=None, death_signal=signal.SIGKILL),
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+        start_new_session=True,
+    )
+    try:
+        output, _ = await asyncio.wait_for(process.communicate(), FORMAT_S)
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            process.kill()
+    if process.returncode != 0:
+        lines = output.decode(errors="replace").strip().splitlines()[-4:]
+        raise StartFailedError("kafka: formatting its storage failed: " + " | ".join(lines))

@@ -1,0 +1,112 @@
+"""`talklog run`: the stack in the foreground, until Ctrl-C."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+from collections.abc import Mapping
+
+from deploy.local import proof
+from deploy.local.epoch import UnknownEpochError
+from deploy.local.kept import OtherShapeError
+from deploy.local.layout import PortTakenError
+from deploy.local.lock import RunsAlreadyError
+from deploy.local.ports import NoFreePortError
+from deploy.local.process import StartFailedError
+from deploy.local.settings import StackSettings
+from deploy.local.stack import NoRoomError, Stack
+from deploy.migrate import MigrateError
+from deploy.topics import TopicsError
+
+EXIT_FAILED = 1
+EXIT_RUNS_ALREADY = 3
+EXIT_INTERRUPTED = 130
+STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+CLEAR_ERRORS = (
+    StartFailedError,
+    PortTakenError,
+    OtherShapeError,
+    NoRoomError,
+    NoFreePortError,
+    UnknownEpochError,
+    proof.ProofError,
+    TopicsError,
+    MigrateError,
+    OSError,
+)
+
+
+def say(line: str) -> None:
+    """Print a line; a reader that has gone away does not take the stack with it."""
+    with contextlib.suppress(OSError):
+        print(line, flush=True)
+
+
+def run(
+    settings: StackSettings, *, servers_only: bool, environment: Mapping[str, str] = os.environ
+) -> int:
+    """Run the stack until it is told to stop; the exit code."""
+    stack = Stack(settings, servers_only=servers_only, environment=environment, say=say)
+    try:
+        return asyncio.run(_run(stack, prove=not servers_only))
+    except RunsAlreadyError as error:
+        say(str(error))
+        return EXIT_RUNS_ALREADY
+
+
+async def _run(stack: Stack, *, prove: bool) -> int:
+    told: list[signal.Signals] = []
+    stopping = asyncio.Event()
+    life = asyncio.ensure_future(_live(stack, stopping, prove=prove))
+
+    def on_signal(number: signal.Signals) -> None:
+        told.append(number)
+        if len(told) == 1:
+            say("stopping (once more: kill)")
+            stopping.set()
+            if not stack.up:
+                life.cancel()  # in the middle of the start: out by way of its own clean-up
+        else:
+            stack.kill()
+
+    loop = asyncio.get_running_loop()
+    for number in STOP_SIGNALS:
+        loop.add_signal_handler(number, on_signal, number)
+    try:
+        code = await life
+    except asyncio.CancelledError:
+        code = 0
+    say("stopped, nothing is left running")
+    return EXIT_INTERRUPTED if told[:1] == [signal.SIGINT] else code
+
+
+async def _live(stack: Stack, stopping: asyncio.Event, *, prove: bool) -> int:
+    try:
+        async with stack:
+            if prove:
+                await proof.prove(stack.file)
+            stack.set_ready()
+            for line in ready_lines(stack, proven=prove):
+                say(line)
+            await stopping.wait()
+    except CLEAR_ERRORS as error:
+        say(f"failed: {error}")
+        return EXIT_FAILED
+    return 0
+
+
+def ready_lines(stack: Stack, *, proven: bool) -> list[str]:
+    """What is said when everything works."""
+    file = stack.file
+    if not proven:
+        return [
+            "ready; the servers:",
+            f"  TALKLOG_KAFKA={file.kafka}",
+            f"  TALKLOG_REDIS_URL={file.redis}",
+            f"  TALKLOG_POSTGRES_DSN={file.postgres}",
+            f"  TALKLOG_EPOCH={stack.epoch}",
+            f"  TALKLOG_SHARDS={stack.settings.shards}",
+        ]
+    return ["ready: a message went through all of it", *(f"  {g.url}/" for g in file.gateways)]

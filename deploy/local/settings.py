@@ -1,0 +1,84 @@
+"""What the local stack is told: how many of each, on which port, in which folder.
+
+The names are short (`PORT`, `WORKERS`) because people type them: `make run PORT=9000 WORKERS=2`.
+A server whose address is given (`TALKLOG_KAFKA` and the like) is used and not started. A test
+builds a `StackSettings` itself, so that nothing in its environment leaks in.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+Count = Annotated[int, Field(ge=1, le=32)]
+
+
+class StackSettingsError(Exception):
+    """Some settings can't be used; each line of the text names one and says why."""
+
+
+class StackSettings(BaseModel):
+    """The settings of one local stack."""
+
+    model_config = ConfigDict(frozen=True, populate_by_name=True)
+
+    port: int = Field(
+        8000, ge=0, le=65535, alias="PORT", description="the first gateway's port; 0: a free one"
+    )
+    gateways: Count = Field(1, alias="GATEWAYS", description="gateways, on PORT, PORT+1, …")
+    workers: Count = Field(1, alias="WORKERS", description="workers")
+    persisters: Count = Field(1, alias="PERSISTERS", description="persisters")
+    brokers: int = Field(1, alias="BROKERS", description="Kafka brokers, 1 or 3")
+    shards: int = Field(8, ge=1, le=1024, alias="SHARDS", description="partitions of each topic")
+    state: Path = Field(Path(".local"), alias="STATE", description="folder for data, logs, ports")
+    restart: bool = Field(True, alias="RESTART", description="0: what dies stays dead")
+
+    kafka: str | None = Field(
+        None, alias="TALKLOG_KAFKA", description="brokers that run already, host:port[,host:port]"
+    )
+    redis: str | None = Field(
+        None, alias="TALKLOG_REDIS_URL", description="a Redis that runs already"
+    )
+    postgres: str | None = Field(
+        None, alias="TALKLOG_POSTGRES_DSN", description="a PostgreSQL that runs already"
+    )
+    model: str | None = Field(
+        None, alias="OPENAI_BASE_URL", description="a model's OpenAI-compatible address, with /v1"
+    )
+    epoch: int | None = Field(
+        None, ge=1, alias="TALKLOG_EPOCH", description="the epoch of topics that exist already"
+    )
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.brokers not in (1, 3):
+            raise ValueError("BROKERS must be 1 or 3")
+        if self.port and self.port + self.gateways - 1 > 65535:
+            raise ValueError("PORT + GATEWAYS goes past 65535")
+        return self
+
+
+def from_environment(environment: Mapping[str, str]) -> StackSettings:
+    """The stack's settings; an empty variable is one that was not given.
+
+    Raises:
+        StackSettingsError: with every mistake at once, each under its variable's name.
+    """
+    names = {field.alias or name for name, field in StackSettings.model_fields.items()}
+    given = {name: environment[name] for name in sorted(names) if environment.get(name)}
+    try:
+        return StackSettings.model_validate(given)
+    except ValidationError as error:
+        raise StackSettingsError("\n".join(_mistakes(error))) from error
+
+
+def _mistakes(error: ValidationError) -> list[str]:
+    return [
+        f"{'.'.join(str(part) for part in mistake['loc'])}={mistake['input']!r}: {mistake['msg']}"
+        if mistake["loc"]
+        else mistake["msg"].removeprefix("Value error, ")
+        for mistake in error.errors()
+    ]

@@ -1,0 +1,129 @@
+"""Make the topics, and check that those that exist are what the design rests on.
+
+A topic with other partitions would send sessions elsewhere, one without LogAppendTime would let
+time in the log go backwards, and one with a short retention could forget a running answer.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
+from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
+
+from schemas.topics import Topic, topics
+
+REQUEST_S = 10.0
+LONGEST_ANSWER_MS = 10 * 60 * 1000
+
+
+class TopicsError(Exception):
+    """The topics could not be made or read."""
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A topic as the broker describes it."""
+
+    partitions: int
+    config: dict[str, str]
+
+
+async def brokers_up(kafka: str) -> int:
+    """How many brokers take part in the cluster now."""
+    async with _admin(kafka) as admin:
+        return len((await admin.describe_cluster())["brokers"])
+
+
+async def make(kafka: str, shards: int, *, replication: int) -> bool:
+    """Make the topics that are missing; True if the session log was made just now.
+
+    Raises:
+        TopicsError: the brokers refused, or did not answer in time.
+    """
+    wanted = topics(shards, 2 if replication >= 3 else 1)
+    async with _admin(kafka) as admin:
+        there = set(await admin.list_topics())
+        missing = [topic for topic in wanted if topic.name not in there]
+        new = [NewTopic(t.name, t.partitions, replication, topic_configs=t.config) for t in missing]
+        if new:
+            answer = await admin.create_topics(new)
+            for name, code, *_ in answer.topic_errors:
+                # Another stack may have made it a moment ago: that is as good.
+                if code not in (0, TopicAlreadyExistsError.errno):
+                    raise TopicsError(f"topic {name} was refused: {for_code(code).__name__}")
+        return any(topic.partitions == shards for topic in missing)
+
+
+async def exist(kafka: str) -> bool:
+    """Whether any of the topics is there."""
+    async with _admin(kafka) as admin:
+        names = {topic.name for topic in topics(1, 1)}
+        return bool(names.intersection(await admin.list_topics()))
+
+
+async def problems(kafka: str, shards: int) -> list[str]:
+    """A line for everything about the topics that is not as it must be."""
+    wanted = topics(shards, 1)
+    async with _admin(kafka) as admin:
+        there = set(await admin.list_topics())
+        found = {
+            topic.name: await _describe(admin, topic.name)
+            for topic in wanted
+            if topic.name in there
+        }
+    return [line for topic in wanted for line in differences(topic, found.get(topic.name))]
+
+
+def differences(wanted: Topic, found: Found | None) -> list[str]:
+    """What is wrong with one topic, in words."""
+    if found is None:
+        return [f"topic {wanted.name} does not exist"]
+    lines = []
+    if found.partitions != wanted.partitions:
+        lines.append(
+            f"topic {wanted.name} has {found.partitions} partitions, expected {wanted.partitions}"
+        )
+    timestamps = found.config.get("message.timestamp.type")
+    if timestamps != "LogAppendTime":
+        lines.append(f"topic {wanted.name} has {timestamps} timestamps, expected LogAppendTime")
+    retention_ms = int(found.config.get("retention.ms", "-1"))
+    if 0 <= retention_ms <= LONGEST_ANSWER_MS:
+        lines.append(
+            f"topic {wanted.name} keeps records for {retention_ms / 1000:g} s, "
+            f"less than the longest answer ({LONGEST_ANSWER_MS / 1000:g} s)"
+        )
+    if "compact" in found.config.get("cleanup.policy", "delete"):
+        lines.append(f"topic {wanted.name} is compacted: records would vanish from the middle")
+    return lines
+
+
+async def _describe(admin: AIOKafkaAdminClient, name: str) -> Found:
+    [described] = await admin.describe_topics([name])
+    answers = await admin.describe_configs([ConfigResource(ConfigResourceType.TOPIC, name)])
+    config = {
+        entry[0]: entry[1]
+        for answer in answers
+        for resource in answer.resources
+        for entry in resource[4]
+    }
+    return Found(len(described["partitions"]), config)
+
+
+@asynccontextmanager
+async def _admin(kafka: str) -> AsyncIterator[AIOKafkaAdminClient]:
+    """A client for a few questions, given up when the brokers don't answer."""
+    admin = AIOKafkaAdminClient(bootstrap_servers=kafka, request_timeout_ms=int(REQUEST_S * 1000))
+    try:
+        async with asyncio.timeout(2 * REQUEST_S):
+            await admin.start()
+            yield admin
+    except (KafkaError, TimeoutError, OSError) as error:
+        raise TopicsError(f"Kafka at {kafka}: {type(error).__name__} {error}".rstrip()) from error
+    finally:
+        async with asyncio.timeout(REQUEST_S):
+            await admin.close()

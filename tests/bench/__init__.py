@@ -1,0 +1,1 @@
+"""Measures what a token costs and how late it comes; never decides a test run."""

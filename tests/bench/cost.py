@@ -1,0 +1,29 @@
+"""CPU seconds by tier, from the processes themselves."""
+
+import psutil
+
+from deploy.local.stack_file import StackFile
+
+
+def cpu_by_tier(stack_file: StackFile) -> dict[str, float]:
+    """CPU seconds (user and system) that each tier has used so far, children included."""
+    tiers = {
+        "gateway": [gateway.pid for gateway in stack_file.gateways],
+        "worker": [worker.pid for worker in stack_file.workers],
+        "persister": [persister.pid for persister in stack_file.persisters],
+        "kafka": [broker.pid for broker in stack_file.brokers],
+        **{name: [pid] for name, pid in stack_file.others.items() if pid},
+    }
+    return {tier: sum(map(_cpu_s, pids)) for tier, pids in tiers.items()}
+
+
+def _cpu_s(pid: int) -> float:
+    process = psutil.Process(pid)
+    total = 0.0
+    for each in [process, *process.children(recursive=True)]:
+        try:
+            times = each.cpu_times()
+        except psutil.NoSuchProcess:
+            continue
+        total += times.user + times.system
+    return total

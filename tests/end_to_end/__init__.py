@@ -1,0 +1,1 @@
+"""End to end: the stack as `talklog up` starts it, with the scripted model, from outside."""

@@ -1,0 +1,28 @@
+"""The stacks that the end-to-end tests share; each is started once, with two of every service."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.end_to_end.scripted import ModelControl, scripted_model
+from tests.stack import RunningStack, running_stack
+
+
+@pytest.fixture(scope="session")
+def model() -> Iterator[ModelControl]:
+    """The scripted model; prompts carry their orders."""
+    with scripted_model() as control:
+        yield control
+
+
+@pytest.fixture(scope="session")
+def stack(model: ModelControl, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningStack]:
+    """Two gateways, two workers, two persisters on servers of their own."""
+    with running_stack(
+        tmp_path_factory.mktemp("stack"),
+        OPENAI_BASE_URL=model.url,
+        GATEWAYS="2",
+        WORKERS="2",
+        PERSISTERS="2",
+    ) as stack:
+        yield stack

@@ -1,0 +1,66 @@
+"""The scripted model from outside, in a process of its own, and waiting for conditions."""
+
+import asyncio
+import json
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+from urllib.request import Request, urlopen
+
+
+class ModelControl:
+    """The scripted model from outside: `url` ends in /v1."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        self._control = url.removesuffix("/v1") + "/control"
+
+    def state(self) -> dict[str, Any]:
+        """Counts: calls, open, max_open, tokens, states, by_key."""
+        counts: dict[str, Any] = _json(self._control + "/state")
+        return counts
+
+    def calls(self, key: str) -> list[dict[str, Any]]:
+        """The calls of one key, with the messages that came with them."""
+        return list(_json(f"{self._control}/calls?key={key}"))
+
+    def release(self) -> None:
+        """Let every held stream go on."""
+        _json(self._control + "/release", method="POST")
+
+    def reset(self) -> None:
+        """Count anew."""
+        _json(self._control + "/reset", method="POST")
+
+
+@contextmanager
+def scripted_model(default: str = "") -> Iterator[ModelControl]:
+    """The scripted model in a process of its own, so that tests cannot slow it."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "tests.scripted_model", "--default", default],
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout is not None
+    try:
+        yield ModelControl(json.loads(process.stdout.readline())["url"])
+    finally:
+        process.terminate()
+        process.wait(10)
+        process.stdout.close()
+
+
+async def until(condition: Callable[[], object], deadline_s: float, what: str) -> None:
+    """Ask until the condition holds. Raises AssertionError, naming `what`, after the deadline."""
+    loop = asyncio.get_running_loop()
+    end = loop.time() + deadline_s
+    while not await asyncio.to_thread(condition):
+        assert loop.time() < end, f"not in {deadline_s} s: {what}"
+        await asyncio.sleep(0.1)
+
+
+def _json(url: str, method: str = "GET") -> Any:
+    with urlopen(Request(url, method=method), timeout=10) as answer:
+        return json.load(answer)

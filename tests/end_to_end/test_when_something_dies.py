@@ -1,0 +1,100 @@
+"""A worker is killed, Postgres stands still: what people see, what the tables hold later."""
+
+import asyncio
+import os
+import signal
+
+import psutil
+import psycopg
+import pytest
+
+from schemas.transcript import Message
+from tests.end_to_end.reader import Reader
+from tests.end_to_end.scripted import ModelControl, until
+from tests.end_to_end.test_whole_path import rows, rows_hold, urls
+from tests.scripted_model.script import answer_text
+from tests.stack import RunningStack
+
+pytestmark = [pytest.mark.stack, pytest.mark.timeout(300)]
+
+STANDSTILL_S = float(os.environ.get("STANDSTILL_S", "15"))
+ANSWERS = 50
+
+
+async def test_a_worker_killed_in_the_middle_of_fifty_answers(
+    stack: RunningStack, model: ModelControl
+) -> None:
+    """Every one ends complete, once, with the text of one attempt; the fold says why."""
+    model.reset()
+    sessions = [f"killed-{number}" for number in range(ANSWERS)]
+    async with asyncio.TaskGroup() as group:
+        answers = [group.create_task(_one_long_answer(stack, session)) for session in sessions]
+        await until(lambda: model.state()["open"] == ANSWERS, 60, "all answers run")
+        stack.kill("worker-1")
+    restarted = 0
+    for session, answer in zip(sessions, answers, strict=True):
+        message = answer.result()
+        assert message.state == "complete"
+        assert message.text == answer_text(session, message.starts, 200)
+        assert model.state()["by_key"][session] == message.starts
+        restarted += message.starts - 1
+    assert 0 < restarted < ANSWERS
+    for session, answer in zip(sessions, answers, strict=True):
+        await rows_hold(stack, session, answer.result().text)
+
+
+async def _one_long_answer(stack: RunningStack, session: str) -> Message:
+    async with Reader(urls(stack)[0], session) as reader:
+        await reader.ask(f"go [[key={session} tokens=200 rate=20]]", "m0")
+        await reader.until(lambda: reader.message("m0").terminal, 120)
+        return reader.message("m0")
+
+
+async def test_chat_goes_on_while_postgres_stands_still(
+    stack: RunningStack, model: ModelControl
+) -> None:
+    """Rows do not grow meanwhile; afterwards the table is complete."""
+    await _chat(stack, "before-standstill")
+    await rows_hold(stack, "before-standstill", answer_text("before-standstill", 1, 30))
+    processes = _postgres_processes(stack.pid("postgres"))
+    for pid in processes:
+        os.kill(pid, signal.SIGSTOP)
+    try:
+        loop = asyncio.get_running_loop()
+        end, number = loop.time() + STANDSTILL_S, 0
+        while loop.time() < end:
+            await _chat(stack, f"standstill-{number}")
+            number += 1
+    finally:
+        for pid in processes:
+            os.kill(pid, signal.SIGCONT)
+    assert number > 0
+    for each in range(number):
+        await rows_hold(stack, f"standstill-{each}", answer_text(f"standstill-{each}", 1, 30))
+
+
+async def test_postgres_killed_and_started_again(stack: RunningStack, model: ModelControl) -> None:
+    stack.kill("postgres")
+    await _chat(stack, "without-postgres")
+    await until(lambda: _rows_if_up(stack, "without-postgres"), 60, "Postgres is back, rows there")
+    await rows_hold(stack, "without-postgres", answer_text("without-postgres", 1, 30))
+
+
+async def _chat(stack: RunningStack, session: str) -> None:
+    async with Reader(urls(stack)[0], session) as reader:
+        await reader.ask(f"go [[key={session} tokens=30]]", "m0")
+        message = await reader.ended("m0")
+    assert message.state == "complete"
+    assert message.text == answer_text(session, 1, 30)
+
+
+def _rows_if_up(stack: RunningStack, session: str) -> str:
+    try:
+        return rows(stack, session)
+    except psycopg.OperationalError:
+        return ""
+
+
+def _postgres_processes(pid: int) -> list[int]:
+    postmaster = psutil.Process(pid)
+    return [postmaster.pid, *(child.pid for child in postmaster.children(recursive=True))]

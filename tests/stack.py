@@ -1,0 +1,136 @@
+"""A stack of the tests' own: the real `talklog run`, on free ports, in a folder of its own.
+
+    with running_stack(folder, servers_only=True) as stack:
+        stack.file.kafka, stack.file.postgres, stack.file.redis
+
+It ends with the block, and with the test run however that ends. Processes are found by the pids
+in `stack.file`, which is read anew each time: a process that was started again has another pid.
+"""
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from deploy.local import process_list, stack_file
+from deploy.local.process import wrapped
+from deploy.local.settings import StackSettings
+
+START_WITHIN_S = 120.0
+STOP_WITHIN_S = 40.0
+COMMAND_WITHIN_S = 120.0
+POLL_S = 0.05
+
+
+@dataclass(frozen=True, slots=True)
+class RunningStack:
+    """A stack that is ready."""
+
+    state: Path
+    supervisor_pid: int
+
+    @property
+    def file(self) -> stack_file.StackFile:
+        """What stack.json says now."""
+        content = stack_file.read(self.state)
+        assert content is not None, "the stack is gone"
+        return content
+
+    @property
+    def epoch(self) -> int:
+        """The epoch of its log."""
+        kept = json.loads((self.state / "kept.json").read_text())
+        return int(kept["epochs"]["local"])
+
+    def pid(self, name: str) -> int:
+        """The pid of a process by its name (kafka, postgres, worker-1, …), 0 if it is dead."""
+        return next((each.pid for each in process_list.read(self.state) if each.name == name), 0)
+
+    def kill(self, name: str) -> None:
+        """kill -9."""
+        os.kill(self.pid(name), signal.SIGKILL)
+
+    def hold(self, name: str) -> None:
+        """SIGSTOP."""
+        os.kill(self.pid(name), signal.SIGSTOP)
+
+    def let_go(self, name: str) -> None:
+        """SIGCONT."""
+        os.kill(self.pid(name), signal.SIGCONT)
+
+    def state_of(self, name: str) -> str:
+        """starting, ready, dead or stopped; empty for a name that is not there."""
+        listed = process_list.read(self.state)
+        return next((each.state for each in listed if each.name == name), "")
+
+
+@contextlib.contextmanager
+def running_stack(
+    state: Path, *, servers_only: bool = False, **variables: str
+) -> Iterator[RunningStack]:
+    """Run a stack until the block ends; `variables` are the stack's (WORKERS="2", …)."""
+    state.mkdir(parents=True, exist_ok=True)
+    command = [sys.executable, "-m", "deploy", "run", *(["--servers-only"] * servers_only)]
+    output = state / "run.log"
+    with output.open("ab") as log:
+        process = subprocess.Popen(
+            wrapped(command, uid=None, death_signal=signal.SIGTERM),
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            env=_environment() | {"PORT": "0"} | variables | {"STATE": str(state)},
+            start_new_session=True,
+        )
+    try:
+        _wait_ready(process, state, output)
+        yield RunningStack(state, process.pid)
+    finally:
+        process.terminate()
+        try:
+            process.wait(STOP_WITHIN_S)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+def talklog(
+    stack: RunningStack, *arguments: str, check: bool = True
+) -> "subprocess.CompletedProcess[str]":
+    """Run `talklog` as a person would beside this stack; an exit code but 0 fails if `check`."""
+    done = subprocess.run(
+        [sys.executable, "-m", "deploy", *arguments],
+        env=_environment() | {"STATE": str(stack.state)},
+        capture_output=True,
+        text=True,
+        timeout=COMMAND_WITHIN_S,
+    )
+    assert not (check and done.returncode), f"talklog {arguments}: {done.stdout}{done.stderr}"
+    return done
+
+
+def _wait_ready(process: "subprocess.Popen[bytes]", state: Path, output: Path) -> None:
+    deadline = time.monotonic() + START_WITHIN_S
+    while True:
+        code = process.poll()
+        content = stack_file.read(state)
+        if code is None and content is not None and content.ready:
+            return
+        if code is not None or time.monotonic() > deadline:
+            raise AssertionError(f"the stack did not start ({code=}):\n{output.read_text()}")
+        time.sleep(POLL_S)
+
+
+def _environment() -> dict[str, str]:
+    """The environment without anything that would point this stack at other servers."""
+    stack_own = {field.alias for field in StackSettings.model_fields.values()}
+    return {
+        name: value
+        for name, value in os.environ.items()
+        if name not in stack_own and not name.startswith(("TALKLOG_", "OPENAI_"))
+    }

@@ -1,0 +1,98 @@
+"""Server-Sent Events out of bytes, however they were cut.
+
+As the HTML standard has it: lines end in CR, LF or CRLF; `data` lines of one event are joined by
+LF; comments, `id`, `retry` and unknown fields are skipped; one byte order mark at the start is
+too; an event that its blank line never followed is none. The bytes are not decoded here: an
+event is cut at line ends only, so a UTF-8 sequence is always whole when it is looked at, and the
+JSON decoder can take the bytes as they are.
+
+Pure. What is held is bounded: a longer line or event is `EventTooLong`, at the same place of the
+stream whatever the cuts.
+"""
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+_LINE_ENDS = b"\r\n"
+
+
+class ServerEvent(NamedTuple):
+    """One event: its type (`message` unless it says otherwise) and its data."""
+
+    type: str
+    data: bytes
+
+
+class EventTooLong(ValueError):
+    """The stream holds a line or an event over the bound: it can't be read any further."""
+
+    def __init__(self, max_bytes: int) -> None:
+        super().__init__(f"a server-sent event is longer than {max_bytes} bytes")
+        self.max_bytes = max_bytes
+
+
+class EventReader:
+    """Takes the bytes of one stream piece by piece and gives its events."""
+
+    def __init__(self, *, event_max_bytes: int) -> None:
+        self._max_bytes = event_max_bytes
+        self._pending = bytearray()  # the line that has not ended yet
+        self._after_cr = False  # an LF now belongs to the CR before it
+        self._at_start = True
+        self._type = ""
+        self._data: list[bytes] = []
+        self._data_bytes = 0
+
+    def receive(self, piece: bytes) -> Iterator[ServerEvent]:
+        """The events that end in `piece`; to be taken to the end before the next call.
+
+        Raises EventTooLong behind the last event before it.
+        """
+        if self._after_cr and piece:
+            self._after_cr = False
+            piece = piece.removeprefix(b"\n")
+        if not piece:
+            return
+        # For bytes these are exactly CR, LF and CRLF.
+        lines = piece.splitlines()
+        rest = b"" if piece[-1] in _LINE_ENDS else lines.pop()
+        self._after_cr = piece.endswith(b"\r")
+        if lines and self._pending:
+            lines[0] = bytes(self._pending) + lines[0]
+            self._pending.clear()
+        for line in lines:
+            if len(line) > self._max_bytes:
+                raise EventTooLong(self._max_bytes)
+            event = self._line(line)
+            if event is not None:
+                yield event
+        self._pending += rest
+        if len(self._pending) > self._max_bytes:
+            raise EventTooLong(self._max_bytes)
+
+    def _line(self, line: bytes) -> ServerEvent | None:
+        if self._at_start:
+            self._at_start = False
+            line = line.removeprefix(_BYTE_ORDER_MARK)
+        if not line:
+            return self._end_of_event()
+        name, _, value = line.partition(b":")
+        if name == b"data":
+            self._add_data(value.removeprefix(b" "))
+        elif name == b"event":
+            self._type = value.removeprefix(b" ").decode(errors="replace")
+        return None
+
+    def _add_data(self, value: bytes) -> None:
+        self._data.append(value)
+        self._data_bytes += len(value) + 1
+        if self._data_bytes > self._max_bytes:
+            raise EventTooLong(self._max_bytes)
+
+    def _end_of_event(self) -> ServerEvent | None:
+        event = ServerEvent(self._type or "message", b"\n".join(self._data)) if self._data else None
+        self._type = ""
+        self._data = []
+        self._data_bytes = 0
+        return event
