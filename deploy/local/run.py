@@ -14,7 +14,7 @@ from deploy.local.kept import OtherShapeError
 from deploy.local.layout import PortTakenError
 from deploy.local.lock import RunsAlreadyError
 from deploy.local.ports import NoFreePortError
-from deploy.local.process import StartFailedError
+from deploy.local.program import StartFailedError
 from deploy.local.settings import StackSettings
 from deploy.local.stack import NoRoomError, Stack
 from deploy.migrate import MigrateError
