@@ -89,7 +89,7 @@ class Process:
             try:
                 await self._live_once()
             except (OSError, StartFailedError) as error:
-                self._fail_first(str(error))
+                self._fail_first(str(error).removeprefix(f"{self.name}: "))
             if self._stopping.is_set():
                 break
             failures = failures_in_a_row(failures, time.monotonic() - started)

@@ -143,7 +143,7 @@ class Stack:
                     epoch = starting.create_task(servers.start_kafka())
                     starting.create_task(servers.start_postgres())
                     starting.create_task(servers.start_redis())
-            except* Exception as group:
+            except BaseExceptionGroup as group:
                 # The first failure says it; the others followed from it.
                 raise group.exceptions[0] from None
             self.epoch = epoch.result()
