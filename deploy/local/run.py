@@ -21,18 +21,19 @@ from deploy.migrate import MigrateError
 from deploy.topics import TopicsError
 
 EXIT_FAILED = 1
+EXIT_SETTINGS = 2
 EXIT_RUNS_ALREADY = 3
 EXIT_INTERRUPTED = 130
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 # From `talklog start`: start again what is dead (with RESTART=0 nothing else does).
 START_SIGNAL = signal.SIGUSR1
+SETTINGS_ERRORS = (UnknownEpochError, OtherShapeError)
 CLEAR_ERRORS = (
+    *SETTINGS_ERRORS,
     StartFailedError,
     PortTakenError,
-    OtherShapeError,
     NoRoomError,
     NoFreePortError,
-    UnknownEpochError,
     proof.ProofError,
     TopicsError,
     MigrateError,
@@ -81,7 +82,8 @@ async def _run(stack: Stack, *, prove: bool) -> int:
         code = await life
     except asyncio.CancelledError:
         code = 0
-    say("stopped, nothing is left running")
+    if told:
+        say("stopped, nothing is left running")
     return EXIT_INTERRUPTED if told[:1] == [signal.SIGINT] else code
 
 
@@ -96,7 +98,7 @@ async def _live(stack: Stack, stopping: asyncio.Event, *, prove: bool) -> int:
             await stopping.wait()
     except CLEAR_ERRORS as error:
         say(f"failed: {error}")
-        return EXIT_FAILED
+        return EXIT_SETTINGS if isinstance(error, SETTINGS_ERRORS) else EXIT_FAILED
     return 0
 
 
