@@ -21,7 +21,7 @@ from types import TracebackType
 from typing import Self
 
 from deploy import topics
-from deploy.local import broker, lock, postgres, process_list, redis, services
+from deploy.local import broker, jars, lock, postgres, process_list, redis, services
 from deploy.local import model as local_model
 from deploy.local.epoch import epoch_of
 from deploy.local.layout import Layout
@@ -31,7 +31,6 @@ from deploy.local.stack_file import StackFile
 from deploy.local.supervisor import Supervisor
 from deploy.migrate import migrate
 
-JARS = Path(".cache/kafka/jars")
 FREE_DISK_MIN_BYTES = 512 * 1024 * 1024
 BROKERS_JOIN_S = 60.0
 
@@ -48,14 +47,12 @@ class Stack:
         settings: StackSettings,
         *,
         servers_only: bool = False,
-        jars: Path = JARS,
         environment: Mapping[str, str] | None = None,
         say: Callable[[str], None] = print,
     ) -> None:
         self.settings = settings
         self.state = settings.state.resolve()
         self._servers_only = servers_only
-        self._jars = jars
         self._environment = dict(os.environ if environment is None else environment)
         self._say = say
         self._held = ExitStack()
@@ -158,13 +155,14 @@ class Stack:
         nodes = self._layout.nodes
         address = self.settings.kafka or broker.addresses(nodes)
         self._supervisor.tell(kafka=address)
+        folder = await asyncio.to_thread(jars.fetch, self._say) if nodes else Path()
         started = [
             self._supervisor.run(
                 broker.program(
                     node,
                     nodes,
                     self.state / f"kafka-{node.number}",
-                    jars=self._jars,
+                    jars=folder,
                     cluster_id=self._layout.cluster_id,
                 )
             )

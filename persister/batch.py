@@ -1,0 +1,102 @@
+"""How much of what was read goes into one transaction.
+
+Bounded in records and in bytes, so that a transaction is short and a restart repeats little. A
+transaction that Postgres refuses for its content is tried again with half of the records, until
+one record alone is refused: that one is the bad one.
+"""
+
+from collections import deque
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Generic, NamedTuple, TypeVar
+
+from persister.reading import LogRecord
+
+R = TypeVar("R", bound=LogRecord)
+
+
+class Partition(NamedTuple):
+    """A shard of a topic."""
+
+    topic: str
+    shard: int
+
+
+@dataclass(slots=True)
+class Pending(Generic[R]):
+    """What was read of a partition and is not stored yet; `position` is the stored next offset."""
+
+    position: int
+    records: deque[R] = field(default_factory=deque)
+
+    @property
+    def end(self) -> int:
+        """The offset of the next record to be read."""
+        return self.records[-1].offset + 1 if self.records else self.position
+
+
+@dataclass(frozen=True, slots=True)
+class Part(Generic[R]):
+    """The next records of one partition: `expected` is the position before, `next` after them."""
+
+    partition: Partition
+    expected: int
+    records: Sequence[R]
+
+    @property
+    def next(self) -> int:
+        """The position when these records are stored."""
+        return self.records[-1].offset + 1
+
+
+def take(
+    pending: Mapping[Partition, Pending[R]], max_records: int, max_bytes: int
+) -> list[Part[R]]:
+    """Give the next batch, without removing it: the oldest records of each partition.
+
+    At least one record is given if there is any, at most `max_records`; the bytes of the values
+    stay within `max_bytes` unless a single record exceeds them.
+    """
+    parts: list[Part[R]] = []
+    count = size = 0
+    for partition, waiting in pending.items():
+        records: list[R] = []
+        for record in waiting.records:
+            size += len(record.value or b"")
+            if count and (count >= max_records or size > max_bytes):
+                break
+            records.append(record)
+            count += 1
+        if records:
+            parts.append(Part(partition, waiting.position, records))
+        if len(records) < len(waiting.records):
+            break
+    return parts
+
+
+def drop(pending: Mapping[Partition, Pending[R]], parts: Iterable[Part[R]]) -> None:
+    """Remove a batch that is stored, and move the positions."""
+    for part in parts:
+        waiting = pending[part.partition]
+        for _ in part.records:
+            waiting.records.popleft()
+        waiting.position = part.next
+
+
+class Limit:
+    """The greatest number of records in a batch: halved by a refusal, doubled by a success."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self.records = most
+
+    def refused(self, records: int) -> bool:
+        """Take note of a refused batch of so many; true if the one record in it is the bad one."""
+        if records <= 1:
+            return True
+        self.records = max(1, records // 2)
+        return False
+
+    def stored(self) -> None:
+        """Take note of a stored batch."""
+        self.records = min(self._most, self.records * 2)

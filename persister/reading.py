@@ -1,0 +1,133 @@
+"""One record -> the event in it, or the reason why it can't be stored.
+
+Everything that Postgres would refuse is refused here, before the fold: a refused record must not
+leave a trace in memory, and the verifier, which has no Postgres to ask, must come to the same
+verdict.
+"""
+
+import re
+from datetime import datetime
+from functools import lru_cache
+from typing import Protocol
+
+from schemas.events import (
+    Chunk,
+    Complete,
+    Error,
+    Event,
+    SessionEvent,
+    Status,
+    UndecodableEvent,
+    UserEvent,
+    UserMessage,
+    decode_session_event,
+    decode_user_event,
+)
+from schemas.topics import USER_MESSAGES, shard_of
+
+INTEGER_MAX = 2**31 - 1
+BIGINT_MAX = 2**63 - 1
+
+_ISO = re.compile(
+    r"(?!0000)\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,9})?(Z|[+-](0\d|1[0-4]):[0-5]\d)", re.ASCII
+)
+
+
+class LogRecord(Protocol):
+    """What is needed of aiokafka's ConsumerRecord."""
+
+    @property
+    def offset(self) -> int: ...  # noqa: D102
+    @property
+    def key(self) -> bytes | None: ...  # noqa: D102
+    @property
+    def value(self) -> bytes | None: ...  # noqa: D102
+
+
+class BadRecord(ValueError):
+    """The record can't be stored: put it with the dead letters, with this reason, and go on."""
+
+
+def read(topic: str, shard: int, shards: int, record: LogRecord) -> UserEvent | SessionEvent | None:
+    """Give the record's event; None for a type or state of a later version.
+
+    Raises:
+        BadRecord: not an event, not in the place where its session lives, or holding a value that
+            no column can take.
+    """
+    event: UserEvent | SessionEvent | None
+    try:
+        if topic == USER_MESSAGES:
+            event = decode_user_event(record.value)
+        else:
+            event = decode_session_event(record.value)
+    except UndecodableEvent as error:
+        raise BadRecord(str(error)) from error
+    if event is None:
+        return None
+    if record.key != event.session_id.encode():
+        raise BadRecord(f"the key is not the session {event.session_id}")
+    if _shard_of(event.session_id, shards) != shard:
+        raise BadRecord(f"session {event.session_id} does not live in shard {shard}")
+    reason = _unstorable(event, record.value or b"")
+    if reason:
+        raise BadRecord(reason)
+    return event
+
+
+@lru_cache(maxsize=65_536)
+def _shard_of(session_id: str, shards: int) -> int:
+    return shard_of(session_id, shards)
+
+
+def _unstorable(event: Event, value: bytes) -> str | None:
+    # In JSON a NUL can only stand escaped; that escape may also be the end of a longer one.
+    if b"\\u0000" in value and any("\0" in text for text in _texts(event)):
+        return "a text holds NUL, which Postgres can't store"
+    if not _is_time(event.created_at):
+        return f"created_at is no time: {event.created_at[:40]!r}"
+    if isinstance(event, Chunk):
+        return None if event.sequence <= INTEGER_MAX else "sequence is out of range"
+    if isinstance(event, Status | Complete | Error):
+        return _unstorable_state(event)
+    return None
+
+
+def _unstorable_state(event: Status | Complete | Error) -> str | None:
+    if event.prompt is not None and not _is_time(event.prompt.created_at):
+        return f"the prompt's created_at is no time: {event.prompt.created_at[:40]!r}"
+    if isinstance(event, Status):
+        fence = event.fence or ()
+        if any(abs(part) > BIGINT_MAX for part in fence):
+            return "fence is out of range"
+        if event.position is not None and abs(event.position) > INTEGER_MAX:
+            return "position is out of range"
+    elif event.last_sequence > INTEGER_MAX:
+        return "last_sequence is out of range"
+    return None
+
+
+def _is_time(text: str) -> bool:
+    if _ISO.fullmatch(text) is None:
+        return False
+    try:
+        datetime.fromisoformat(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _texts(event: Event) -> list[str]:
+    """Every text of the event that is written to a column."""
+    texts: list[str | None] = [event.session_id, event.message_id]
+    if isinstance(event, Chunk):
+        texts += [event.content, event.attempt]
+    elif isinstance(event, UserMessage):
+        texts += [event.content, event.user]
+    elif isinstance(event, Status):
+        texts += [event.attempt, event.model, event.worker]
+        texts.append(event.prompt.content if event.prompt else None)
+    elif isinstance(event, Complete | Error):
+        texts += [event.attempt, event.message if isinstance(event, Error) else None]
+        texts.append(event.prompt.content if event.prompt else None)
+    return [text for text in texts if text is not None]

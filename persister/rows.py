@@ -1,0 +1,274 @@
+"""The fold as rows: events in log order -> what is to be written.
+
+`chunk_sequence` is given here, in log order, to every chunk that counts, and is never given twice
+in a session, also when a new attempt removes the pieces of the one before. It depends on nothing
+but the log, so a rebuild gives the same numbers whatever the batches were.
+
+What is not in memory must be looked up first (`unknown`, then `restore`): a late start of a
+finished answer would otherwise look like a new one and overwrite it.
+"""
+
+from collections import Counter, OrderedDict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+from persister.answer_row import Answer, answer_of
+from schemas.events import Cancel, Chunk, Event, Prompt, SessionEvent, UserEvent, UserMessage
+from schemas.transcript import Outcome, Place, Transcript
+
+Key = tuple[str, str]
+"""session_id, message_id"""
+
+
+class ChunkRow(NamedTuple):
+    """A row of streaming_messages, in the order of its columns without `id`."""
+
+    session_id: str
+    chunk_sequence: int
+    content: str
+    is_complete: bool
+    created_at: str
+    message_id: str
+    attempt: str
+    sequence: int
+
+
+class PromptRow(NamedTuple):
+    """A row of user_messages; places are None when only the answer's events have told of it."""
+
+    session_id: str
+    message_id: str
+    content: str
+    user_id: str | None
+    created_at: str
+    shard: int
+    epoch: int | None
+    log_offset: int | None
+    seen_epoch: int | None
+    seen_offset: int | None
+
+
+class ChunkRange(NamedTuple):
+    """The pieces [first, next) of a message, which a new attempt has replaced."""
+
+    session_id: str
+    message_id: str
+    first: int
+    next: int
+
+
+@dataclass(slots=True)
+class Changes:
+    """What one batch changes, to be written in the order of the fields."""
+
+    replaced: list[ChunkRange]
+    chunks: list[ChunkRow]
+    completed: list[tuple[str, int]]
+    answers: list[Answer]
+    prompts: list[PromptRow]
+    cancels: list[tuple[str, str, Place]]
+    outcomes: Counter[Outcome]
+
+
+@dataclass(slots=True)
+class _Session:
+    next_chunk_sequence: int
+    transcript: Transcript = field(default_factory=lambda: Transcript(keep_text=False))
+    answers: dict[str, Answer] = field(default_factory=dict)
+    absent: set[str] = field(default_factory=set)
+
+
+class RowFold:
+    """Folds the events of the shards at hand; remembers at most `max_answers` between batches."""
+
+    def __init__(self, epoch: int, max_answers: int) -> None:
+        self._epoch = epoch
+        self._max_answers = max_answers
+        self._sessions: OrderedDict[str, _Session] = OrderedDict()
+
+    def forget(self) -> None:
+        """Throw away all that is known: the rows have moved without us, or may have."""
+        self._sessions.clear()
+
+    def unknown(self, events: Iterable[Event]) -> tuple[set[Key], set[str]]:
+        """Say which messages and which sessions must be looked up before `fold` of these events."""
+        keys: set[Key] = set()
+        sessions: set[str] = set()
+        for event in events:
+            if isinstance(event, UserMessage | Cancel):
+                continue
+            session = self._sessions.get(event.session_id)
+            if session is None:
+                sessions.add(event.session_id)
+            elif event.message_id in session.answers or event.message_id in session.absent:
+                continue
+            keys.add((event.session_id, event.message_id))
+        return keys, sessions
+
+    def restore(
+        self, keys: Iterable[Key], rows: Iterable[Mapping[str, Any]], highest: Mapping[str, int]
+    ) -> None:
+        """Take the stored rows of `answers` of what was unknown.
+
+        `highest` has the greatest next_chunk_sequence of each unknown session that has answers.
+        """
+        for session_id, message_id in keys:
+            session = self._sessions.get(session_id)
+            if session is None:
+                session = self._sessions[session_id] = _Session(highest.get(session_id, 1))
+            session.absent.add(message_id)
+        for row in rows:
+            answer = answer_of(row)
+            session = self._sessions[answer.session_id]
+            session.absent.discard(answer.message.message_id)
+            session.answers[answer.message.message_id] = answer
+            session.transcript.messages[answer.message.message_id] = answer.message
+
+    def fold(self, events: Iterable[tuple[int, int, UserEvent | SessionEvent]]) -> Changes:
+        """Take (shard, offset, event) in the order of each shard's log and give what changes."""
+        work = _Work(self._epoch)
+        for shard, offset, event in events:
+            place = Place(self._epoch, offset)
+            if isinstance(event, UserMessage | Cancel):
+                work.said(shard, place, event)
+            else:
+                self._sessions.move_to_end(event.session_id)
+                work.answered(self._sessions[event.session_id], shard, place, event)
+        changes = work.changes()
+        self._trim()
+        return changes
+
+    def _trim(self) -> None:
+        held = sum(len(session.answers) for session in self._sessions.values())
+        while held > self._max_answers:
+            _, session = self._sessions.popitem(last=False)
+            held -= len(session.answers)
+        for session in self._sessions.values():
+            session.absent.clear()
+
+
+class _Work:
+    """One batch under way."""
+
+    def __init__(self, epoch: int) -> None:
+        self._chunks: list[ChunkRow | None] = []
+        self._own: dict[Key, list[int]] = {}
+        self._replaced: dict[Key, ChunkRange] = {}
+        self._completed: list[tuple[str, int]] = []
+        self._touched: dict[Key, Answer] = {}
+        self._prompts: dict[Key, PromptRow] = {}
+        self._cancels: dict[Key, Place] = {}
+        self._outcomes: Counter[Outcome] = Counter()
+
+    def said(self, shard: int, place: Place, event: UserEvent) -> None:
+        key = (event.session_id, event.message_id)
+        row = self._prompts.get(key)
+        if row is not None and row.log_offset is not None:
+            self._prompts[key] = row._replace(seen_epoch=place.epoch, seen_offset=place.offset)
+        elif isinstance(event, Cancel):
+            self._cancels[key] = place
+        else:
+            epoch, offset = place.epoch, place.offset
+            self._prompts[key] = PromptRow(
+                *key,
+                event.content,
+                event.user,
+                event.created_at,
+                shard,
+                epoch,
+                offset,
+                epoch,
+                offset,
+            )
+
+    def answered(self, session: _Session, shard: int, place: Place, event: SessionEvent) -> None:
+        outcome = session.transcript.apply(event, place)
+        self._outcomes[outcome] += 1
+        answer = session.answers.get(event.message_id)
+        if answer is None:
+            if not outcome.counts:
+                return
+            message = session.transcript.messages[event.message_id]
+            answer = Answer(event.session_id, message, shard, session.next_chunk_sequence)
+            session.answers[event.message_id] = answer
+            session.absent.discard(event.message_id)
+            self._prompt_of(shard, event)
+        if outcome.counts:
+            answer.shard = shard
+        answer.seen = place
+        self._touched[event.session_id, event.message_id] = answer
+        if outcome is Outcome.CHUNK:
+            assert isinstance(event, Chunk)  # noqa: S101 - the fold says so
+            self._piece(session, answer, event)
+        elif outcome is Outcome.STARTED:
+            self._restart(answer)
+        elif outcome is Outcome.ENDED:
+            self._end(answer, event.created_at)
+
+    def changes(self) -> Changes:
+        return Changes(
+            replaced=list(self._replaced.values()),
+            chunks=[row for row in self._chunks if row is not None],
+            completed=self._completed,
+            answers=list(self._touched.values()),
+            prompts=list(self._prompts.values()),
+            cancels=[(*key, place) for key, place in self._cancels.items()],
+            outcomes=self._outcomes,
+        )
+
+    def _prompt_of(self, shard: int, event: SessionEvent) -> None:
+        """The first event of a message brings its prompt, unless user_messages has told of it."""
+        key = (event.session_id, event.message_id)
+        if key in self._prompts:
+            return
+        prompt: Prompt | None = getattr(event, "prompt", None)
+        # Every answer has its row there, also if a writer has left out the prompt.
+        content = prompt.content if prompt else ""
+        created_at = prompt.created_at if prompt else event.created_at
+        self._prompts[key] = PromptRow(
+            *key, content, None, created_at, shard, None, None, None, None
+        )
+
+    def _piece(self, session: _Session, answer: Answer, event: Chunk) -> None:
+        number = session.next_chunk_sequence
+        session.next_chunk_sequence = answer.next_chunk_sequence = number + 1
+        if answer.first_chunk_sequence is None:
+            answer.first_chunk_sequence = number
+        key = (event.session_id, event.message_id)
+        self._own.setdefault(key, []).append(len(self._chunks))
+        self._chunks.append(
+            ChunkRow(
+                event.session_id,
+                number,
+                event.content,
+                False,
+                event.created_at,
+                event.message_id,
+                event.attempt,
+                event.sequence,
+            )
+        )
+
+    def _restart(self, answer: Answer) -> None:
+        first = answer.first_chunk_sequence
+        if first is None:
+            return
+        key = (answer.session_id, answer.message.message_id)
+        for index in self._own.pop(key, ()):
+            self._chunks[index] = None
+        # The first range of the batch holds all that can be stored already.
+        self._replaced.setdefault(key, ChunkRange(*key, first, answer.next_chunk_sequence))
+        answer.first_chunk_sequence = None
+
+    def _end(self, answer: Answer, created_at: str) -> None:
+        answer.ended_at = created_at
+        if answer.message.state != "complete" or answer.first_chunk_sequence is None:
+            return
+        own = self._own.get((answer.session_id, answer.message.message_id))
+        if own:
+            row = self._chunks[own[-1]]
+            assert row is not None  # noqa: S101 - a restart forgets its own
+            self._chunks[own[-1]] = row._replace(is_complete=True)
+        else:
+            self._completed.append((answer.session_id, answer.next_chunk_sequence - 1))

@@ -1,0 +1,292 @@
+"""Postgres: what is stored, and the one transaction that stores more.
+
+Nothing here waits for ever. The server is asked to give up (statement, lock and idle-in-transaction
+time-outs), and if it doesn't answer at all (stopped, or cut off) the socket is cut from this side:
+asking it to cancel would wait for it once more. After any error the connection is closed, because
+its state, and perhaps the outcome of a transaction, is not known.
+"""
+
+import asyncio
+import contextlib
+import os
+import socket
+from collections.abc import Awaitable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import msgspec
+import psycopg
+from psycopg import AsyncConnection
+from psycopg.rows import DictRow, dict_row
+
+from persister.answer_row import row_of
+from persister.batch import Partition
+from persister.rows import Changes, Key
+from persister.sql import STATEMENTS
+
+T = TypeVar("T")
+APPLICATION = "talklog-persister"
+
+
+class StoreUnavailable(Exception):
+    """Postgres did not do it, or did not say so: wait, and ask for the positions again."""
+
+
+class Superseded(Exception):
+    """A position is not what was expected: somebody else writes this shard. Nothing was written."""
+
+
+class RowRefused(Exception):
+    """Postgres refuses the content of a row (class 22 or 23). Nothing was written."""
+
+
+@dataclass(frozen=True, slots=True)
+class Move:
+    """A position that a transaction moves, from the expected value only."""
+
+    partition: Partition
+    epoch: int
+    expected: int
+    next: int
+
+
+@dataclass(frozen=True, slots=True)
+class Position:
+    """How far a partition is in the rows."""
+
+    epoch: int
+    next_offset: int
+
+
+@dataclass(frozen=True, slots=True)
+class Timeouts:
+    """Seconds. `answer_s` bounds every call from this side, whatever the server does."""
+
+    connect_s: float = 5.0
+    statement_s: float = 20.0
+    lock_s: float = 5.0
+    idle_in_transaction_s: float = 10.0
+
+    @property
+    def answer_s(self) -> float:
+        """Longer than the server's own, so that its error is heard where it can be."""
+        return self.statement_s + 5.0
+
+
+class Store:
+    """One connection, made when it is needed; not for use by two tasks at once."""
+
+    def __init__(self, dsn: str, timeouts: Timeouts, search_path: str | None = None) -> None:
+        self._dsn = dsn
+        self._timeouts = timeouts
+        self._search_path = search_path
+        self._connection: AsyncConnection[DictRow] | None = None
+
+    async def close(self) -> None:
+        """Close the connection, if there is one."""
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            with contextlib.suppress(psycopg.Error, TimeoutError):
+                await asyncio.wait_for(connection.close(), 1.0)
+
+    async def positions(self) -> dict[Partition, Position]:
+        """Give every stored position. Raises StoreUnavailable, as every method does."""
+        rows = await self._bounded(self._all("positions", {}))
+        return {
+            Partition(row["topic"], row["shard"]): Position(row["epoch"], row["next_offset"])
+            for row in rows
+        }
+
+    async def begin(self, partition: Partition, epoch: int, start: int) -> None:
+        """Make the position of a shard that was never read, or not in this epoch."""
+        values = {"topic": partition.topic, "shard": partition.shard}
+        values_at = {**values, "epoch": epoch, "start": start}
+        await self._bounded(self._run("begin_position", values_at))
+        await self._bounded(self._run("begin_epoch", values_at))
+
+    async def lookup(
+        self, keys: Iterable[Key], sessions: Iterable[str]
+    ) -> tuple[list[DictRow], dict[str, int]]:
+        """Give the rows of `answers` of these messages, and each session's next number."""
+        wanted = list(keys)
+        split = {"sessions": [key[0] for key in wanted], "messages": [key[1] for key in wanted]}
+        rows = await self._bounded(self._all("answers_of", split)) if wanted else []
+        asked = {"sessions": list(sessions)}
+        found = await self._bounded(self._all("highest_of", asked)) if asked["sessions"] else []
+        return rows, {row["session_id"]: row["next_chunk_sequence"] for row in found}
+
+    async def save(self, changes: Changes, moves: Sequence[Move]) -> None:
+        """Write a batch and move its positions: all of it or nothing.
+
+        Raises:
+            Superseded, RowRefused, StoreUnavailable: see there. After the last one it may be
+                written all the same: ask for the positions.
+        """
+        await self._bounded(self._save(changes, moves))
+
+    async def note_gap(self, move: Move) -> None:
+        """Record that the log no longer holds what `move` passes, and damage what was cut.
+
+        Raises as `save` does.
+        """
+        await self._bounded(self._note_gap(move))
+
+    async def open_before(self, epoch: int, shard: int, start: int) -> list[DictRow]:
+        """Give open answers whose last event lies in an earlier epoch, or before the start."""
+        values = {"epoch": epoch, "shard": shard, "start": start}
+        return await self._bounded(self._all("open_before", values))
+
+    async def end_lost(self, keys: Sequence[Key], moves: Sequence[Move]) -> None:
+        """End these answers as lost, if the positions are what `moves` expects.
+
+        Raises as `save` does.
+        """
+        await self._bounded(self._end_lost(keys, moves))
+
+    async def end_stalled_writers(self) -> int:
+        """End the sessions of writers that were stopped within a transaction, and say how many."""
+        values = {"stalled_s": self._timeouts.idle_in_transaction_s}
+        rows = await self._bounded(self._all("end_stalled_writers", values))
+        return int(rows[0]["ended"])
+
+    async def _save(self, changes: Changes, moves: Sequence[Move]) -> None:
+        connection = await self._connected()
+        async with connection.transaction():
+            await self._move(moves)
+            if changes.replaced:
+                ranges = [replaced._asdict() for replaced in changes.replaced]
+                await self._run("remove_replaced", {"ranges": _json(ranges)})
+            if changes.chunks:
+                async with connection.cursor().copy(STATEMENTS["add_chunks"]) as copy:
+                    for row in changes.chunks:
+                        await copy.write_row(row)
+            if changes.completed:
+                sessions, numbers = zip(*changes.completed, strict=True)
+                numbered = {"sessions": list(sessions), "numbers": list(numbers)}
+                await self._run("complete", numbered)
+            if changes.answers:
+                rows = [row_of(answer) for answer in changes.answers]
+                await self._run("put_answers", {"rows": _json(rows)})
+            if changes.prompts:
+                prompts = [prompt._asdict() for prompt in changes.prompts]
+                await self._run("put_prompts", {"rows": _json(prompts)})
+            if changes.cancels:
+                await self._run("see_cancels", {"rows": _json(_cancel_rows(changes))})
+
+    async def _note_gap(self, move: Move) -> None:
+        connection = await self._connected()
+        async with connection.transaction():
+            await self._move([move])
+            topic, shard = move.partition
+            between = {"from_offset": move.expected, "to_offset": move.next}
+            await self._run("note_gap", {"topic": topic, "shard": shard, **between})
+            await self._run("damage_open", {"shard": shard})
+
+    async def _end_lost(self, keys: Sequence[Key], moves: Sequence[Move]) -> None:
+        connection = await self._connected()
+        async with connection.transaction():
+            await self._move(moves)
+            split = {"sessions": [key[0] for key in keys], "messages": [key[1] for key in keys]}
+            await self._run("end_lost", split)
+
+    async def _move(self, moves: Sequence[Move]) -> None:
+        rows = [
+            {
+                "topic": move.partition.topic,
+                "shard": move.partition.shard,
+                "epoch": move.epoch,
+                "expected": move.expected,
+                "next": move.next,
+            }
+            for move in moves
+        ]
+        moved = await self._run("move_positions", {"moves": _json(rows)})
+        if moved != len(moves):
+            raise Superseded(f"{len(moves) - moved} of {len(moves)} positions have moved")
+
+    async def _all(self, name: str, values: Mapping[str, Any]) -> list[DictRow]:
+        connection = await self._connected()
+        cursor = await connection.execute(STATEMENTS[name], values)
+        return await cursor.fetchall()
+
+    async def _run(self, name: str, values: Mapping[str, Any]) -> int:
+        connection = await self._connected()
+        return (await connection.execute(STATEMENTS[name], values)).rowcount
+
+    async def _connected(self) -> AsyncConnection[DictRow]:
+        if self._connection is None or self._connection.closed:
+            connect = AsyncConnection.connect(
+                self._dsn,
+                autocommit=True,
+                row_factory=dict_row,
+                application_name=APPLICATION,
+                connect_timeout=max(2, int(self._timeouts.connect_s)),
+                options=self._options(),
+            )
+            self._connection = await asyncio.wait_for(connect, self._timeouts.connect_s)
+        return self._connection
+
+    def _options(self) -> str:
+        limits = {
+            "statement_timeout": self._timeouts.statement_s,
+            "lock_timeout": self._timeouts.lock_s,
+            "idle_in_transaction_session_timeout": self._timeouts.idle_in_transaction_s,
+        }
+        options = [f"-c {name}={int(seconds * 1000)}" for name, seconds in limits.items()]
+        if self._search_path:
+            options.append(f"-c search_path={self._search_path}")
+        return " ".join(options)
+
+    async def _bounded(self, work: Awaitable[T]) -> T:
+        """Wait for the work, not for ever, and translate what goes wrong."""
+        task = asyncio.ensure_future(work)
+        try:
+            done, _ = await asyncio.wait({task}, timeout=self._timeouts.answer_s)
+            if not done:
+                raise StoreUnavailable(f"no answer in {self._timeouts.answer_s:.0f} s")
+            return await task
+        except Superseded:
+            raise
+        except (psycopg.DataError, psycopg.IntegrityError) as error:
+            raise RowRefused(_line(error)) from error
+        except (psycopg.Error, OSError, TimeoutError) as error:
+            await self._give_up(task)
+            raise StoreUnavailable(_line(error)) from error
+        except (StoreUnavailable, asyncio.CancelledError):
+            await self._give_up(task)
+            raise
+
+    async def _give_up(self, task: "asyncio.Future[Any]") -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None and not connection.closed:
+            # A cancel would ask a server that doesn't answer, and wait.
+            with contextlib.suppress(OSError, psycopg.Error):
+                duplicate = socket.socket(fileno=os.dup(connection.pgconn.socket))
+                with duplicate:
+                    duplicate.shutdown(socket.SHUT_RDWR)
+        task.cancel()
+        with contextlib.suppress(BaseException):
+            await asyncio.wait({task}, timeout=1.0)
+        if connection is not None:
+            with contextlib.suppress(psycopg.Error, TimeoutError):
+                await asyncio.wait_for(connection.close(), 1.0)
+
+
+def _json(value: object) -> str:
+    return msgspec.json.encode(value).decode()
+
+
+def _cancel_rows(changes: Changes) -> list[dict[str, Any]]:
+    return [
+        {
+            "session_id": session_id,
+            "message_id": message_id,
+            "epoch": place.epoch,
+            "log_offset": place.offset,
+        }
+        for session_id, message_id, place in changes.cancels
+    ]
+
+
+def _line(error: BaseException) -> str:
+    return f"{type(error).__name__}: {error}".strip().splitlines()[0]

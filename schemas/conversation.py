@@ -1,0 +1,76 @@
+"""A stored row of the view `conversation` -> the fold's message, so that folding can go on from it.
+
+What gateway, workers and persister read back from Postgres must be the same state that the fold
+had, field by field; therefore the one reading of a row is here. The rows themselves are written by
+the persister alone.
+"""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from schemas.events import Error, Prompt, Timing, Usage
+from schemas.transcript import Message, Place
+
+
+def message_of(row: Mapping[str, Any]) -> Message | None:
+    """Give the message of a row, or None if nothing is known of its answer yet (`state` is null).
+
+    `row` is one of the view `conversation`, by column name (psycopg's `dict_row`); `content`,
+    `prompt` and `prompt_created_at` may be left out by readers that don't need the text.
+    """
+    if row["state"] is None:
+        return None
+    content = row.get("content")
+    return Message(
+        message_id=row["message_id"],
+        prompt=prompt_of(row),
+        state=row["state"],
+        attempt=row["attempt"],
+        fence=None if row["fence"] is None else (row["fence"][0], row["fence"][1], row["fence"][2]),
+        released=row["released"],
+        starts=row["starts"],
+        unended_starts=row["unended_starts"],
+        last_sequence=row["last_sequence"],
+        damaged=row["damaged"],
+        cancelling=row["cancelling"],
+        position=row["position"],
+        finish_reason=row["finish_reason"],
+        error=_error(row),
+        usage=None if row["usage"] is None else Usage(**row["usage"]),
+        timing=None if row["timings"] is None else Timing(**row["timings"]),
+        history=row["history"],
+        model=row["model"],
+        worker=row["worker"],
+        first=Place(row["first_epoch"], row["first_offset"]),
+        last=Place(row["epoch"], row["last_offset"]),
+        pieces=[content] if content else [],
+    )
+
+
+def prompt_of(row: Mapping[str, Any]) -> Prompt | None:
+    """Give what the user said, if the row was read with it."""
+    content = row.get("prompt")
+    if content is None:
+        return None
+    return Prompt(content=content, created_at=_iso(row["prompt_created_at"]))
+
+
+def _error(row: Mapping[str, Any]) -> Error | None:
+    if row["error_code"] is None:
+        return None
+    return Error(
+        session_id=row["session_id"],
+        message_id=row["message_id"],
+        created_at=_iso(row["ended_at"]),
+        attempt=row["attempt"],
+        code=row["error_code"],
+        message=row["error_message"],
+        retryable=row["error_retryable"],
+        last_sequence=row["last_sequence"],
+    )
+
+
+def _iso(moment: datetime) -> str:
+    """As events have it: ISO 8601, UTC, milliseconds."""
+    return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
