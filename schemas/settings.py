@@ -33,6 +33,8 @@ NAMES: frozenset[str] = frozenset(
         "ORIGINS",
         "AUTH",
         "GRACE_S",
+        "MESSAGES_PER_MINUTE",
+        "CONNECTIONS_PER_SESSION",
         # workers
         "SYSTEM_PROMPT",
         "MAX_RUNNING",
