@@ -54,7 +54,12 @@ NAMES: frozenset[str] = frozenset(
         # persister
         "BATCH_MAX_RECORDS",
         "BATCH_MAX_BYTES",
+        "FETCH_MIN_BYTES",
         "FETCH_WAIT_MS",
+        "CACHE_MAX_ANSWERS",
+        "STATEMENT_TIMEOUT_S",
+        "LOCK_TIMEOUT_S",
+        "IDLE_IN_TRANSACTION_S",
     )
 )
 
