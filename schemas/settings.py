@@ -32,6 +32,8 @@ NAMES: frozenset[str] = frozenset(
         "PORT",
         "ORIGINS",
         "AUTH",
+        "MESSAGES_PER_MINUTE",
+        "CONNECTIONS_PER_SESSION",
         "GRACE_S",
         "MESSAGES_PER_MINUTE",
         "CONNECTIONS_PER_SESSION",
