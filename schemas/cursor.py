@@ -7,7 +7,7 @@ partitions, begin again, and a cursor of another epoch is never guessed at.
 import re
 from dataclasses import dataclass
 
-_FORM = re.compile(r"(\d{1,19})\.(\d{1,9})\.(\d{1,19})", re.ASCII)
+_FORM = re.compile(r"(\d{1,19})\.(\d{1,9})\.(-1|\d{1,19})", re.ASCII)
 
 
 class BadCursor(ValueError):
@@ -27,7 +27,7 @@ class Cursor:
 
 
 def parse(text: str) -> Cursor:
-    """Read `epoch.shard.offset`.
+    """Read `epoch.shard.offset`, as `str` of a cursor gives it.
 
     Raises:
         BadCursor: any other form.

@@ -11,16 +11,34 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta, Struct
 
+# Python's `$` also matches before a last newline; `(?!\n)` refuses that one, and means nothing to
+# readers of the JSON Schema, where `$` is the end only.
 SessionId = Annotated[
     str,
-    Meta(min_length=1, max_length=255, pattern=r"^[A-Za-z0-9._:-]+$", description="a conversation"),
+    Meta(
+        min_length=1,
+        max_length=255,
+        pattern=r"^[A-Za-z0-9._:-]+$(?!\n)",
+        description="a conversation",
+    ),
 ]
 MessageId = Annotated[
     str,
-    Meta(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9_-]+$", description="idempotency key"),
+    Meta(
+        min_length=1,
+        max_length=64,
+        pattern=r"^[A-Za-z0-9_-]+$(?!\n)",
+        description="idempotency key",
+    ),
 ]
-Sequence = Annotated[int, Meta(ge=1, description="dense from 1 within an attempt")]
-LastSequence = Annotated[int, Meta(ge=0, description="the highest sequence written, 0 for none")]
+# Bounds that every reader can hold: an INTEGER column, and a JavaScript number.
+_INTEGER_MAX = 2**31 - 1
+_NUMBER_MAX = 2**53 - 1
+Sequence = Annotated[int, Meta(ge=1, le=_INTEGER_MAX, description="dense from 1 in an attempt")]
+LastSequence = Annotated[
+    int, Meta(ge=0, le=_INTEGER_MAX, description="the highest sequence written, 0 for none")
+]
+FencePart = Annotated[int, Meta(ge=0, le=_NUMBER_MAX)]
 CreatedAt = Annotated[str, Meta(description="ISO 8601, UTC, milliseconds")]
 
 OnBusy = Literal["enqueue", "reject", "interrupt"]
@@ -101,7 +119,7 @@ class Status(Event, frozen=True, kw_only=True, tag="status"):
 
     state: State
     attempt: str | None = None
-    fence: tuple[int, int, int] | None = None
+    fence: tuple[FencePart, FencePart, FencePart] | None = None
     prompt: Prompt | None = None
     position: int | None = None
     model: str | None = None

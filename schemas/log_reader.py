@@ -10,6 +10,7 @@ sought for a reader's sake.
 """
 
 import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import Any, TypeVar
 
@@ -23,6 +24,7 @@ OnRecords = Callable[[int, Sequence[Record]], None]
 OnGap = Callable[[int, int, int], None]
 
 REQUEST_TIMEOUT_S = 5.0
+START_TIMEOUT_S = 30.0
 
 
 class LogUnavailable(Exception):
@@ -53,18 +55,18 @@ class LogReader:
     """Follows shards of one topic from explicit positions.
 
     `on_records(shard, records)` is given each shard's records in order, without holes, in the loop
-    of
-    `run`; it must not block. `on_gap(shard, from_offset, to_offset)` says that the log no longer
-    held
-    [from_offset, to_offset); reading goes on at `to_offset` (which is lower only if the log itself
-    was made anew or lost its end).
+    of `run`; it must not block. `on_gap(shard, from_offset, to_offset)` says that the log no longer
+    held [from_offset, to_offset); reading goes on at `to_offset` (which is lower only if the log
+    itself was made anew or lost its end).
     """
 
     def __init__(
         self, bootstrap: str, topic: str, shards: int, *, on_records: OnRecords, on_gap: OnGap
     ) -> None:
         self._consumer = consumer(bootstrap)
-        self._topic = topic
+        # A broker answers one request of a connection at a time, so a question would wait behind
+        # the fetch that waits for new records. Questions go over a connection of their own.
+        self._asker = consumer(bootstrap)
         self._partitions = [TopicPartition(topic, shard) for shard in range(shards)]
         self._on_records = on_records
         self._on_gap = on_gap
@@ -74,7 +76,8 @@ class LogReader:
 
     async def start(self) -> None:
         """Connect; no shard is followed yet. Raises LogUnavailable."""
-        await answered(self._consumer.start(), 30.0)
+        await answered(self._consumer.start(), START_TIMEOUT_S)
+        await answered(self._asker.start(), START_TIMEOUT_S)
         self._consumer.assign(self._partitions)
         self._consumer.pause(*self._partitions)
         # A position must exist even while paused: the fetcher waits for one otherwise.
@@ -82,11 +85,10 @@ class LogReader:
             self._consumer.seek(partition, 0)
 
     async def stop(self) -> None:
-        """Close the connection, for at most a few seconds."""
-        try:
-            await asyncio.wait_for(self._consumer.stop(), REQUEST_TIMEOUT_S)
-        except (TimeoutError, KafkaError):
-            return
+        """Close the connections, for at most a few seconds each."""
+        for client in (self._consumer, self._asker):
+            with contextlib.suppress(TimeoutError, KafkaError):
+                await asyncio.wait_for(client.stop(), REQUEST_TIMEOUT_S)
 
     def follow(self, shard: int, position: int) -> None:
         """Read the shard from `position` on (again, if it is followed already)."""
@@ -112,13 +114,13 @@ class LogReader:
     async def end_offsets(self, shards: Iterable[int]) -> dict[int, int]:
         """Ask for several ends at once. Raises LogUnavailable."""
         wanted = [self._partitions[shard] for shard in shards]
-        offsets = await answered(self._consumer.end_offsets(wanted))
+        offsets = await answered(self._asker.end_offsets(wanted))
         return {partition.partition: offset for partition, offset in offsets.items()}
 
     async def start_offsets(self, shards: Iterable[int]) -> dict[int, int]:
         """Ask for the first offset that each shard still holds. Raises LogUnavailable."""
         wanted = [self._partitions[shard] for shard in shards]
-        offsets = await answered(self._consumer.beginning_offsets(wanted))
+        offsets = await answered(self._asker.beginning_offsets(wanted))
         return {partition.partition: offset for partition, offset in offsets.items()}
 
     async def offset_at(self, shard: int, timestamp_ms: int) -> int:
@@ -128,7 +130,7 @@ class LogReader:
         """
         partition = self._partitions[shard]
         end = await self.end_offset(shard)
-        found = await answered(self._consumer.offsets_for_times({partition: max(timestamp_ms, 0)}))
+        found = await answered(self._asker.offsets_for_times({partition: max(timestamp_ms, 0)}))
         place = found.get(partition)
         return end if place is None else place.offset
 

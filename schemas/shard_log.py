@@ -1,15 +1,14 @@
 """One contiguous range of a shard's records in memory, indexed by session.
 
 `start` is the first offset it can answer for, `end` the position after the last one. A reader
-holds a
-position: while that lies in [start, end] it can be served from here, exactly; below `start` it has
-to scan. The range is bounded in bytes and in age (by the records' own log-append time: no clock),
-the oldest records leave first, and a seek empties it, so that it is contiguous always.
+holds a position: while that lies in [start, end] it can be served from here, exactly; below `start`
+it has to scan. The range is bounded in bytes and in age (by the records' own log-append time: no
+clock), the oldest records leave first, and a seek empties it, so that it is contiguous always.
 """
 
-from collections import deque
+from bisect import bisect_left
 from collections.abc import Sequence
-from itertools import islice
+from operator import attrgetter
 from typing import NamedTuple
 
 from schemas.limits import SHARD_LOG_MAX_AGE_S, SHARD_LOG_MAX_BYTES
@@ -56,8 +55,8 @@ class ShardLog:
         """Forget everything and go on from `position`."""
         self.start = self.end = position
         self._bytes = 0
-        self._records: deque[Record] = deque()
-        self._sessions: dict[str, deque[Record]] = {}
+        self._records = _Run()
+        self._sessions: dict[str, _Run] = {}
 
     @property
     def held_bytes(self) -> int:
@@ -70,7 +69,10 @@ class ShardLog:
             if record.offset < self.end:
                 raise ValueError(f"offset {record.offset} comes after position {self.end}")
             self._records.append(record)
-            self._sessions.setdefault(record.session_id, deque()).append(record)
+            session = self._sessions.get(record.session_id)
+            if session is None:
+                session = self._sessions[record.session_id] = _Run()
+            session.append(record)
             self._bytes += len(record.value) + _OVERHEAD_BYTES
             self.end = record.offset + 1
         self._trim()
@@ -83,12 +85,13 @@ class ShardLog:
             PositionAhead: the range ends before `position`.
         """
         self._check(position)
-        return _from(self._sessions.get(session_id), position, limit)
+        session = self._sessions.get(session_id)
+        return [] if session is None else session.since(position, limit)
 
     def read_all(self, position: int, limit: int | None = None) -> list[Record]:
         """Give every session's records from `position` on; raises as `read` does."""
         self._check(position)
-        return _from(self._records, position, limit)
+        return self._records.since(position, limit)
 
     def _check(self, position: int) -> None:
         if position < self.start:
@@ -98,30 +101,63 @@ class ShardLog:
 
     def _trim(self) -> None:
         records = self._records
-        if not records:
+        if not len(records):
             return
-        oldest_ms = records[-1].timestamp_ms - self._max_age_ms
+        oldest_ms = records.last().timestamp_ms - self._max_age_ms
         while len(records) > 1 and (
-            self._bytes > self._max_bytes or records[0].timestamp_ms < oldest_ms
+            self._bytes > self._max_bytes or records.first().timestamp_ms < oldest_ms
         ):
-            record = records.popleft()
+            record = records.drop_first()
             self._bytes -= len(record.value) + _OVERHEAD_BYTES
             self.start = record.offset + 1
             session = self._sessions[record.session_id]
-            session.popleft()
-            if not session:
+            session.drop_first()
+            if not len(session):
                 del self._sessions[record.session_id]
 
 
-def _from(records: deque[Record] | None, position: int, limit: int | None) -> list[Record]:
-    if not records or records[-1].offset < position:
-        return []
-    # Readers are nearly always close to the end, so the place is sought from there.
-    behind = 0
-    for record in reversed(records):
-        if record.offset < position:
-            break
-        behind += 1
-    first = len(records) - behind
-    stop = None if limit is None else first + limit
-    return list(islice(records, first, stop))
+_offset_of = attrgetter("offset")
+
+
+class _Run:
+    """Records in ascending order: added at one end, dropped at the other, sought in between.
+
+    A list, for the bisection; what was dropped stays as a head of None until it is the larger part.
+    """
+
+    __slots__ = ("_head", "_items")
+
+    def __init__(self) -> None:
+        self._items: list[Record] = []
+        self._head = 0
+
+    def __len__(self) -> int:
+        return len(self._items) - self._head
+
+    def append(self, record: Record) -> None:
+        self._items.append(record)
+
+    def first(self) -> Record:
+        return self._items[self._head]
+
+    def last(self) -> Record:
+        return self._items[-1]
+
+    def drop_first(self) -> Record:
+        record = self._items[self._head]
+        self._items[self._head] = None  # type: ignore[call-overload]  # its memory goes now
+        self._head += 1
+        if self._head * 2 > len(self._items):
+            del self._items[: self._head]
+            self._head = 0
+        return record
+
+    def since(self, position: int, limit: int | None) -> list[Record]:
+        items = self._items
+        if not len(self) or items[-1].offset < position:
+            return []
+        # Most readers want the last record alone.
+        if len(self) == 1 or items[-2].offset < position:
+            return items[-1:] if limit is None or limit > 0 else []
+        first = bisect_left(items, position, lo=self._head, key=_offset_of)
+        return items[first:] if limit is None else items[first : first + limit]

@@ -4,8 +4,8 @@ What comes after the finish reason can't hurt any more: a cut, garbage, or a mis
 came before a break in the same read was said, and is given first. Pure.
 """
 
+from schemas.events import FinishReason, Usage
 from workers.fault import FaultKind, ModelFault, fault
-from workers.prompt import Usage
 from workers.sse import EventReader, EventTooLong, ServerEvent
 from workers.stream_events import UnreadableEvent, read_event
 
@@ -17,10 +17,11 @@ class AnswerReader:
     """The state of one answer. After `done` or `broken` there is nothing more to read."""
 
     def __init__(self) -> None:
-        self.finish_reason: str | None = None
+        self.finish_reason: FinishReason | None = None
         self.usage: Usage | None = None
         self.done = False
         self.broken: ModelFault | None = None
+        self.broken_off: str | None = None  # why the rest of the text is missing
         self.alive = False  # whether the last read held a sign of life
         self._any_text = False
         self._events = EventReader(event_max_bytes=EVENT_MAX_BYTES)
@@ -47,11 +48,11 @@ class AnswerReader:
         return ""
 
     def lose(self, why: str) -> None:
-        """The rest of the stream is lost: over, if the finish reason came, else broken."""
+        """The rest of the stream is lost: over if there is text that stands, else broken."""
         if self.finish_reason is not None:
             self.done = True
         elif self._any_text:
-            self.broken = fault(FaultKind.BROKEN_OFF, f"the model broke off: {why}")
+            self.done, self.broken_off = True, why
         else:
             self.broken = fault(FaultKind.BAD_STREAM, f"the model said nothing: {why}")
 

@@ -9,42 +9,54 @@ Pure: chance and time are arguments.
 
 from datetime import datetime
 from email.utils import parsedate_to_datetime
-from enum import Enum
+from enum import StrEnum
 from typing import NamedTuple
+
+from schemas.events import ErrorCode
 
 RETRY_FIRST_MAX_S = 0.5
 RETRY_MAX_S = 8.0
 
 
+class FaultKind(StrEnum):
+    """Every way in which a model fails."""
+
+    UNREACHABLE = "unreachable"  # no address, refused, or lost before anything came
+    CONNECT_TIMEOUT = "connect"
+    RATE_LIMITED = "rate_limited"
+    SERVER_ERROR = "server_error"
+    NO_STREAM = "no_stream"  # an answer of another kind: a proxy's page, a wrong address
+    BAD_STREAM = "bad_stream"  # an error told in the stream, or unreadable before any text
+    FIRST_TOKEN_TIMEOUT = "first_token"  # noqa: S105  (a limit, no secret)
+    IDLE_TIMEOUT = "idle"
+    WHOLE_TIMEOUT = "whole"
+    REJECTED = "rejected"
+    CONTEXT_TOO_LONG = "context_too_long"
+
+
 class Consequence(NamedTuple):
     """How an answer ends by a fault: the terminal's code, and who may try again."""
 
-    code: str
+    code: ErrorCode
     retryable: bool  # by the user, as the terminal says
     ask_again: bool  # by the worker, before the first byte
 
 
-class FaultKind(Enum):
-    """Every way in which a model fails, with what follows."""
-
-    # No address, refused, or the connection was lost before anything came.
-    UNREACHABLE = Consequence("model_unavailable", True, True)
-    CONNECT_TIMEOUT = Consequence("model_timeout", True, True)
-    RATE_LIMITED = Consequence("model_unavailable", True, True)
-    SERVER_ERROR = Consequence("model_unavailable", True, True)
-    # An answer that is no stream: a proxy's page, a wrong address. Asking again shows it again.
-    NO_STREAM = Consequence("model_unavailable", True, False)
-    # An error told in the stream, or a stream nobody can read, before any text.
-    BAD_STREAM = Consequence("model_unavailable", True, False)
-    # The long time-outs are not tried again by the worker: the reader has waited enough.
-    FIRST_TOKEN_TIMEOUT = Consequence("model_timeout", True, False)
-    IDLE_TIMEOUT = Consequence("model_timeout", True, False)
-    WHOLE_TIMEOUT = Consequence("model_timeout", True, False)
-    REJECTED = Consequence("model_rejected", False, False)
-    CONTEXT_TOO_LONG = Consequence("context_too_long", False, False)
-    # Cut or unreadable after some text: the text stands, and the answer is complete as
-    # `incomplete`, like a stream that just ends without a finish reason.
-    BROKEN_OFF = Consequence("incomplete", True, False)
+CONSEQUENCES: dict[FaultKind, Consequence] = {
+    FaultKind.UNREACHABLE: Consequence("model_unavailable", True, True),
+    FaultKind.CONNECT_TIMEOUT: Consequence("model_timeout", True, True),
+    FaultKind.RATE_LIMITED: Consequence("model_unavailable", True, True),
+    FaultKind.SERVER_ERROR: Consequence("model_unavailable", True, True),
+    # Asked again at once, these two would say the same again.
+    FaultKind.NO_STREAM: Consequence("model_unavailable", True, False),
+    FaultKind.BAD_STREAM: Consequence("model_unavailable", True, False),
+    # The long limits are not tried again by the worker: the reader has waited enough.
+    FaultKind.FIRST_TOKEN_TIMEOUT: Consequence("model_timeout", True, False),
+    FaultKind.IDLE_TIMEOUT: Consequence("model_timeout", True, False),
+    FaultKind.WHOLE_TIMEOUT: Consequence("model_timeout", True, False),
+    FaultKind.REJECTED: Consequence("model_rejected", False, False),
+    FaultKind.CONTEXT_TOO_LONG: Consequence("context_too_long", False, False),
+}
 
 
 class ModelFault(Exception):
@@ -59,14 +71,14 @@ class ModelFault(Exception):
         self.retry_after_s = retry_after_s  # what the model asked for, if it did
 
     @property
-    def code(self) -> str:
+    def code(self) -> ErrorCode:
         """The code of the terminal that follows."""
-        return self.kind.value.code
+        return CONSEQUENCES[self.kind].code
 
     @property
     def retryable(self) -> bool:
         """Whether the same message may succeed later."""
-        return self.kind.value.retryable
+        return CONSEQUENCES[self.kind].retryable
 
 
 class ModelUnavailable(ModelFault):
@@ -79,7 +91,7 @@ class ModelTimeout(ModelFault):
     @property
     def which(self) -> str:
         """The limit that has passed."""
-        return self.kind.name.removesuffix("_TIMEOUT").lower()
+        return self.kind.value
 
 
 class ModelRejected(ModelFault):
@@ -90,27 +102,22 @@ class ContextTooLong(ModelRejected):
     """The prompt is longer than the model takes: a shorter one may pass."""
 
 
-class BrokenOff(ModelFault):
-    """The stream broke after some text: end as complete with finish_reason `incomplete`."""
-
-
-_CLASSES: dict[str, type[ModelFault]] = {
+_CLASSES: dict[ErrorCode, type[ModelFault]] = {
     "model_unavailable": ModelUnavailable,
     "model_timeout": ModelTimeout,
     "model_rejected": ModelRejected,
     "context_too_long": ContextTooLong,
-    "incomplete": BrokenOff,
 }
 
 
 def fault(kind: FaultKind, message: str, *, retry_after_s: float | None = None) -> ModelFault:
     """The error of a kind, of the class that says what follows."""
-    return _CLASSES[kind.value.code](kind, message, retry_after_s=retry_after_s)
+    return _CLASSES[CONSEQUENCES[kind].code](kind, message, retry_after_s=retry_after_s)
 
 
 # What else ends an answer with an error, and whether sending it again can help.
-RETRYABLE_BY_CODE: dict[str, bool] = {
-    **{kind.value.code: kind.value.retryable for kind in FaultKind},
+RETRYABLE_BY_CODE: dict[ErrorCode, bool] = {
+    **{follows.code: follows.retryable for follows in CONSEQUENCES.values()},
     "busy": True,
     "internal": True,
     "lost": True,
@@ -135,7 +142,7 @@ def ask_again_after_s(
     that a thousand answers that failed together don't come back together. A Retry-After is
     honoured, with the jitter on top of it; one longer than we would wait is for the user.
     """
-    if not failed.kind.value.ask_again or tries > retries:
+    if not CONSEQUENCES[failed.kind].ask_again or tries > retries:
         return None
     asked_s = failed.retry_after_s or 0.0
     if asked_s > retry_after_max_s:

@@ -13,8 +13,8 @@ one text. How a stream ends:
 * in order: `Finished` with the reason. [DONE] may be missing when a reason came, and so may the
   usage; whatever goes wrong after the reason no longer matters.
 * without a reason: `Finished(None, …)`, and the answer is `incomplete`.
-* cut or unreadable: after some text `BrokenOff` (also `incomplete`: the text stands), before it
-  `ModelUnavailable`. An error told in the stream is `ModelUnavailable` wherever it comes.
+* cut or unreadable: after some text the same, with `broken_off` saying why (the text stands);
+  before it `ModelUnavailable`. An error told in the stream is `ModelUnavailable` anywhere.
 * in silence: `ModelTimeout`. A model is alive while it sends anything but comments and greetings;
   thinking (reasoning, tool calls) is not shown, but it counts.
 

@@ -15,9 +15,9 @@ import httpx2
 import msgspec
 import openai
 
+from schemas.events import FinishReason, Usage
 from workers.answer_reader import AnswerReader
 from workers.fault import FaultKind, fault
-from workers.prompt import Usage
 
 _AFTER_FINISH_S = 2.0  # the usage comes after the finish reason, or never
 _DRAIN_S = 0.1
@@ -34,10 +34,14 @@ class Text(msgspec.Struct, frozen=True):
 
 
 class Finished(msgspec.Struct, frozen=True):
-    """The stream has ended. No reason: it just stopped. No usage: the model did not tell."""
+    """The stream has ended. No reason: it just stopped. No usage: the model did not tell.
 
-    finish_reason: str | None
+    `broken_off` says why when it did not stop in order (cut, unreadable); the text stands.
+    """
+
+    finish_reason: FinishReason | None
     usage: Usage | None
+    broken_off: str | None = None
 
 
 Piece = Text | Finished
@@ -106,7 +110,7 @@ class ModelStream:
         if self._finished:
             raise StopAsyncIteration
         self._finished = True
-        return Finished(reader.finish_reason, reader.usage)
+        return Finished(reader.finish_reason, reader.usage, reader.broken_off)
 
     async def _next(self) -> bytes | None:
         """The next bytes, or None when there will be no more."""
@@ -140,8 +144,7 @@ class ModelStream:
     def _timed_out(self) -> Exception:
         whole = self._now() >= self._limits.whole_at
         kind = FaultKind.WHOLE_TIMEOUT if whole else self._limit
-        limit = kind.name.removesuffix("_TIMEOUT").lower().replace("_", " ")
-        return fault(kind, f"the model was too slow: {limit} limit")
+        return fault(kind, f"the model was too slow: limit {kind.value}")
 
     async def close(self) -> None:
         """Closes the call, and its connection unless it was read to the end. Never raises."""

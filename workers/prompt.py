@@ -14,6 +14,8 @@ from typing import Literal, TypedDict
 
 import msgspec
 
+from schemas.events import Usage
+
 BUDGET_TOKENS = 3_000
 _BYTES_A_TOKEN = 4
 _TOKENS_A_TURN = 4  # what the roles and separators of a turn cost
@@ -34,14 +36,6 @@ class ChatMessage(TypedDict):
 
     role: str
     content: str
-
-
-class Usage(msgspec.Struct, frozen=True):
-    """Tokens as the model counted them, or as estimated here."""
-
-    prompt_tokens: int
-    completion_tokens: int
-    estimated: bool = False
 
 
 def estimate_tokens(content: str) -> int:
@@ -89,4 +83,4 @@ def newest_that_fit(history: Sequence[Turn], budget_tokens: int) -> list[Turn]:
 def estimate_usage(prompt: Iterable[ChatMessage], answer: str) -> Usage:
     """What an answer has cost, for models that don't tell and answers that were broken off."""
     told = sum(estimate_tokens(message["content"]) for message in prompt)
-    return Usage(told, _text_tokens(answer), estimated=True)
+    return Usage(prompt_tokens=told, completion_tokens=_text_tokens(answer), estimated=True)

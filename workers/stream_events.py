@@ -12,11 +12,15 @@ import json
 
 import msgspec
 
-from workers.prompt import Usage
+from schemas.events import FinishReason, Usage
 
 _REPLACEMENT = "\ufffd"
-_FINISH_REASONS = {"length": "length", "max_tokens": "length", "content_filter": "content_filter"}
-_NULL = b"null"
+_FINISH_REASONS: dict[str, FinishReason] = {
+    "length": "length",
+    "max_tokens": "length",
+    "content_filter": "content_filter",
+}
+_NULL = msgspec.Raw(b"null")  # a union of Raw and None would let no object pass
 _UNREADABLE = (ValueError, RecursionError)  # msgspec's, json's and UTF-8's errors are ValueErrors
 
 
@@ -27,9 +31,9 @@ class UnreadableEvent(ValueError):
 class _Delta(msgspec.Struct):
     role: str | None = None
     content: str | None = None
-    reasoning_content: msgspec.Raw | None = None
-    reasoning: msgspec.Raw | None = None
-    tool_calls: msgspec.Raw | None = None
+    reasoning_content: msgspec.Raw = _NULL
+    reasoning: msgspec.Raw = _NULL
+    tool_calls: msgspec.Raw = _NULL
 
 
 class _Choice(msgspec.Struct):
@@ -40,15 +44,15 @@ class _Choice(msgspec.Struct):
 
 class _Chunk(msgspec.Struct):
     choices: list[_Choice] | None = None
-    usage: msgspec.Raw | None = None
-    error: msgspec.Raw | None = None
+    usage: msgspec.Raw = _NULL
+    error: msgspec.Raw = _NULL
 
 
 class Said(msgspec.Struct, frozen=True):
     """One event's share of an answer. `alive`: the model is at work (more than a greeting)."""
 
     content: str = ""
-    finish_reason: str | None = None
+    finish_reason: FinishReason | None = None
     usage: Usage | None = None
     error: str | None = None
     alive: bool = False
@@ -81,7 +85,7 @@ def read_event(data: bytes) -> Said:
             alive = alive or _alive(choice.delta)
     return Said(
         _harmless(content),
-        finish_reason and _FINISH_REASONS.get(finish_reason, "stop"),
+        _FINISH_REASONS.get(finish_reason, "stop") if finish_reason else None,
         _usage(chunk.usage) if _present(chunk.usage) else None,
         None,
         alive or finish_reason is not None,
@@ -98,8 +102,8 @@ def _alive(delta: _Delta) -> bool:
     )
 
 
-def _present(raw: msgspec.Raw | None) -> bool:
-    return raw is not None and bytes(raw) != _NULL
+def _present(raw: msgspec.Raw) -> bool:
+    return bytes(raw) != b"null"
 
 
 def _read_patiently(data: bytes) -> _Chunk:
@@ -125,17 +129,17 @@ def _harmless(content: str) -> str:
     return content.replace("\0", _REPLACEMENT) if "\0" in content else content
 
 
-def _usage(raw: msgspec.Raw | None) -> Usage | None:
+def _usage(raw: msgspec.Raw) -> Usage | None:
     try:
-        counts = _decode_counts(bytes(raw or b""))
+        counts = _decode_counts(bytes(raw))
     except _UNREADABLE:
         return None  # a strange count is no reason to lose an answer
-    return Usage(counts.prompt_tokens, counts.completion_tokens)
+    return Usage(prompt_tokens=counts.prompt_tokens, completion_tokens=counts.completion_tokens)
 
 
-def _error_text(raw: msgspec.Raw | None) -> str:
+def _error_text(raw: msgspec.Raw) -> str:
     try:
-        error = json.loads(bytes(raw or b"null").decode(errors="replace"))
+        error = json.loads(bytes(raw).decode(errors="replace"))
     except _UNREADABLE:
         return "an error without words"
     text = error.get("message") if isinstance(error, dict) else error

@@ -29,6 +29,7 @@ class ScriptedModel:
         self._first_default = self._default = with_orders(Script(), default)
         self._next: deque[str] = deque()
         self._released = asyncio.Event()
+        self._peers: set[object] = set()
         self._runner: web.AppRunner | None = None
 
     async def __aenter__(self) -> "ScriptedModel":
@@ -45,7 +46,8 @@ class ScriptedModel:
             app, handler_cancellation=True, access_log=None, shutdown_timeout=0.2
         )
         await self._runner.setup()
-        await web.TCPSite(self._runner, self._host, self._port).start()
+        # Hundreds connect in one moment; a full queue would make them wait a second.
+        await web.TCPSite(self._runner, self._host, self._port, backlog=4096).start()
         self.url = f"http://{self._host}:{self._runner.addresses[0][1]}/v1"
         return self
 
@@ -71,7 +73,14 @@ class ScriptedModel:
 
     # -- one call ----------------------------------------------------------------------------
 
+    @property
+    def connections(self) -> int:
+        """How many connections were opened for answers."""
+        return len(self._peers)
+
     async def _complete(self, request: web.Request) -> web.StreamResponse:
+        if request.transport is not None:
+            self._peers.add(request.transport.get_extra_info("peername"))
         body = await request.json()
         messages = body.get("messages", [])
         try:

@@ -1,0 +1,78 @@
+# Two commands: `make run` and `make test`. Every other one is a thin call of `talklog`, too.
+# Variables are given as `make run PORT=9000 WORKERS=2` or by the environment.
+
+PYTHON ?= python3
+PY := .venv/bin/python
+.DEFAULT_GOAL := help
+
+.PHONY: help run up down status test check chat replay lag settings doctor clean \
+	install-run install-test format lint types imports unit
+
+help: ## what there is
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@echo "  with PORT GATEWAYS WORKERS PERSISTERS BROKERS SHARDS STATE RESTART; \`make settings\` lists all"
+
+# ---- the stack
+
+run: install-run ## start the whole stack here; Ctrl-C stops it
+	@exec $(PY) -m deploy run
+
+up: install-run ## the same in the background; returns when a message went through
+	@exec $(PY) -m deploy up
+
+down: install-run ## stop it, whatever state it is in
+	@exec $(PY) -m deploy down
+
+status: install-run ## what lives, with pids and ports
+	@exec $(PY) -m deploy status
+
+clean: install-run ## stop it and throw its data away
+	@exec $(PY) -m deploy clean
+
+# ---- talking to it
+
+chat: install-run ## chat in the terminal: SESSION=abc URL=ws://localhost:8000
+	@exec $(PY) -m deploy chat $(if $(SESSION),--session $(SESSION)) $(if $(URL),--url $(URL))
+
+replay: install-run ## re-read a conversation from the topic: SESSION=abc FORMAT=events FROM=postgres SPEED=1
+	@exec $(PY) -m deploy replay $(if $(SESSION),--session $(SESSION)) $(if $(FORMAT),--format $(FORMAT)) \
+		$(if $(FROM),--from $(FROM)) $(if $(SPEED),--speed $(SPEED))
+
+lag: install-run ## how far the readers are behind: WATCH=1 FORMAT=json
+	@exec $(PY) -m deploy lag $(if $(WATCH),--watch) $(if $(FORMAT),--format $(FORMAT))
+
+settings: install-run ## every setting with its default and unit
+	@exec $(PY) -m deploy settings
+
+doctor: ## what this machine lacks, and how to get it
+	@exec $(if $(wildcard .venv/installed.json),$(PY) -m deploy doctor,$(PYTHON) deploy/doctor.py)
+
+# ---- checking
+
+test: install-test ## everything a machine can check, on a stack of its own
+	@$(PY) -m tests.chromium
+	@$(MAKE) --no-print-directory format lint types imports
+	@exec $(PY) -m pytest $(ARGS)
+
+check: install-test ## format, lint, types, imports, unit tests: about ten seconds
+	@$(MAKE) --no-print-directory -j2 -Otarget format lint types imports unit
+
+format:
+	@$(PY) -m ruff format --check --quiet . && echo "format   ok"
+lint:
+	@$(PY) -m ruff check --quiet . && echo "lint     ok"
+types:
+	@$(PY) -m mypy --no-error-summary && echo "types    ok"
+imports:
+	@.venv/bin/lint-imports > .cache/imports 2>&1 && echo "imports  ok" || { cat .cache/imports; exit 1; }
+unit:
+	@$(PY) -m pytest -q tests/unit
+
+# ---- installing (nothing to do when it is there)
+
+install-run:
+	@$(PYTHON) deploy/local/install.py run
+
+install-test:
+	@mkdir -p .cache
+	@$(PYTHON) deploy/local/install.py test

@@ -1,0 +1,130 @@
+"""`python -m gateway`: one process, one core; start as many as there are cores, on any ports."""
+
+import asyncio
+import logging
+import os
+import signal
+import sys
+
+import structlog
+import uvloop
+from prometheus_client import REGISTRY
+
+from gateway.connection import Shared
+from gateway.counters import Counters
+from gateway.followers import Followers
+from gateway.metrics import GatewayMetrics
+from gateway.publisher import Publisher
+from gateway.server import ChatServer
+from gateway.settings import GatewaySettings
+from gateway.submit import Submitter
+from gateway.tail import Tail
+from schemas.admin_port import AdminPort
+from schemas.log_reader import LogUnavailable
+from schemas.logs import configure
+from schemas.settings import SettingsError, exit_with, load
+
+log = structlog.get_logger("gateway")
+
+START_TRIES = 30
+START_RETRY_S = 1.0
+
+
+class StartFailed(Exception):
+    """The gateway can't serve; the text says why."""
+
+
+def main() -> int:
+    """Run until a signal; give the exit code."""
+    try:
+        settings = load(GatewaySettings, os.environ)
+    except SettingsError as error:
+        exit_with(error)
+    configure(settings.log_level, settings.log_format)
+    # It writes a line for each connection that opens and closes; the counters tell as much.
+    logging.getLogger("websockets").setLevel(logging.WARNING)
+    code = 1
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        try:
+            code = runner.run(_run(settings))
+        except* StartFailed as failures:
+            log.error("start failed", reason=str(failures.exceptions[0]))
+        except* Exception as failures:
+            log.error("failed", exc_info=failures)
+    return code
+
+
+async def _run(settings: GatewaySettings) -> int:
+    stopped_by = _signals()
+    counters = Counters()
+    followers = Followers(settings.epoch)
+    tail = await _started(settings, followers)
+    publisher = Publisher(settings.kafka)
+    async with asyncio.TaskGroup() as tasks:
+        shared = Shared(
+            epoch=settings.epoch,
+            tail=tail,
+            followers=followers,
+            submitter=Submitter(publisher, settings.shards),
+            counters=counters,
+            models=settings.allowed_models(),
+            spawn=tasks.create_task,
+        )
+        server = ChatServer(settings, shared, tail.not_ready)
+        services = [
+            tasks.create_task(service) for service in (tail.run(), publisher.run(), server.sweep())
+        ]
+        REGISTRY.register(GatewayMetrics(counters, followers, {"shard_log_bytes": tail.held_bytes}))
+        await _serve_until(stopped_by, settings, server)
+        for service in services:
+            service.cancel()
+    return 130 if stopped_by.result() is signal.SIGINT else 0
+
+
+async def _serve_until(
+    stopped_by: "asyncio.Future[signal.Signals]", settings: GatewaySettings, server: ChatServer
+) -> None:
+    admin = AdminPort(settings.admin_port, server.not_ready)
+    try:
+        port = await server.start()
+        await admin.start()
+    except OSError as error:
+        raise StartFailed(f"can't listen: {error}") from error
+    log.info("ready", url=f"http://{settings.host}:{port}/", epoch=settings.epoch)
+    reason = await stopped_by
+    log.info("stopping", signal=reason.name)
+    await server.drain(settings.grace_s)
+    await admin.stop()
+
+
+async def _started(settings: GatewaySettings, followers: Followers) -> Tail:
+    """Connect to the log; a broker that is still starting is waited for."""
+    for _ in range(START_TRIES):
+        tail = Tail(settings.kafka, settings.shards, followers)
+        try:
+            await tail.start()
+        except LogUnavailable as error:
+            log.warning("the log does not answer", kafka=settings.kafka, reason=str(error))
+            await tail.stop()
+            await asyncio.sleep(START_RETRY_S)
+            continue
+        return tail
+    raise StartFailed(f"no broker answers at TALKLOG_KAFKA={settings.kafka}")
+
+
+def _signals() -> "asyncio.Future[signal.Signals]":
+    """Give what will hold the first SIGTERM or SIGINT."""
+    loop = asyncio.get_running_loop()
+    stopped_by: asyncio.Future[signal.Signals] = loop.create_future()
+
+    def stop(number: signal.Signals) -> None:
+        if not stopped_by.done():
+            stopped_by.set_result(number)
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop, number)
+    return stopped_by
+
+
+if __name__ == "__main__":
+    sys.exit(main())

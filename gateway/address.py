@@ -1,0 +1,67 @@
+"""What a WebSocket's address asks for, and whether a browser's page may ask. Pure."""
+
+import re
+from collections.abc import Collection
+from dataclasses import dataclass
+from urllib.parse import parse_qs, unquote, urlsplit
+
+from schemas.limits import SESSION_ID_MAX_CHARS
+
+HISTORY_MAX = 1000
+_PATH = re.compile(r"/ws/chat/([^/]+)/?")
+_SESSION_ID = re.compile(r"[A-Za-z0-9._:-]+", re.ASCII)
+_LOOPBACK = {"localhost", "127.0.0.1", "::1"}
+
+
+class BadAddress(ValueError):
+    """No session is at this address."""
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """A session, where to go on in it, and how many finished messages a snapshot may hold."""
+
+    session_id: str
+    cursor: str | None
+    history: int
+
+
+def parse(target: str) -> Address:
+    """Read a request's target, `/ws/chat/{session_id}/?cursor=…&history=…`.
+
+    Raises:
+        BadAddress: another path, or a session id that can't be one.
+    """
+    target_path, _, target_query = target.partition("?")
+    path = _PATH.fullmatch(target_path)
+    if path is None:
+        raise BadAddress("the path is not /ws/chat/{session_id}/")
+    session_id = unquote(path[1], errors="replace")
+    if len(session_id) > SESSION_ID_MAX_CHARS or not _SESSION_ID.fullmatch(session_id):
+        raise BadAddress(f"session_id is not 1 to {SESSION_ID_MAX_CHARS} of A-Za-z0-9._:-")
+    query = parse_qs(target_query)
+    cursor = query.get("cursor", [None])[0]
+    return Address(session_id, cursor, _count(query.get("history", ["0"])[0]))
+
+
+def origin_allowed(origin: str | None, host: str | None, allowed: Collection[str]) -> bool:
+    """Say whether a page of `origin` may connect; no origin is no browser, and may.
+
+    Without an allow-list only a page of this machine's own gateway may: its origin is the host that
+    it asks for, and that host is a loopback name. (A foreign name that was made to resolve to this
+    machine would be origin and host alike.)
+    """
+    if origin is None:
+        return True
+    origin = origin.lower()
+    if allowed:
+        return origin in allowed
+    try:
+        parts = urlsplit(origin)
+    except ValueError:
+        return False
+    return parts.netloc == (host or "").lower() and parts.hostname in _LOOPBACK
+
+
+def _count(text: str) -> int:
+    return min(int(text), HISTORY_MAX) if text.isascii() and text.isdigit() else 0

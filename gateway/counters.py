@@ -1,0 +1,25 @@
+"""What is counted while serving: plain numbers, because the hot path adds to them."""
+
+from dataclasses import dataclass, field
+
+
+@dataclass(slots=True)
+class Counters:
+    """Since the start of the process."""
+
+    connections_opened: int = 0
+    frames_sent: int = 0
+    bytes_sent: int = 0
+    frames_received: int = 0
+    submitted: int = 0
+    outcomes_unknown: int = 0
+    duplicates: int = 0
+    resumed: int = 0
+    not_recovered: int = 0
+    snapshots: int = 0
+    snapshots_failed: int = 0
+    closed: dict[int, int] = field(default_factory=dict)
+
+    def count_closed(self, code: int) -> None:
+        """Count a socket that this gateway closed with `code`."""
+        self.closed[code] = self.closed.get(code, 0) + 1

@@ -1,0 +1,168 @@
+/**
+ * What one client believes: server frames in order of receipt -> the view of a session. Pure.
+ *
+ * A view is what the log says (`messages`, by `fold.js`) and, apart from it, what this client itself
+ * submitted and the log has not yet said anything about (`own`). Both are maps by message id, replaced
+ * and never changed, as is the view.
+ *
+ * Order is everything. A frame at or before the last cursor is a repeat. After `connected` with
+ * `recovered` false or null the fold starts empty, and there is no cursor to resume with until the
+ * snapshot has come: what was received in between is not the whole. `ended` names messages that are over
+ * but not shown; without it a late start of one would look like a new answer that never ends.
+ */
+
+import { applyEvent, isTerminal, messageWith } from "./fold.js";
+
+const LOG_TYPES = new Set(["status", "ai_response_chunk", "ai_response_complete", "error"]);
+
+export const EMPTY_VIEW = Object.freeze({
+  epoch: null,
+  cursor: null,
+  joined: false, // the view is the whole: a snapshot, or an exact resume
+  broken: false, // something can't be put in its place: connect again, without a cursor
+  historyMissing: false, // the gateway said that the snapshot comes later
+  messages: new Map(),
+  own: new Map(),
+  ended: new Set(),
+});
+
+/** The cursor to resume with, or null: then the gateway answers with a snapshot. */
+export function resumeCursor(view) {
+  return view.joined && !view.broken ? view.cursor : null;
+}
+
+/** Note a message that this client is about to submit. Sending the same id again is the same message. */
+export function submitted(view, { message_id, content, on_busy = "enqueue", model = null, created_at = null }) {
+  if (view.messages.has(message_id) || view.ended.has(message_id)) return view;
+  const own = { message_id, content, on_busy, model, created_at, submit: "sending", error: null };
+  return withOwn(view, Object.freeze(own));
+}
+
+/** Forget an own message of which the log has said nothing (one that failed, or was never sent). */
+export function forgotten(view, message_id) {
+  const own = new Map(view.own);
+  own.delete(message_id);
+  return { ...view, own };
+}
+
+/** Own messages that the client sends again whenever it knows where it stands: those without a state. */
+export function unsettled(view) {
+  return [...view.own.values()].filter(({ submit }) => submit !== "failed" && submit !== "ended");
+}
+
+/** Ids to send again, with the same id, now that `frame` was reduced into `view`. */
+export function resendAfter(frame, view) {
+  const whole = frame.type === "snapshot" || (frame.type === "status" && frame.state === "connected" && frame.recovered === true);
+  if (whole) return unsettled(view).map(({ message_id }) => message_id);
+  const unknown = isGatewayError(frame) && frame.code === "outcome_unknown" && view.own.has(frame.message_id);
+  return unknown ? [frame.message_id] : [];
+}
+
+/** Take the next frame. Unknown types change nothing but, if they come from the log, the cursor. */
+export function reduce(view, frame) {
+  if (frame.type === "status" && frame.state === "connected") return connected(view, frame);
+  if (view.broken) return view;
+  if (frame.type === "snapshot") return snapshot(view, frame);
+  if (frame.type === "status" && frame.state === "accepted") return accepted(view, frame);
+  if (frame.type === "status" && frame.state === "history_unavailable") return { ...view, historyMissing: true };
+  if (isGatewayError(frame)) return refused(view, frame);
+  return typeof frame.cursor === "string" ? fromLog(view, frame) : view;
+}
+
+const isGatewayError = (frame) => frame.type === "error" && typeof frame.cursor !== "string";
+
+function connected(view, frame) {
+  const fresh = { ...view, epoch: frame.epoch ?? null, broken: false, historyMissing: false };
+  if (frame.recovered === true) return fresh;
+  return { ...fresh, joined: false, cursor: null, messages: new Map(), ended: new Set() };
+}
+
+function fromLog(view, frame) {
+  const order = view.cursor === null ? 1 : compareCursors(frame.cursor, view.cursor);
+  if (order === null) return { ...view, broken: true };
+  if (order <= 0) return view;
+  const moved = { ...view, cursor: frame.cursor };
+  const id = frame.message_id;
+  if (!LOG_TYPES.has(frame.type) || typeof id !== "string" || view.ended.has(id)) return moved;
+  const before = view.messages.get(id);
+  const { message, outcome } = applyEvent(before, frame);
+  if (outcome === "OVERLAP") return { ...view, broken: true };
+  if (message === before) return moved;
+  return settled({ ...moved, messages: new Map(view.messages).set(id, withOwnPrompt(message, view.own.get(id))) }, [id]);
+}
+
+/** Positive if `a` is after `b`, null if they can't be compared: of another epoch or another shard. */
+export function compareCursors(a, b) {
+  const [epochA, shardA, offsetA] = a.split(".");
+  const [epochB, shardB, offsetB] = b.split(".");
+  if (epochA !== epochB || shardA !== shardB) return null;
+  const difference = BigInt(offsetA) - BigInt(offsetB);
+  return difference > 0n ? 1 : difference < 0n ? -1 : 0;
+}
+
+function snapshot(view, frame) {
+  const messages = new Map();
+  for (const entry of frame.messages ?? []) {
+    messages.set(entry.message_id, withEntry(messages.get(entry.message_id), entry));
+  }
+  const ended = new Set(frame.ended ?? []);
+  const own = new Map(view.own);
+  for (const [id, message] of own) {
+    if (ended.has(id)) own.set(id, Object.freeze({ ...message, submit: "ended", error: null }));
+  }
+  const next = { ...view, cursor: frame.cursor, joined: true, historyMissing: false, messages, own, ended };
+  return settled(next, messages.keys());
+}
+
+/** One entry of a snapshot: what the user said, or the answer's state so far. */
+function withEntry(message, entry) {
+  const known = message ?? messageWith({ message_id: entry.message_id });
+  const { role, content, created_at = null, error_code, code, message: text, retryable, ...state } = entry;
+  if (role === "user") {
+    return Object.freeze({ ...known, ...(message ? {} : state), prompt: { content, created_at }, created_at });
+  }
+  const failed = error_code ?? code ?? null;
+  const error = state.error ?? (failed && { code: failed, message: text ?? "", retryable: retryable ?? false });
+  const released = state.state === "queued" && (state.attempt ?? null) !== null;
+  const prompt = known.prompt ?? state.prompt ?? null;
+  return Object.freeze({ ...known, released, ...state, prompt, text: content ?? "", error, error_code: error?.code ?? null });
+}
+
+function accepted(view, frame) {
+  const own = view.own.get(frame.message_id);
+  if (!own || own.submit === "ended") return view;
+  return withOwn(view, Object.freeze({ ...own, submit: "accepted", error: null }));
+}
+
+/** An error of the gateway that names an own message. It ends nothing: the log may still give a state. */
+function refused(view, { message_id, code, message, retryable = false }) {
+  const own = view.own.get(message_id);
+  // These two answer a cancel as well, and a cancel that came to nothing is no failure of the message.
+  const aboutCancel = code === "nothing_to_cancel" || (code === "unsupported" && own?.submit === "accepted");
+  if (!own || own.submit === "ended" || aboutCancel) return view;
+  const submit = code === "outcome_unknown" ? "unknown" : "failed";
+  return withOwn(view, Object.freeze({ ...own, submit, error: { code, message, retryable } }));
+}
+
+function withOwn(view, message) {
+  return { ...view, own: new Map(view.own).set(message.message_id, message) };
+}
+
+function withOwnPrompt(message, own) {
+  if (!own || message.prompt) return message;
+  return Object.freeze({ ...message, prompt: { content: own.content, created_at: own.created_at } });
+}
+
+/** The log has said something about these: they are no longer the client's own concern. */
+function settled(view, ids) {
+  const gone = [...ids].filter((id) => view.own.has(id));
+  if (gone.length === 0) return view;
+  const own = new Map(view.own);
+  for (const id of gone) own.delete(id);
+  return { ...view, own };
+}
+
+/** Messages of the log that have not ended, in the order of their first event. */
+export function openMessages(view) {
+  return [...view.messages.values()].filter((message) => !isTerminal(message));
+}

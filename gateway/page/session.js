@@ -1,0 +1,229 @@
+/**
+ * One session of talklog, followed and written to over a WebSocket that may break at any time.
+ *
+ * Usable by any page and by node: nothing here knows a document, and socket, clock, timers and chance can
+ * be given. What is true of the conversation is `session.view` (reducer.js, a fold over the frames); this
+ * class only carries frames in and out and keeps a connection:
+ *
+ *     const session = new Session({ url: "ws://localhost:8000", sessionId: "test_session" });
+ *     session.onChange = () => console.log(session.connection.state, session.view.messages);
+ *     session.connect();
+ *     session.send("Hello");
+ *
+ * A message is sent again, with the same id, until the log has said something about it; the id makes that
+ * one message. Connection states: idle, connecting, joining (open, but where it stands is not known yet),
+ * live, waiting (until `retryAtMs`), sleeping (the gateway closed an idle socket), stopped (`code`: why).
+ */
+
+import { isTerminal } from "./fold.js";
+import { Link, Timers } from "./link.js";
+import { EMPTY_VIEW, forgotten, reduce, resendAfter, resumeCursor, submitted, unsettled } from "./reducer.js";
+
+export { applyEvent, isTerminal } from "./fold.js";
+export { afterClose } from "./reconnect.js";
+export { EMPTY_VIEW, openMessages, reduce, resendAfter, resumeCursor, submitted, unsettled } from "./reducer.js";
+
+const UNKNOWN_RETRY_MS = 1_000;
+const OWN_MAX = 50;
+
+/** Why `send` refused: so many messages wait already for their first sign of life. */
+export class TooManyWaiting extends Error {}
+
+/** An id of 26 characters, 130 random bits; also where `crypto.randomUUID` is missing (plain http). */
+export function newId() {
+  const bytes = crypto.getRandomValues(new Uint8Array(26));
+  return Array.from(bytes, (byte) => "0123456789abcdefghjkmnpqrstvwxyz"[byte & 31]).join("");
+}
+
+export class Session {
+  view = EMPTY_VIEW;
+  connection = { state: "idle", code: null, retryAtMs: null };
+  /** Called after every change of `view` or `connection`; keep it cheap, a frame may come every 15 ms. */
+  onChange = () => {};
+  /** Called with an error of the gateway that no own message shows: `{code, message, message_id}`. */
+  onNotice = () => {};
+
+  #options;
+  #link;
+  #timers;
+  #token;
+  #greeted = false; // `connected` has come on this socket: before it, `view.joined` is that of the last one
+  #cancels = new Set(); // ids to stop, asked again after every reconnect until they have ended
+
+  /**
+   * `url`: ws:// or wss:// of a gateway, without path. `history`: how many finished messages to ask for.
+   * `token`: a JWT, if the gateway wants one. The rest is for tests.
+   */
+  constructor({
+    url,
+    sessionId,
+    history = 0,
+    token = null,
+    WebSocket = globalThis.WebSocket,
+    nowMs = () => Date.now(),
+    setTimer = (action, ms) => setTimeout(action, ms),
+    clearTimer = (handle) => clearTimeout(handle),
+    random = Math.random,
+    makeId = newId,
+  }) {
+    const world = { WebSocket, nowMs, setTimer, clearTimer, random };
+    this.#options = { url, sessionId, history, nowMs, makeId };
+    this.#token = token;
+    this.#timers = new Timers(world);
+    this.#link = new Link(world, {
+      address: () => this.#address(),
+      onFrame: (frame) => this.#receive(frame),
+      onState: (state) => this.#linkChanged(state),
+    });
+  }
+
+  get sessionId() {
+    return this.#options.sessionId;
+  }
+
+  /** Connect now, whatever the state; also the way back from "stopped". */
+  connect() {
+    this.#link.connect();
+  }
+
+  /** Leave (until `connect`). The answer goes on: a closed socket is not a stop. */
+  close() {
+    this.#link.close();
+  }
+
+  /** The page is visible again, or the network is back. */
+  wake() {
+    this.#link.wake();
+  }
+
+  /** Begin again with a snapshot that holds up to `history` finished messages. */
+  reload({ history }) {
+    this.#options.history = history;
+    this.view = { ...this.view, joined: false };
+    this.connect();
+  }
+
+  /** Put in a token: the first, or one before the old expires. */
+  setToken(token) {
+    this.#token = token;
+    if (!this.#link.send({ type: "token", token })) this.connect();
+  }
+
+  /**
+   * Submit a message and give its id. It is kept, and sent again, until the log has it.
+   *
+   * @throws {TooManyWaiting} when 50 messages wait already: the gateway has not answered for long.
+   */
+  send(content, { onBusy = "enqueue", model = null, messageId = this.#options.makeId() } = {}) {
+    if (unsettled(this.view).length >= OWN_MAX) throw new TooManyWaiting(`${OWN_MAX} messages wait`);
+    const created_at = new Date(this.#options.nowMs()).toISOString();
+    this.view = submitted(this.view, { message_id: messageId, content, on_busy: onBusy, model, created_at });
+    if (this.connection.state === "live") this.#submit(messageId);
+    if (this.connection.state === "sleeping") this.connect();
+    this.onChange();
+    return messageId;
+  }
+
+  /** Send a message that failed once more, with the same id: it stays one message. */
+  retry(messageId) {
+    const own = this.view.own.get(messageId);
+    if (own) this.send(own.content, { onBusy: own.on_busy, model: own.model, messageId });
+  }
+
+  /** Forget an own message that failed. */
+  dismiss(messageId) {
+    this.view = forgotten(this.view, messageId);
+    this.onChange();
+  }
+
+  /** Stop an answer, keep its text. Asked again after a reconnect, until it has ended. */
+  cancel(messageId) {
+    this.#cancels.add(messageId);
+    if (this.connection.state === "live") this.#link.send({ type: "cancel", message_id: messageId });
+    this.onChange();
+  }
+
+  /** Whether a stop of this message was asked for and has neither happened nor been refused. */
+  isStopping(messageId) {
+    return this.#cancels.has(messageId);
+  }
+
+  #address() {
+    const { url, sessionId, history } = this.#options;
+    const query = new URLSearchParams();
+    const cursor = resumeCursor(this.view);
+    if (cursor !== null) query.set("cursor", cursor);
+    if (history > 0) query.set("history", String(history));
+    if (this.#token) query.set("token", this.#token);
+    const tail = `${query}` === "" ? "" : `?${query}`;
+    return `${url.replace(/\/$/, "")}/ws/chat/${encodeURIComponent(sessionId)}/${tail}`;
+  }
+
+  #linkChanged({ name, code, retryAtMs }) {
+    this.#greeted = false;
+    this.#timers.stopAll(); // what they would send is sent at the next join
+    this.connection = { state: name === "open" ? "joining" : name, code, retryAtMs };
+    this.onChange();
+  }
+
+  #receive(frame) {
+    const before = this.view;
+    this.view = reduce(before, frame);
+    if (this.view.broken) {
+      this.#link.fail(1006); // with no cursor to resume from, so that a snapshot follows
+      return;
+    }
+    if (frame.type === "status" && frame.state === "connected") this.#greeted = true;
+    if (frame.type === "status" && frame.state === "reconnect") this.#link.moveAfter(Math.max(0, Number(frame.after_ms) || 0));
+    this.#tellNotice(frame, before);
+    this.#dropEndedCancels();
+    this.#carryOn(frame);
+    this.onChange();
+  }
+
+  /** Go live when it is known where we stand, and send again what the log has not. */
+  #carryOn(frame) {
+    const known = this.#greeted && (this.view.joined || this.view.historyMissing);
+    const justLive = known && this.connection.state !== "live";
+    const again = resendAfter(frame, this.view);
+    if (frame.type === "error" && again.length > 0) {
+      // The broker is slow: at once would only make it slower.
+      this.#timers.start(`resend ${again[0]}`, UNKNOWN_RETRY_MS, () => this.#submit(again[0]));
+      return;
+    }
+    if (justLive) {
+      this.connection = { state: "live", code: null, retryAtMs: null };
+      this.#link.steady();
+    }
+    // Live although the snapshot comes later: what was typed meanwhile must not wait for it.
+    const early = justLive && again.length === 0 ? unsettled(this.view).map((own) => own.message_id) : again;
+    for (const id of early) this.#submit(id);
+    if (justLive) for (const message_id of this.#cancels) this.#link.send({ type: "cancel", message_id });
+  }
+
+  #submit(messageId) {
+    const own = unsettled(this.view).find(({ message_id }) => message_id === messageId);
+    if (!own) return;
+    const { content, on_busy, model } = own;
+    const busy = on_busy === "enqueue" ? {} : { on_busy };
+    this.#link.send({ type: "user_message", message_id: messageId, content, ...busy, ...(model ? { model } : {}) });
+  }
+
+  #dropEndedCancels() {
+    for (const id of this.#cancels) {
+      const message = this.view.messages.get(id);
+      if (this.view.ended.has(id) || (message && isTerminal(message))) this.#cancels.delete(id);
+    }
+  }
+
+  /** An error of the gateway that changed no own message: of a cancel, or of a frame without an id. */
+  #tellNotice(frame, before) {
+    if (frame.type !== "error" || typeof frame.cursor === "string" || this.view !== before) return;
+    const { code, message, message_id } = frame;
+    const aboutCancel = this.#cancels.has(message_id) || code === "nothing_to_cancel" || code === "unsupported";
+    if (this.view.messages.has(message_id) && !aboutCancel) return; // a repeat that was not needed
+    if (aboutCancel && message_id) this.#cancels.delete(message_id);
+    else if (aboutCancel) this.#cancels.clear();
+    this.onNotice({ code, message, message_id });
+  }
+}

@@ -1,0 +1,55 @@
+"""The gateway's settings; what is needed by every process is in `schemas.connections`."""
+
+from ipaddress import ip_address
+from typing import Literal
+
+from pydantic import Field, ValidationInfo, field_validator
+
+from schemas.connections import Connections, Port
+
+
+class GatewaySettings(Connections):
+    """Where to listen, who may connect, how long a drain may take."""
+
+    host: str = Field("127.0.0.1", description="address to listen on")
+    port: Port = Field(8000, description="port to listen on; 0: a free one")
+    origins: str = Field(
+        "", description="origins a browser may connect from, separated by commas; empty: this host"
+    )
+    auth: Literal["none", "jwt"] = Field("none", description="none: loopback only")
+    models: str = Field("", description="models a client may ask for, separated by commas")
+    messages_per_minute: int = Field(20, ge=0, description="per session; 0: no limit")
+    connections_per_session: int = Field(10, ge=1, description="on this gateway")
+    grace_s: float = Field(5.0, ge=0, le=3600, description="longest time a drain may take")
+
+    @field_validator("auth")
+    @classmethod
+    def _auth_is_safe(cls, auth: str, info: ValidationInfo) -> str:
+        if auth == "jwt":
+            raise ValueError("not built yet; only none works, on a loopback address")
+        host = info.data.get("host", "")
+        if not is_loopback(host):
+            raise ValueError(f"without authentication only loopback is served, not {host!r}")
+        return auth
+
+    def allowed_origins(self) -> frozenset[str]:
+        """Give the allow-list of origins, empty if only the host itself is allowed."""
+        return frozenset(_listed(self.origins.lower()))
+
+    def allowed_models(self) -> frozenset[str]:
+        """Give the models that a client may name."""
+        return frozenset(_listed(self.models))
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine can reach the address."""
+    if host == "localhost":
+        return True
+    try:
+        return ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return False
+
+
+def _listed(text: str) -> list[str]:
+    return [part.strip() for part in text.split(",") if part.strip()]

@@ -1,0 +1,70 @@
+"""A WebSocket that can be written to without waiting, and says when it is writable again.
+
+The library's `send` waits for the socket, one task a frame. Here a frame is encoded once for all
+sockets of its session (`wire`), and put straight into the transport's buffer while that is below
+its high-water mark; so idle connections cost no task, and readers of Kafka never wait for a socket.
+"""
+
+import socket
+from collections.abc import Callable
+
+from websockets.asyncio.server import ServerConnection
+from websockets.datastructures import Headers
+from websockets.frames import Frame, Opcode
+from websockets.http11 import Request
+from websockets.protocol import State
+
+WRITE_HIGH_WATER_BYTES = 32 * 1024
+CLOSE_TIMEOUT_S = 5.0
+UNANSWERED_LIMIT_MS = 60_000
+"""A peer that acknowledges nothing for so long is gone; the kernel closes the connection."""
+
+
+_NO_REQUEST = Request("", Headers())
+"""The library takes "no request" for a handshake that has not come yet."""
+
+
+def wire(payload: bytes) -> bytes:
+    """Encode a text frame as a server sends it (unmasked, no extensions): the same for all."""
+    return Frame(Opcode.TEXT, payload).serialize(mask=False)
+
+
+class WebSocket(ServerConnection):
+    """One WebSocket; `on_writable` is called when its write buffer has drained."""
+
+    on_writable: Callable[[], None] | None = None
+
+    @property
+    def open(self) -> bool:
+        """Whether frames can still be sent."""
+        return self.protocol.state is State.OPEN
+
+    @property
+    def writable(self) -> bool:
+        """Whether a frame may be pushed: it is open and its buffer is below the mark."""
+        return not self.paused and self.protocol.state is State.OPEN
+
+    def push(self, frame: bytes) -> None:
+        """Put an encoded frame (`wire`) into the write buffer; nothing if the socket is closed."""
+        if self.protocol.state is State.OPEN:
+            self.transport.write(frame)
+
+    async def until_writable(self) -> None:
+        """Wait until the write buffer has drained; the connection may be closed then."""
+        await self.drain()
+
+    def forget_handshake(self) -> None:
+        """Drop request and response: a third of an idle connection's memory, and nobody asks."""
+        self.request, self.response = _NO_REQUEST, None
+
+    def detect_dead_peer(self) -> None:
+        """Have the kernel drop the connection when the peer answers nothing for a while."""
+        sock = self.transport.get_extra_info("socket")
+        if sock is not None and hasattr(socket, "TCP_USER_TIMEOUT"):
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, UNANSWERED_LIMIT_MS)
+
+    def resume_writing(self) -> None:
+        """Called by the transport when the buffer is below its low mark."""
+        super().resume_writing()
+        if self.on_writable is not None:
+            self.on_writable()

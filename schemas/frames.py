@@ -1,0 +1,136 @@
+"""The frames that only the gateway says; every other frame is an event of the log with its cursor.
+
+A frame without message_id or cursor ends nothing. Fields that may be null are always written, so
+that a reader need not know the defaults.
+"""
+
+from collections.abc import Sequence
+from typing import Literal
+
+import msgspec
+from msgspec import Struct
+
+from schemas.events import Timing, Usage
+from schemas.transcript import MessageState
+
+GatewayErrorCode = Literal[
+    "bad_frame",
+    "unknown_type",
+    "content_empty",
+    "content_too_long",
+    "bad_message_id",
+    "message_id_reused",
+    "bad_model",
+    "nothing_to_cancel",
+    "rate_limited",
+    "busy",
+    "outcome_unknown",
+    "unavailable",
+    "unsupported",
+]
+
+
+class Frame(Struct, frozen=True, kw_only=True, tag_field="type"):
+    """What every frame carries."""
+
+    session_id: str
+
+
+class Connected(Frame, frozen=True, kw_only=True, tag="status"):
+    """The connection has its position; `recovered` is null if no cursor was given."""
+
+    state: Literal["connected"] = "connected"
+    recovered: bool | None
+    epoch: int
+
+
+class Accepted(Frame, frozen=True, kw_only=True, tag="status"):
+    """The broker has acknowledged the message; `duplicate` if it had done so before."""
+
+    state: Literal["accepted"] = "accepted"
+    message_id: str
+    duplicate: bool
+    created_at: str
+
+
+class HistoryUnavailable(Frame, frozen=True, kw_only=True, tag="status"):
+    """The snapshot can't be made now; it follows, live frames go on."""
+
+    state: Literal["history_unavailable"] = "history_unavailable"
+
+
+class Reconnect(Frame, frozen=True, kw_only=True, tag="status"):
+    """This gateway goes away soon: connect again, after about so long."""
+
+    state: Literal["reconnect"] = "reconnect"
+    after_ms: int
+
+
+class Refused(Frame, frozen=True, kw_only=True, tag="error"):
+    """A frame of the client was refused; `message_id` names the message that failed, if one did."""
+
+    code: GatewayErrorCode
+    message: str
+    retryable: bool
+    message_id: str | None = None
+
+
+class Heartbeat(Frame, frozen=True, kw_only=True, tag="heartbeat"):
+    """Nothing was said for a while; the cursor keeps an idle session's place from ageing."""
+
+    cursor: str
+
+
+class Pong(Frame, frozen=True, kw_only=True, tag="pong"):
+    """The answer to a ping."""
+
+    nonce: str | int | float | None
+
+
+class SnapshotPrompt(Struct, frozen=True, kw_only=True, tag_field="role", tag="user"):
+    """What the user said. In a snapshot it stands before the answer's entry."""
+
+    message_id: str
+    content: str
+    created_at: str
+    state: MessageState
+
+
+class SnapshotAnswer(Struct, frozen=True, kw_only=True, tag_field="role", tag="assistant"):
+    """The fold's state of one message; `content` is the answer's text so far."""
+
+    message_id: str
+    content: str
+    state: MessageState
+    attempt: str | None
+    fence: tuple[int, int, int] | None
+    last_sequence: int
+    released: bool
+    damaged: bool
+    position: int | None = None
+    cancelling: str | None = None
+    finish_reason: str | None = None
+    code: str | None = None
+    message: str | None = None
+    retryable: bool | None = None
+    usage: Usage | None = None
+    timing: Timing | None = None
+    history: str | None = None
+    model: str | None = None
+    worker: str | None = None
+
+
+class Snapshot(Frame, frozen=True, kw_only=True, tag="snapshot"):
+    """The fold's state of the session at the cursor; it replaces what the client held."""
+
+    cursor: str
+    messages: Sequence[SnapshotPrompt | SnapshotAnswer]
+    ended: Sequence[str]
+
+
+_encoder = msgspec.json.Encoder()
+
+
+def encode(frame: Frame) -> bytes:
+    """Give the frame as one JSON object."""
+    return _encoder.encode(frame)

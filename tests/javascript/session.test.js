@@ -1,0 +1,353 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { Session, TooManyWaiting, newId } from "../../gateway/page/session.js";
+import { World, chunk, complete, connected, generating, snapshot } from "./world.js";
+
+function following(options = {}) {
+  const world = new World();
+  let count = 0;
+  const session = new Session({ ...world.options, sessionId: "abc", makeId: () => `m${(count += 1)}`, ...options });
+  return { world, session };
+}
+
+function live(options = {}) {
+  const { world, session } = following(options);
+  session.connect();
+  world.socket.opens();
+  world.socket.gives(connected(), snapshot(9));
+  return { world, session };
+}
+
+test("the address holds the session, and history and token only when given", () => {
+  const { world, session } = following({ history: 50, token: "t" });
+  session.connect();
+  assert.equal(`${world.socket.address}`, "ws://gateway.test/ws/chat/abc/?history=50&token=t");
+});
+
+test("ids are 26 characters that the gateway takes, and all different", () => {
+  const ids = new Set(Array.from({ length: 1000 }, newId));
+  assert.equal(ids.size, 1000);
+  for (const id of ids) assert.match(id, /^[0-9a-z]{26}$/);
+});
+
+test("the states on the way to a live connection", () => {
+  const { world, session } = following();
+  const seen = [];
+  session.onChange = () => seen.at(-1) === session.connection.state || seen.push(session.connection.state);
+  session.connect();
+  world.socket.opens();
+  world.socket.gives(connected(), snapshot(9));
+  assert.deepEqual(seen, ["connecting", "joining", "live"]);
+});
+
+test("a message typed before the join is sent once, at the snapshot", () => {
+  const { world, session } = following();
+  session.connect();
+  session.send("early");
+  world.socket.opens();
+  world.socket.gives(connected());
+  assert.deepEqual(world.socket.sent, []);
+  world.socket.gives(snapshot(9));
+  assert.deepEqual(world.socket.sent, [{ type: "user_message", message_id: "m1", content: "early" }]);
+});
+
+test("a message typed before the join does not wait for a snapshot that comes later", () => {
+  const { world, session } = following();
+  session.connect();
+  session.send("early");
+  world.socket.opens();
+  world.socket.gives(connected(), { type: "status", state: "history_unavailable" });
+  assert.equal(session.connection.state, "live");
+  assert.equal(world.socket.of("user_message").length, 1);
+});
+
+test("on_busy and model are sent along", () => {
+  const { world, session } = live();
+  session.send("now", { onBusy: "interrupt", model: "tiny" });
+  assert.deepEqual(world.socket.sent, [{ type: "user_message", message_id: "m1", content: "now", on_busy: "interrupt", model: "tiny" }]);
+});
+
+test("a cut in mid-answer resumes from the cursor, and nothing is lost or repeated", () => {
+  const { world, session } = live();
+  world.socket.gives(generating(10, "x"), chunk(11, "x", 1, "Hel"));
+  world.socket.closes(1006);
+  world.pass(500);
+  assert.equal(world.socket.address.searchParams.get("cursor"), "1.0.11");
+  world.socket.opens();
+  world.socket.gives(connected(true), chunk(12, "x", 2, "lo"), complete(13, "x", 2));
+  assert.equal(session.view.messages.get("x").text, "Hello");
+  assert.equal(session.connection.state, "live");
+});
+
+test("a cut between connected and snapshot comes back without a cursor", () => {
+  const { world, session } = live();
+  world.socket.closes(1006);
+  world.pass(500);
+  world.socket.opens();
+  world.socket.gives(connected(false), chunk(12, "x", 2, "lo"));
+  world.socket.closes(1006);
+  world.pass(2000);
+  assert.equal(world.socket.address.search, "");
+  assert.equal(session.view.joined, false);
+});
+
+test("a merged frame that overlaps drops the socket and comes back without a cursor", () => {
+  const { world } = live();
+  world.socket.gives(generating(10, "x"), chunk(11, "x", 1, "a"), { ...chunk(13, "x", 3, "abc"), first_sequence: 1 });
+  assert.equal(world.sockets[0].readyState, 3);
+  world.pass(500);
+  assert.equal(world.sockets.length, 2);
+  assert.equal(world.socket.address.search, "");
+});
+
+test("what a given-up socket still says is not heard", () => {
+  const { world, session } = live();
+  world.socket.closes(1006);
+  world.sockets[0].gives(generating(10, "x"));
+  assert.equal(session.view.messages.size, 0);
+});
+
+test("a message without a state is sent again after an exact resume, with the same id", () => {
+  const { world, session } = live();
+  session.send("hi");
+  world.socket.closes(1006);
+  world.pass(500);
+  world.socket.opens();
+  world.socket.gives(connected(true));
+  assert.deepEqual(world.socket.of("user_message").map((frame) => frame.message_id), ["m1"]);
+});
+
+test("an unknown outcome is sent again with the same id, a second later", () => {
+  const { world, session } = live();
+  session.send("hi");
+  world.socket.gives({ type: "error", code: "outcome_unknown", message: "?", retryable: true, message_id: "m1" });
+  assert.equal(world.socket.of("user_message").length, 1);
+  world.pass(1000);
+  assert.deepEqual(world.socket.of("user_message").map((frame) => frame.message_id), ["m1", "m1"]);
+});
+
+test("an unknown outcome that the log settles meanwhile is not sent again", () => {
+  const { world, session } = live();
+  session.send("hi");
+  world.socket.gives({ type: "error", code: "outcome_unknown", message: "?", retryable: true, message_id: "m1" }, generating(10, "m1"));
+  world.pass(5000);
+  assert.equal(world.socket.of("user_message").length, 1);
+  assert.equal(session.view.own.size, 0);
+});
+
+test("a failed message is sent again only when the user says so, as the same message", () => {
+  const { world, session } = live();
+  session.send("hi");
+  world.socket.gives({ type: "error", code: "rate_limited", message: "slow down", retryable: true, message_id: "m1" });
+  assert.equal(session.view.own.get("m1").submit, "failed");
+  session.retry("m1");
+  assert.deepEqual(world.socket.of("user_message").map((frame) => frame.message_id), ["m1", "m1"]);
+  assert.equal(session.view.own.get("m1").submit, "sending");
+});
+
+test("a dismissed message is gone", () => {
+  const { world, session } = live();
+  session.send("hi");
+  world.socket.gives({ type: "error", code: "unavailable", message: "no", retryable: true, message_id: "m1" });
+  session.dismiss("m1");
+  assert.equal(session.view.own.size, 0);
+});
+
+test("fifty messages that wait are enough", () => {
+  const { session } = following();
+  for (let index = 0; index < 50; index += 1) session.send("x");
+  assert.throws(() => session.send("x"), TooManyWaiting);
+});
+
+test("backoff doubles from half a second to thirty, and jitter is the whole range", () => {
+  const { world, session } = following();
+  world.chance = 0.999999;
+  session.connect();
+  const waits = [];
+  for (let index = 0; index < 9; index += 1) {
+    world.socket.closes(1006);
+    waits.push(Math.round((session.connection.retryAtMs - world.ms) / 100) / 10);
+    world.pass(session.connection.retryAtMs - world.ms);
+  }
+  assert.deepEqual(waits, [0.5, 1, 2, 4, 8, 16, 30, 30, 30]);
+  world.chance = 0;
+  world.socket.closes(1006);
+  assert.equal(session.connection.retryAtMs, world.ms);
+});
+
+test("a connection that lasted five seconds resets the backoff, a short one does not", () => {
+  const { world, session } = live();
+  world.chance = 0.999999;
+  world.socket.closes(1006);
+  world.pass(1000);
+  world.socket.opens();
+  world.socket.gives(connected(true));
+  world.socket.closes(1006);
+  assert.equal(session.connection.retryAtMs - world.ms, 1000);
+  world.pass(1000);
+  world.socket.opens();
+  world.socket.gives(connected(true));
+  world.pass(5000);
+  world.socket.closes(1006);
+  assert.equal(session.connection.retryAtMs - world.ms, 500);
+});
+
+for (const [code, state] of [[1000, "stopped"], [1001, "waiting"], [1006, "waiting"], [1009, "stopped"], [1011, "waiting"], [1012, "waiting"], [4001, "stopped"], [4003, "stopped"], [4004, "stopped"], [4005, "stopped"], [4008, "waiting"], [4009, "waiting"], [4010, "sleeping"]]) {
+  test(`after close ${code} the session is ${state}`, () => {
+    const { world, session } = live();
+    world.socket.closes(code);
+    assert.equal(session.connection.state, state);
+    assert.equal(session.connection.code, code);
+  });
+}
+
+test("too many: not before the time in the reason", () => {
+  const { world, session } = live();
+  world.socket.closes(4009, '{"retry_after_ms": 7000}');
+  assert.ok(session.connection.retryAtMs >= world.ms + 7000);
+});
+
+test("an expired token: connects again when there is a new one, with its cursor", () => {
+  const { world, session } = live({ token: "old" });
+  world.socket.closes(4001);
+  world.pass(100_000);
+  assert.equal(world.sockets.length, 1);
+  session.setToken("new");
+  assert.equal(world.socket.address.search, "?cursor=1.0.9&token=new");
+});
+
+test("a token for the open socket goes as a frame", () => {
+  const { world, session } = live();
+  session.setToken("next");
+  assert.deepEqual(world.socket.sent, [{ type: "token", token: "next" }]);
+});
+
+test("an idle socket sleeps until something is to be sent", () => {
+  const { world, session } = live();
+  world.socket.closes(4010);
+  world.pass(100_000);
+  assert.equal(world.sockets.length, 1);
+  session.send("hi");
+  assert.equal(world.sockets.length, 2);
+  world.socket.opens();
+  world.socket.gives(connected(true));
+  assert.equal(world.socket.of("user_message").length, 1);
+});
+
+test("silence of a heartbeat is asked about, silence of two is a close", () => {
+  const { world, session } = live();
+  world.pass(15_000);
+  assert.deepEqual(world.socket.of("ping").length, 1);
+  world.pass(14_000);
+  assert.equal(session.connection.state, "live");
+  world.pass(1_000);
+  assert.equal(session.connection.state, "waiting");
+  assert.equal(world.sockets[0].readyState, 3);
+});
+
+test("heartbeats keep it alive", () => {
+  const { world, session } = live();
+  for (let index = 0; index < 10; index += 1) {
+    world.pass(14_900);
+    world.socket.gives({ type: "heartbeat", cursor: `1.0.${20 + index}` });
+  }
+  assert.equal(session.connection.state, "live");
+  assert.equal(world.socket.of("ping").length, 0);
+  assert.equal(session.view.cursor, "1.0.29");
+});
+
+test("a socket that does not open in ten seconds is given up", () => {
+  const { world, session } = following();
+  session.connect();
+  world.pass(10_000);
+  assert.equal(session.connection.state, "waiting");
+});
+
+test("waking connects at once instead of waiting", () => {
+  const { world, session } = live();
+  world.socket.closes(1006);
+  session.wake();
+  assert.equal(world.sockets.length, 2);
+});
+
+test("waking asks a socket that looks alive, and gives it up after five seconds without an answer", () => {
+  const { world, session } = live();
+  session.wake();
+  assert.equal(world.socket.of("ping").length, 1);
+  world.pass(5_000);
+  assert.equal(session.connection.state, "waiting");
+});
+
+test("waking keeps a socket that answers", () => {
+  const { world, session } = live();
+  session.wake();
+  world.pass(100);
+  world.socket.gives({ type: "pong", nonce: "wake" });
+  world.pass(6_000);
+  assert.equal(session.connection.state, "live");
+});
+
+test("a draining gateway is left when it says, with the cursor", () => {
+  const { world } = live();
+  world.socket.gives({ type: "status", state: "reconnect", after_ms: 700 });
+  world.pass(699);
+  assert.equal(world.sockets.length, 1);
+  world.pass(1);
+  assert.equal(world.sockets.length, 2);
+  assert.equal(world.socket.address.search, "?cursor=1.0.9");
+});
+
+test("a stop is asked again after a reconnect, until the answer has ended", () => {
+  const { world, session } = live();
+  world.socket.gives(generating(10, "x"));
+  session.cancel("x");
+  assert.deepEqual(world.socket.sent, [{ type: "cancel", message_id: "x" }]);
+  world.socket.closes(1006);
+  world.pass(500);
+  world.socket.opens();
+  world.socket.gives(connected(true));
+  assert.deepEqual(world.socket.of("cancel").length, 1);
+  world.socket.gives(complete(11, "x", 0));
+  assert.equal(session.isStopping("x"), false);
+});
+
+test("a message and its stop, both typed offline, are sent in that order", () => {
+  const { world, session } = following();
+  session.connect();
+  session.cancel(session.send("never mind"));
+  world.socket.opens();
+  world.socket.gives(connected(), snapshot(9));
+  assert.deepEqual(world.socket.sent.map((frame) => frame.type), ["user_message", "cancel"]);
+});
+
+test("a gateway that can't stop says so, and the message goes on", () => {
+  const { world, session } = live();
+  const notices = [];
+  session.onNotice = (notice) => notices.push(notice);
+  world.socket.gives(generating(10, "x"));
+  session.cancel("x");
+  world.socket.gives({ type: "error", code: "unsupported", message: "cancel is not built yet", retryable: false, message_id: "x" });
+  assert.equal(session.isStopping("x"), false);
+  assert.deepEqual(notices.map(({ code }) => code), ["unsupported"]);
+  assert.equal(session.view.messages.get("x").state, "generating");
+});
+
+test("a larger history is asked for without a cursor", () => {
+  const { world, session } = live({ history: 10 });
+  session.reload({ history: 100 });
+  assert.equal(world.socket.address.search, "?history=100");
+});
+
+test("what is no frame is ignored", () => {
+  const { world, session } = live();
+  world.socket.gives("not json", "[1]", "null", '"x"', { type: "confetti" });
+  assert.equal(session.connection.state, "live");
+});
+
+test("a closed session stays closed, and its timers are gone", () => {
+  const { world, session } = live();
+  session.close();
+  world.pass(100_000);
+  assert.equal(world.sockets.length, 1);
+  assert.deepEqual(world.timers, []);
+});

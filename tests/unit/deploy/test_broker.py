@@ -1,0 +1,41 @@
+"""The broker's configuration for one node and for three."""
+
+from pathlib import Path
+
+from deploy.local.broker import Node, addresses, properties
+
+ONE = [Node(1, 9092, 9093)]
+THREE = [Node(1, 9092, 9093), Node(2, 9094, 9095), Node(3, 9096, 9097)]
+
+
+def read(text: str) -> dict[str, str]:
+    lines = (line for line in text.splitlines() if line and not line.startswith("#"))
+    return dict(line.split("=", 1) for line in lines)
+
+
+def test_one_node_keeps_one_copy() -> None:
+    config = read(properties(ONE[0], ONE, Path("/data")))
+    assert config["controller.quorum.voters"] == "1@127.0.0.1:9093"
+    assert config["listeners"] == "BROKER://127.0.0.1:9092,CONTROLLER://127.0.0.1:9093"
+    assert config["offsets.topic.replication.factor"] == "1"
+    assert config["min.insync.replicas"] == "1"
+    assert config["log.dirs"] == "/data"
+    assert config["auto.create.topics.enable"] == "false"
+
+
+def test_three_nodes_keep_three_copies_and_two_must_agree() -> None:
+    config = read(properties(THREE[1], THREE, Path("/data")))
+    assert config["node.id"] == "2"
+    assert (
+        config["controller.quorum.voters"] == "1@127.0.0.1:9093,2@127.0.0.1:9095,3@127.0.0.1:9097"
+    )
+    assert config["default.replication.factor"] == "3"
+    assert config["min.insync.replicas"] == "2"
+
+
+def test_nothing_is_left_unfilled() -> None:
+    assert "$" not in properties(ONE[0], ONE, Path("/data"))
+
+
+def test_clients_get_every_broker() -> None:
+    assert addresses(THREE) == "127.0.0.1:9092,127.0.0.1:9094,127.0.0.1:9096"

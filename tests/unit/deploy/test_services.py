@@ -1,0 +1,40 @@
+"""What a service of the local stack is told by its environment."""
+
+from dataclasses import replace
+
+from deploy.local.services import Addresses, variables
+
+ADDRESSES = Addresses(
+    kafka="k:1",
+    redis="redis://r",
+    postgres="postgresql://p",
+    model="http://m/v1",
+    model_name=None,
+    epoch=7,
+    shards=8,
+)
+
+
+def test_it_finds_every_server() -> None:
+    given = variables({"PATH": "/bin", "TALKLOG_EPOCH": "1"}, ADDRESSES, 9100)
+    assert given["PATH"] == "/bin"
+    assert given["TALKLOG_KAFKA"] == "k:1"
+    assert given["TALKLOG_EPOCH"] == "7"
+    assert given["TALKLOG_ADMIN_PORT"] == "9100"
+    assert given["OPENAI_BASE_URL"] == "http://m/v1"
+
+
+def test_the_grace_time_is_short_unless_given() -> None:
+    assert variables({}, ADDRESSES, 1)["TALKLOG_GRACE_S"] == "5"
+    assert variables({"TALKLOG_GRACE_S": "9"}, ADDRESSES, 1)["TALKLOG_GRACE_S"] == "9"
+
+
+def test_a_key_for_another_model_is_not_shown_to_the_local_one() -> None:
+    local = replace(ADDRESSES, model_name="small")
+    given = variables({"OPENAI_API_KEY": "secret", "OPENAI_MODEL": "big"}, local, 1)
+    assert (given["OPENAI_API_KEY"], given["OPENAI_MODEL"]) == ("local", "small")
+
+
+def test_a_given_model_keeps_its_key_and_name() -> None:
+    given = variables({"OPENAI_API_KEY": "secret", "OPENAI_MODEL": "big"}, ADDRESSES, 1)
+    assert (given["OPENAI_API_KEY"], given["OPENAI_MODEL"]) == ("secret", "big")

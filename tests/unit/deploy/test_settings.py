@@ -1,0 +1,50 @@
+"""The stack's settings come from short variables; every mistake is told at once."""
+
+from pathlib import Path
+
+import pytest
+
+from deploy.local.settings import StackSettings, StackSettingsError, from_environment
+
+
+def test_the_defaults_are_one_of_each_on_port_8000() -> None:
+    settings = from_environment({})
+    assert (settings.port, settings.gateways, settings.workers, settings.persisters) == (
+        8000,
+        1,
+        1,
+        1,
+    )
+    assert (settings.brokers, settings.shards, settings.restart) == (1, 8, True)
+    assert settings.state == Path(".local")
+    assert settings.kafka is None
+
+
+def test_variables_are_read_and_empty_ones_are_not_given() -> None:
+    settings = from_environment(
+        {"PORT": "9000", "RESTART": "0", "WORKERS": "", "TALKLOG_KAFKA": "b:1", "HOME": "/root"}
+    )
+    assert (settings.port, settings.restart, settings.workers) == (9000, False, 1)
+    assert settings.kafka == "b:1"
+
+
+def test_every_mistake_is_named_with_its_variable() -> None:
+    with pytest.raises(StackSettingsError) as caught:
+        from_environment({"PORT": "abc", "WORKERS": "0", "SHARDS": "-1"})
+    lines = str(caught.value).splitlines()
+    assert [line.split("=")[0] for line in lines] == ["PORT", "WORKERS", "SHARDS"]
+
+
+@pytest.mark.parametrize("brokers", ["2", "4"])
+def test_brokers_are_one_or_three(brokers: str) -> None:
+    with pytest.raises(StackSettingsError, match="BROKERS must be 1 or 3"):
+        from_environment({"BROKERS": brokers})
+
+
+def test_gateways_past_the_last_port_are_refused() -> None:
+    with pytest.raises(StackSettingsError, match="past 65535"):
+        from_environment({"PORT": "65535", "GATEWAYS": "2"})
+
+
+def test_a_test_builds_settings_by_field_names() -> None:
+    assert StackSettings(port=0, state=Path("/x")).port == 0

@@ -1,0 +1,233 @@
+"""What goes into the intake and what comes out of it: values only.
+
+The intake decides, the shell performs. Each action that has an outcome carries what the shell needs
+to report it back (`token`: the delivered message that asked for it, which may be gone by then).
+"""
+
+from dataclasses import dataclass
+from enum import Enum, auto
+from typing import NamedTuple
+
+from schemas.events import ErrorCode, FinishReason, StopReason, UserEvent, UserMessage
+from schemas.transcript import Fence
+
+
+class MessageKey(NamedTuple):
+    """Which message, in the whole installation."""
+
+    session_id: str
+    message_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """One record of `user_messages` as it was delivered.
+
+    `event` is None if it can't be used: then `refused` says why, or is None too for a type of a
+    later version, which is skipped. `generation` is the consumer group's at the delivery.
+    """
+
+    shard: int
+    offset: int
+    generation: int
+    timestamp_ms: int
+    size_bytes: int
+    event: UserEvent | None
+    refused: str | None = None
+    traceparent: bytes | None = None
+
+
+# -- what is written into the session log by the owner of a shard, without an answer running here
+
+
+@dataclass(frozen=True, slots=True)
+class Queued:
+    """The message waits; `position` messages of its session are before it."""
+
+    position: int
+
+
+@dataclass(frozen=True, slots=True)
+class Cancelling:
+    """The runner of `attempt`, in another process, shall stop."""
+
+    attempt: str
+    reason: StopReason
+
+
+@dataclass(frozen=True, slots=True)
+class EndedEarly:
+    """The answer ends as cancelled or interrupted: before it began, or its attempt is silent."""
+
+    reason: FinishReason
+    attempt: str | None
+    last_sequence: int
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """The answer ends with an error that no model is to blame for."""
+
+    code: ErrorCode
+    text: str
+    retryable: bool
+    attempt: str | None
+    last_sequence: int
+
+
+Said = Queued | Cancelling | EndedEarly | Failed
+
+
+# -- actions
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """Run the answer: `generating`, model, chunks, one terminal. Reported: started, answered."""
+
+    shard: int
+    message: UserMessage
+    attempt: str
+    fence: Fence
+    accepted_ms: int
+    traceparent: bytes | None
+
+
+@dataclass(frozen=True, slots=True)
+class Stop:
+    """End a running answer of this process, keeping its text."""
+
+    key: MessageKey
+    reason: StopReason
+
+
+@dataclass(frozen=True, slots=True)
+class Abandon:
+    """Drop a running answer of this process: another attempt took its place, nobody listens."""
+
+    key: MessageKey
+
+
+@dataclass(frozen=True, slots=True)
+class Write:
+    """Write one event of a message. Reported: written."""
+
+    token: int
+    shard: int
+    message: UserMessage
+    said: Said
+    traceparent: bytes | None
+
+
+@dataclass(frozen=True, slots=True)
+class DeadLetter:
+    """Put the original record with the dead letters. Reported: dead_lettered."""
+
+    shard: int
+    offset: int
+    reason: str
+    tries: int
+
+
+@dataclass(frozen=True, slots=True)
+class LookUp:
+    """Ask history and `answers` whether the message is over already. Reported: looked_up."""
+
+    token: int
+    shard: int
+    key: MessageKey
+
+
+@dataclass(frozen=True, slots=True)
+class Store:
+    """Merge the message's two turns into the history; `offset` is its terminal's.
+
+    `sure` is false if it is unknown whether the log holds an earlier life of the message: then its
+    text may not be written, and the session's history is to be forgotten instead. Reported: stored.
+    """
+
+    token: int
+    shard: int
+    key: MessageKey
+    prompt: str
+    answer: str
+    offset: int
+    sure: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Forgo:
+    """The message is acknowledged though its turns are not stored: rebuild its session later."""
+
+    key: MessageKey
+
+
+@dataclass(frozen=True, slots=True)
+class Fold:
+    """Read the shard's session log from this log-append time on. Reported: following."""
+
+    shard: int
+    from_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class AskEnd:
+    """Ask the broker for the end of the shard's session log. Reported: end_known."""
+
+    shard: int
+    asked: float
+
+
+@dataclass(frozen=True, slots=True)
+class Unfollow:
+    """Nothing of the shard is needed any more."""
+
+    shard: int
+
+
+@dataclass(frozen=True, slots=True)
+class Ack:
+    """Everything up to this offset of `user_messages` is done. In order, each offset once."""
+
+    shard: int
+    offset: int
+
+
+@dataclass(frozen=True, slots=True)
+class StopReading:
+    """So many messages of the shard are unfinished that no more shall be delivered for now."""
+
+    shard: int
+
+
+@dataclass(frozen=True, slots=True)
+class ReadOn:
+    """There is room again."""
+
+    shard: int
+
+
+Action = (
+    Start
+    | Stop
+    | Abandon
+    | Write
+    | DeadLetter
+    | LookUp
+    | Store
+    | Forgo
+    | Fold
+    | AskEnd
+    | Unfollow
+    | Ack
+    | StopReading
+    | ReadOn
+)
+
+
+class Outcome(Enum):
+    """How an answer task ended; only the first two left a record to be read back."""
+
+    TERMINAL = auto()
+    RELEASED = auto()
+    ABANDONED = auto()

@@ -1,0 +1,108 @@
+"""Paced batching: when the text that waits leaves as the next chunk of an answer.
+
+The first text leaves at once. From then on a chunk leaves when the one before is acknowledged and
+`chunk_every_s` has passed since it left, and it carries everything that has come meanwhile. So an
+answer makes at most 66 chunks a second, a slow model loses nothing, a fast one is cheap, and a
+busy log means bigger chunks, never a growing queue: when `waiting_max_bytes` wait, the model is
+not read further (`full`). After `alive_after_s` without a chunk a sign of life is due.
+
+Pure; times are seconds on any clock that only goes forward.
+"""
+
+CHUNK_EVERY_S = 0.015
+ALIVE_AFTER_S = 1.5
+WAITING_MAX_BYTES = 16 * 1024
+CHUNK_MAX_BYTES = 16 * 1024
+
+
+class Pacing:
+    """The text of one attempt between the model and the log; at most one chunk is in flight.
+
+    The text must be encodable as UTF-8. One `add` may go over the bound, but none should follow
+    while `full`: then at most the bound and one read of the model wait here.
+    """
+
+    def __init__(
+        self,
+        now: float,
+        *,
+        chunk_every_s: float = CHUNK_EVERY_S,
+        alive_after_s: float = ALIVE_AFTER_S,
+        waiting_max_bytes: int = WAITING_MAX_BYTES,
+        chunk_max_bytes: int = CHUNK_MAX_BYTES,
+    ) -> None:
+        self.in_flight = False
+        self._chunk_every_s = chunk_every_s
+        self._alive_after_s = alive_after_s
+        self._waiting_max_bytes = waiting_max_bytes
+        self._chunk_max_bytes = chunk_max_bytes
+        self._waiting: list[str] = []
+        self._waiting_bytes = 0
+        self._next_chunk_at = now
+        self._alive_at = now + alive_after_s
+        self._ended = False
+
+    @property
+    def full(self) -> bool:
+        """As much waits as may: don't read the model until a chunk has left."""
+        return self._waiting_bytes >= self._waiting_max_bytes
+
+    @property
+    def empty(self) -> bool:
+        """Nothing waits and nothing is in flight: everything added is in the log."""
+        return not self._waiting and not self.in_flight
+
+    def add(self, content: str) -> None:
+        """Puts text behind what waits."""
+        if content:
+            self._waiting.append(content)
+            self._waiting_bytes += len(content.encode())
+
+    def end(self) -> None:
+        """No more text comes: what waits need not wait for company any more."""
+        self._ended = True
+
+    def drop(self) -> None:
+        """Forgets what waits: its attempt has failed, and it must never be sent under it."""
+        self._waiting.clear()
+        self._waiting_bytes = 0
+
+    def take(self, now: float) -> str | None:
+        """The chunk that leaves now, or None. It is in flight until `acknowledged`."""
+        due_at = self.due_at()
+        if due_at is None or now < due_at:
+            return None
+        self.in_flight = True
+        self._next_chunk_at = now + self._chunk_every_s
+        self._alive_at = now + self._alive_after_s
+        return self._cut()
+
+    def acknowledged(self) -> None:
+        """The chunk in flight is in the log."""
+        self.in_flight = False
+
+    def due_at(self) -> float | None:
+        """From when `take` gives a chunk; None: not before an acknowledgement or more text."""
+        if self.in_flight or not self._waiting:
+            return None
+        return float("-inf") if self._ended else self._next_chunk_at
+
+    def alive_at(self) -> float:
+        """From when a sign of life is due, unless a chunk leaves before."""
+        return self._alive_at
+
+    def alive_sent(self, now: float) -> None:
+        """A sign of life has left."""
+        self._alive_at = now + self._alive_after_s
+
+    def _cut(self) -> str:
+        """Everything that waits, or its beginning up to the bound, never inside a character."""
+        content = "".join(self._waiting)
+        if self._waiting_bytes <= self._chunk_max_bytes:
+            self.drop()
+            return content
+        # A character that the cut goes through is ignored here, and begins the next chunk.
+        chunk = content.encode()[: self._chunk_max_bytes].decode(errors="ignore")
+        self._waiting = [content[len(chunk) :]]
+        self._waiting_bytes -= len(chunk.encode())
+        return chunk

@@ -1,0 +1,85 @@
+"""One partition's records that are delivered and not acknowledged yet: acknowledged in order only.
+
+Kafka knows one committed offset a partition, and the library commits past a record that is still
+worked on when a later one is acknowledged. So a finished record waits here until all before it are
+finished. The window is bounded: at the bound delivery is stopped, and it goes on at four fifths.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+
+@dataclass(slots=True)
+class _Slot:
+    timestamp_ms: int
+    size_bytes: int
+    done: bool = False
+
+
+class OffsetSkipped(Exception):
+    """A record was delivered that is not the one after the last: accepted messages are missing."""
+
+
+class Window:
+    """The unacknowledged records of one partition, ascending by offset."""
+
+    def __init__(self, *, max_records: int, max_bytes: int) -> None:
+        self._slots: dict[int, _Slot] = {}
+        self._bytes = 0
+        self._max_records = max_records
+        self._max_bytes = max_bytes
+        self._last: int | None = None
+        self.stopped = False
+
+    def __len__(self) -> int:
+        return len(self._slots)
+
+    @property
+    def oldest_ms(self) -> int | None:
+        """Log-append time of the first unacknowledged record."""
+        return next((slot.timestamp_ms for slot in self._slots.values()), None)
+
+    def add(self, offset: int, timestamp_ms: int, size_bytes: int) -> None:
+        """Take the next delivered record.
+
+        Raises:
+            OffsetSkipped: it does not follow the last one.
+        """
+        if self._last is not None and offset != self._last + 1:
+            raise OffsetSkipped(f"offset {offset} was delivered after {self._last}")
+        self._last = offset
+        self._slots[offset] = _Slot(timestamp_ms, size_bytes)
+        self._bytes += size_bytes
+
+    def done(self, offset: int) -> Iterator[int]:
+        """Mark a record as finished and give the offsets to acknowledge now, ascending."""
+        slot = self._slots.get(offset)
+        if slot is None:
+            return
+        slot.done = True
+        while self._slots:
+            first = next(iter(self._slots))
+            if not self._slots[first].done:
+                return
+            self._bytes -= self._slots.pop(first).size_bytes
+            yield first
+
+    def clear(self) -> None:
+        """Forget all: the partition was revoked, and what is unacknowledged comes again."""
+        self._slots.clear()
+        self._bytes = 0
+        self._last = None
+        self.stopped = False
+
+    @property
+    def full(self) -> bool:
+        """Whether delivery is to be stopped."""
+        return len(self._slots) >= self._max_records or self._bytes >= self._max_bytes
+
+    @property
+    def roomy(self) -> bool:
+        """Whether a stopped delivery may go on."""
+        return (
+            len(self._slots) <= self._max_records * 4 // 5
+            and self._bytes <= self._max_bytes * 4 // 5
+        )
