@@ -45,7 +45,7 @@ class Tables:
             self._put_prompt(prompt._asdict())
         for session_id, message_id, place_ in changes.cancels:
             stored = self.prompts.get((session_id, message_id))
-            if stored is not None:
+            if stored is not None and stored["log_offset"] is not None:
                 stored |= {"seen_epoch": place_.epoch, "seen_offset": place_.offset}
 
     def lookup(
