@@ -1,5 +1,7 @@
 """Random logs: whatever any number of workers could write, right or wrong, in any order."""
 
+from random import Random
+
 from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 
@@ -9,6 +11,16 @@ from tests.written import Say
 SESSIONS = ["s1", "s2", "s3"]
 MESSAGES = ["m1", "m2"]
 ATTEMPTS = ["a1", "a2", "a3"]
+
+
+def any_event(chance: Random) -> Event:
+    """One at random, for tests that are not driven by hypothesis."""
+    say = Say(chance.choice(SESSIONS), chance.choice(MESSAGES))
+    fence = (1, chance.randrange(1, 4), chance.randrange(1, 3))
+    return _event(
+        chance.choice(_KINDS), say, chance.choice(ATTEMPTS), chance.randrange(1, 6), fence
+    )
+
 
 _says = st.builds(Say, st.sampled_from(SESSIONS), st.sampled_from(MESSAGES))
 _attempts = st.sampled_from(ATTEMPTS)
