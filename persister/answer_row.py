@@ -13,7 +13,6 @@ import msgspec
 from schemas.conversation import message_of
 from schemas.transcript import Message, Place
 
-
 NOWHERE = Place(0, 0)
 
 

@@ -32,7 +32,11 @@ NAMES: frozenset[str] = frozenset(
         "PORT",
         "ORIGINS",
         "AUTH",
+        "MESSAGES_PER_MINUTE",
+        "CONNECTIONS_PER_SESSION",
         "GRACE_S",
+        "MESSAGES_PER_MINUTE",
+        "CONNECTIONS_PER_SESSION",
         # workers
         "SYSTEM_PROMPT",
         "MAX_RUNNING",
@@ -52,7 +56,12 @@ NAMES: frozenset[str] = frozenset(
         # persister
         "BATCH_MAX_RECORDS",
         "BATCH_MAX_BYTES",
+        "FETCH_MIN_BYTES",
         "FETCH_WAIT_MS",
+        "CACHE_MAX_ANSWERS",
+        "STATEMENT_TIMEOUT_S",
+        "LOCK_TIMEOUT_S",
+        "IDLE_IN_TRANSACTION_S",
     )
 )
 
@@ -100,9 +109,15 @@ def misspelt(environ: Mapping[str, str]) -> list[str]:
     lines = []
     for name in sorted(environ):
         if name.startswith(PREFIX) and name not in NAMES:
-            near = difflib.get_close_matches(name, NAMES, n=1)
-            lines.append(f"{name}: no such setting" + (f"; meant {near[0]}?" if near else ""))
+            lines.append(f"{name}: no such setting{_meant(name)}")
     return lines
+
+
+def _meant(name: str) -> str:
+    # Without the prefix, which would make every name look like every other.
+    known = [known.removeprefix(PREFIX) for known in sorted(NAMES)]
+    near = difflib.get_close_matches(name.removeprefix(PREFIX), known, n=1)
+    return f"; meant {PREFIX}{near[0]}?" if near else ""
 
 
 def exit_with(error: SettingsError) -> NoReturn:

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from deploy.local import process_list, stack_file
-from deploy.local.process import wrapped
+from deploy.local.program import wrapped
 from deploy.local.settings import StackSettings
 
 START_WITHIN_S = 120.0

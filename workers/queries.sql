@@ -47,3 +47,15 @@ SELECT
     first_epoch, first_offset, epoch, last_offset
 FROM conversation
 WHERE session_id = %(session_id)s AND message_id = %(message_id)s AND state IS NOT NULL;
+
+-- name: look_up
+-- The state of one message, and how far the session log is in the tables, in one statement. Always
+-- one row.
+SELECT
+    (
+        SELECT state FROM answers WHERE session_id = %(session_id)s AND message_id = %(message_id)s
+    ) AS state,
+    (
+        SELECT next_offset FROM kafka_offsets
+        WHERE topic = %(topic)s AND shard = %(shard)s AND epoch = %(epoch)s
+    ) AS next_offset;

@@ -34,6 +34,7 @@ def _statement(name: str) -> LiteralString:
 
 _CONVERSATION = _statement("conversation")
 _MESSAGE = _statement("message")
+_LOOK_UP = _statement("look_up")
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +45,14 @@ class StoredConversation:
     """
 
     transcript: Transcript
+    next_offset: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class StoredState:
+    """Whether a message has ended, as far as the session log is stored (`next_offset`)."""
+
+    ended: bool
     next_offset: int | None
 
 
@@ -120,6 +129,22 @@ class StoredConversations:
         parameters = {"session_id": session_id, "message_id": message_id}
         rows = await self._within_limit(self._rows(_MESSAGE, parameters))
         return _message(rows[0]) if rows else None
+
+    async def look_up(
+        self, session_id: str, message_id: str, *, shard: int, epoch: int
+    ) -> StoredState | None:
+        """Whether a message has ended; None: Postgres did not answer."""
+        parameters = {
+            "topic": SESSION_LOG,
+            "session_id": session_id,
+            "message_id": message_id,
+            "shard": shard,
+            "epoch": epoch,
+        }
+        rows = await self._within_limit(self._rows(_LOOK_UP, parameters))
+        if not rows:
+            return None
+        return StoredState(rows[0]["state"] in ("complete", "error"), rows[0]["next_offset"])
 
     async def _rows(
         self, statement: LiteralString, parameters: Mapping[str, object]

@@ -120,6 +120,16 @@ def _wait_unlocked(state: Path) -> None:
         time.sleep(POLL_S)
 
 
+def start(state: Path, say: Callable[[str], None]) -> int:
+    """Have the supervisor start what is dead, as after a kill with RESTART=0."""
+    pid = lock.holder(state)
+    if not pid:
+        say(f"nothing runs in {state}")
+        return 1
+    os.kill(pid, signal.SIGUSR1)
+    return 0
+
+
 def status(state: Path, say: Callable[[str], None]) -> int:
     """Say what lives; 0 if everything does and a message went through, else 1."""
     pid = lock.holder(state)

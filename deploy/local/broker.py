@@ -14,7 +14,7 @@ from pathlib import Path
 from string import Template
 
 from deploy.local.probe import listens
-from deploy.local.process import Program, StartFailedError, wrapped
+from deploy.local.program import Program, StartFailedError, wrapped
 
 FORMAT_S = 60.0
 HEAP = "-Xmx512m"

@@ -10,9 +10,11 @@ import os
 import sys
 
 PR_SET_PDEATHSIG = 1
-PR_SET_KEEPCAPS = 8
+PR_SET_SECUREBITS = 28
+SECBIT_NO_SETUID_FIXUP = 1 << 2
 PR_CAP_AMBIENT = 47
 PR_CAP_AMBIENT_RAISE = 2
+CAP_DAC_OVERRIDE = 1
 CAP_DAC_READ_SEARCH = 2
 CAPABILITY_VERSION_3 = 0x20080522
 
@@ -20,21 +22,27 @@ CAPABILITY_VERSION_3 = 0x20080522
 def become_user(uid: int) -> None:
     """Give up root for `uid`, keeping only the right to walk into folders that hide from it.
 
-    A clone under /root can't be entered by another user. Opening those folders for everyone is
-    not ours to do, so the process keeps one capability: reading what lies there.
+    A clone under /root can't be entered by another user, and opening those folders for everyone
+    is not ours to do. So the process keeps one capability, to read what lies there, or, where a
+    container does not have that one, to pass by permissions. With neither it has no more rights
+    than the user; that is enough where the folders are open.
     """
     os.setgroups([])
     os.setgid(uid)
     libc = ctypes.CDLL(None, use_errno=True)
-    libc.prctl(PR_SET_KEEPCAPS, 1, 0, 0, 0)
-    os.setuid(uid)
+    # Else access(2), with which PostgreSQL looks at its own programs, would not use the right.
+    libc.prctl(PR_SET_SECUREBITS, SECBIT_NO_SETUID_FIXUP, 0, 0, 0)
     header = (ctypes.c_uint32 * 2)(CAPABILITY_VERSION_3, 0)
-    bit = 1 << CAP_DAC_READ_SEARCH
     # effective, permitted, inheritable; twice, for capabilities 0-31 and 32-63
-    sets = (ctypes.c_uint32 * 6)(bit, bit, bit, 0, 0, 0)
-    # Where the right is not to be had (a strict container), the folders may be open anyhow.
-    if libc.capset(header, sets) == 0:
-        libc.prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, CAP_DAC_READ_SEARCH, 0, 0)
+    sets = (ctypes.c_uint32 * 6)()
+    libc.capget(header, sets)
+    kept = next((cap for cap in (CAP_DAC_READ_SEARCH, CAP_DAC_OVERRIDE) if sets[1] >> cap & 1), -1)
+    os.setuid(uid)
+    bit = 1 << kept if kept >= 0 else 0
+    if libc.capset(header, (ctypes.c_uint32 * 6)(bit, bit, bit, 0, 0, 0)) != 0:
+        raise SystemExit(f"root's rights could not be given up (errno {ctypes.get_errno()})")
+    if bit:
+        libc.prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, kept, 0, 0)
 
 
 def die_with_parent(parent: int, signal_number: int) -> None:

@@ -57,6 +57,13 @@ def status() -> None:
     raise typer.Exit(background.status(_settings().state.resolve(), typer.echo))
 
 
+def start() -> None:
+    """Start again what is dead in the running stack (with RESTART=0 it stays dead else)."""
+    from deploy.local import background
+
+    raise typer.Exit(background.start(_settings().state.resolve(), typer.echo))
+
+
 def clean() -> None:
     """Stop the stack and remove its folder: data, logs, ports, epoch."""
     from deploy.local import background

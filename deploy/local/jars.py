@@ -16,7 +16,7 @@ from importlib.resources import as_file, files
 from pathlib import Path
 
 import deploy
-from deploy.local.process import StartFailedError
+from deploy.local.program import StartFailedError
 
 FOLDER = Path(deploy.__file__).resolve().parent.parent / ".cache" / "kafka" / "jars-4.1.1"
 SHOW_EVERY = 25

@@ -6,7 +6,7 @@ import msgspec
 
 from deploy.local import kept, ports
 from deploy.local.broker import Node
-from deploy.local.process import Kind
+from deploy.local.program import Kind
 from deploy.local.settings import StackSettings
 
 

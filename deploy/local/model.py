@@ -13,7 +13,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from deploy.local.probe import http_ok
-from deploy.local.process import Program, StartFailedError
+from deploy.local.program import Program, StartFailedError
 
 NAME = "smollm2-135m-instruct"
 WEIGHTS = "SmolLM2-135M-Instruct.Q4_1.gguf"

@@ -18,7 +18,7 @@ from pathlib import Path
 import psutil
 import psycopg
 
-from deploy.local.process import Program, StartFailedError, wrapped
+from deploy.local.program import Program, StartFailedError, wrapped
 
 USER = "talklog"
 DATABASE = "talklog"

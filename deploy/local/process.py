@@ -11,24 +11,19 @@ import asyncio
 import contextlib
 import os
 import signal
-import sys
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable
 from enum import StrEnum
 from pathlib import Path
-from typing import Literal
 
 from deploy.local.backoff import failures_in_a_row, restart_delay_s
+from deploy.local.program import Program, StartFailedError, wrapped
 
-CHILD = Path(__file__).with_name("child.py")
 LOG_MAX_BYTES = 32 * 1024 * 1024
 LAST_LINES = 8
+STILL_STARTING_EVERY_S = 5.0
 READY_PROBE_EVERY_S = 0.05
 EXIT_SETTINGS = 2
-
-
-Kind = Literal["gateway", "worker", "persister", "model", "kafka", "postgres", "redis"]
 
 
 class State(StrEnum):
@@ -38,45 +33,6 @@ class State(StrEnum):
     READY = "ready"
     DEAD = "dead"
     STOPPED = "stopped"
-
-
-@dataclass(frozen=True, slots=True)
-class Program:
-    """What to run, and how to tell that it works.
-
-    `kind` says what it is (several of a kind have several names), `admin` is the address of its
-    health and metrics, if it has one.
-
-    `ready` is asked again and again until it says yes; it must return or raise OSError quickly.
-    `prepare` runs before each start. `death_signal` is what the kernel sends it when the
-    supervisor is gone.
-    """
-
-    name: str
-    kind: Kind
-    argv: Sequence[str]
-    ready: Callable[[], Awaitable[bool]]
-    address: str
-    admin: str = ""
-    environment: Mapping[str, str] = field(default_factory=dict)
-    prepare: Callable[[], Awaitable[None]] | None = None
-    uid: int | None = None
-    folder: Path | None = None
-    ready_within_s: float = 60.0
-    stop_signal: signal.Signals = signal.SIGTERM
-    stop_within_s: float = 5.0
-    death_signal: signal.Signals = signal.SIGKILL
-
-
-class StartFailedError(Exception):
-    """A process did not become ready; the text says which, why, and what it wrote last."""
-
-
-def wrapped(argv: Sequence[str], *, uid: int | None, death_signal: signal.Signals) -> list[str]:
-    """The command that becomes `argv` under the rules of `deploy.local.child`."""
-    user = "-" if uid is None else str(uid)
-    rules = [str(os.getpid()), user, str(int(death_signal))]
-    return [sys.executable, "-I", "-S", str(CHILD), *rules, "--", *argv]
 
 
 class Process:
@@ -134,7 +90,7 @@ class Process:
             try:
                 await self._live_once()
             except (OSError, StartFailedError) as error:
-                self._fail_first(str(error))
+                self._fail_first(str(error).removeprefix(f"{self.name}: "))
             if self._stopping.is_set():
                 break
             failures = failures_in_a_row(failures, time.monotonic() - started)
@@ -239,8 +195,14 @@ class Process:
             )
 
     async def _becomes_ready(self, death: asyncio.Future[int]) -> bool:
-        deadline = time.monotonic() + self.program.ready_within_s
-        while not death.done() and time.monotonic() < deadline:
+        started = time.monotonic()
+        told_s = 0.0
+        while not death.done() and (waited_s := time.monotonic() - started) < (
+            self.program.ready_within_s
+        ):
+            if waited_s - told_s >= STILL_STARTING_EVERY_S:
+                told_s = waited_s
+                self._say(f"{self.name:<12} still starting ({waited_s:.0f} s)")
             try:
                 async with asyncio.timeout(5.0):
                     if await self.program.ready():

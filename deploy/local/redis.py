@@ -10,7 +10,7 @@ import os
 from pathlib import Path
 
 from deploy.local.probe import redis_pong
-from deploy.local.process import Program
+from deploy.local.program import Program
 
 
 def program(port: int, folder: Path) -> Program:

@@ -14,23 +14,26 @@ from deploy.local.kept import OtherShapeError
 from deploy.local.layout import PortTakenError
 from deploy.local.lock import RunsAlreadyError
 from deploy.local.ports import NoFreePortError
-from deploy.local.process import StartFailedError
+from deploy.local.program import StartFailedError
 from deploy.local.settings import StackSettings
 from deploy.local.stack import NoRoomError, Stack
 from deploy.migrate import MigrateError
 from deploy.topics import TopicsError
 
 EXIT_FAILED = 1
+EXIT_SETTINGS = 2
 EXIT_RUNS_ALREADY = 3
 EXIT_INTERRUPTED = 130
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+# From `talklog start`: start again what is dead (with RESTART=0 nothing else does).
+START_SIGNAL = signal.SIGUSR1
+SETTINGS_ERRORS = (UnknownEpochError, OtherShapeError)
 CLEAR_ERRORS = (
+    *SETTINGS_ERRORS,
     StartFailedError,
     PortTakenError,
-    OtherShapeError,
     NoRoomError,
     NoFreePortError,
-    UnknownEpochError,
     proof.ProofError,
     TopicsError,
     MigrateError,
@@ -74,11 +77,13 @@ async def _run(stack: Stack, *, prove: bool) -> int:
     loop = asyncio.get_running_loop()
     for number in STOP_SIGNALS:
         loop.add_signal_handler(number, on_signal, number)
+    loop.add_signal_handler(START_SIGNAL, stack.start_dead)
     try:
         code = await life
     except asyncio.CancelledError:
         code = 0
-    say("stopped, nothing is left running")
+    if told:
+        say("stopped, nothing is left running")
     return EXIT_INTERRUPTED if told[:1] == [signal.SIGINT] else code
 
 
@@ -86,14 +91,16 @@ async def _live(stack: Stack, stopping: asyncio.Event, *, prove: bool) -> int:
     try:
         async with stack:
             if prove:
-                await proof.prove(stack.file)
+                say("all is up; sending one message through it")
+                took_s = await proof.prove(stack.file)
+                say(f"its first words came back in {took_s:.1f} s")
             stack.set_ready()
             for line in ready_lines(stack, proven=prove):
                 say(line)
             await stopping.wait()
     except CLEAR_ERRORS as error:
         say(f"failed: {error}")
-        return EXIT_FAILED
+        return EXIT_SETTINGS if isinstance(error, SETTINGS_ERRORS) else EXIT_FAILED
     return 0
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import deploy
 from deploy.local.probe import http_ok
-from deploy.local.process import Kind, Program
+from deploy.local.program import Kind, Program
 
 GRACE_S = 5
 # A little longer than they take themselves: they still write down what they could not finish.

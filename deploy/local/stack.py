@@ -13,26 +13,20 @@ from __future__ import annotations
 import asyncio
 import os
 import shutil
-import time
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
-from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from deploy import topics
-from deploy.local import broker, jars, lock, postgres, process_list, redis, services
+from deploy.local import lock, process_list, services
 from deploy.local import model as local_model
-from deploy.local.epoch import epoch_of
 from deploy.local.layout import Layout
-from deploy.local.process import StartFailedError
+from deploy.local.servers import Servers
 from deploy.local.settings import StackSettings
 from deploy.local.stack_file import StackFile
 from deploy.local.supervisor import Supervisor
-from deploy.migrate import migrate
 
 FREE_DISK_MIN_BYTES = 512 * 1024 * 1024
-BROKERS_JOIN_S = 60.0
 
 
 class NoRoomError(Exception):
@@ -56,26 +50,34 @@ class Stack:
         self._environment = dict(os.environ if environment is None else environment)
         self._say = say
         self._held = ExitStack()
+        self._supervisor: Supervisor | None = None
         self.epoch = 0
         self.up = False
 
     @property
     def file(self) -> StackFile:
         """What stack.json says."""
-        return self._supervisor.file
+        return self.supervisor.file
 
     def set_ready(self) -> None:
         """Say in stack.json that it works."""
-        self._supervisor.tell(ready=True)
+        self.supervisor.tell(ready=True)
 
     def kill(self) -> None:
         """Kill every process at once, without order."""
-        if hasattr(self, "_supervisor"):
+        if self._supervisor is not None:
             self._supervisor.kill()
+
+    def start_dead(self) -> None:
+        """Start what is dead now, also what was to stay dead."""
+        if self._supervisor is not None:
+            self._supervisor.start_dead()
 
     @property
     def supervisor(self) -> Supervisor:
-        """Who runs the processes: to stop, kill or start one by its name."""
+        """Who runs the processes; there is one once the stack has been entered."""
+        if self._supervisor is None:
+            raise RuntimeError("the stack was not entered")
         return self._supervisor
 
     async def __aenter__(self) -> Self:
@@ -116,7 +118,7 @@ class Stack:
     async def stop(self) -> None:
         """Stop everything in order; nothing is left when it returns."""
         self.up = False
-        await self._supervisor.stop()
+        await self.supervisor.stop()
         self._held.close()
 
     def _clear(self) -> None:
@@ -133,102 +135,32 @@ class Stack:
             self._say(f"killed what an earlier start left behind: {', '.join(left)}")
 
     async def _start(self) -> None:
-        model = asyncio.ensure_future(self._start_model())
+        servers = Servers(self.settings, self._layout, self.supervisor, self._say)
+        model = asyncio.ensure_future(servers.start_model())
         try:
             try:
-                async with asyncio.TaskGroup() as servers:
-                    epoch = servers.create_task(self._start_kafka())
-                    servers.create_task(self._start_postgres())
-                    servers.create_task(self._start_redis())
-            except* Exception as group:
+                async with asyncio.TaskGroup() as starting:
+                    epoch = starting.create_task(servers.start_kafka())
+                    starting.create_task(servers.start_postgres())
+                    starting.create_task(servers.start_redis())
+            except BaseExceptionGroup as group:
                 # The first failure says it; the others followed from it.
                 raise group.exceptions[0] from None
             self.epoch = epoch.result()
-            await self._start_services(self.epoch)
+            await self._start_services()
             # Last: nobody asks it before a message comes.
             await model
         finally:
             model.cancel()
 
-    async def _start_kafka(self) -> int:
-        """Brokers and topics; the log's epoch."""
-        nodes = self._layout.nodes
-        address = self.settings.kafka or broker.addresses(nodes)
-        self._supervisor.tell(kafka=address)
-        folder = await asyncio.to_thread(jars.fetch, self._say) if nodes else Path()
-        started = [
-            self._supervisor.run(
-                broker.program(
-                    node,
-                    nodes,
-                    self.state / f"kafka-{node.number}",
-                    jars=folder,
-                    cluster_id=self._layout.cluster_id,
-                )
-            )
-            for node in nodes
-        ]
-        await asyncio.gather(*(process.wait_ready() for process in started))
-        await _brokers_join(address, max(1, len(nodes)))
-        return await self._make_topics(address)
-
-    async def _make_topics(self, address: str) -> int:
-        settings, ours = self.settings, self.settings.kafka is None
-        there = settings.brokers if ours else await topics.brokers_up(address)
-        made = await topics.make(address, settings.shards, replication=3 if there >= 3 else 1)
-        if wrong := await topics.problems(address, settings.shards):
-            raise topics.TopicsError("; ".join(wrong))
-        log = "local" if ours else address
-        number = epoch_of(
-            kept=self._layout.epoch(log),
-            given=settings.epoch,
-            made_now=made,
-            ours=ours,
-            now_s=int(time.time()),
-        )
-        self._layout.remember_epoch(log, number)
-        if made:
-            self._say(f"{'topics':<12} made, {settings.shards} shards, epoch {number}")
-        return number
-
-    async def _start_postgres(self) -> None:
-        dsn = self.settings.postgres
-        if dsn is None:
-            port, password = self._layout.port("postgres"), self._layout.postgres_password
-            dsn = postgres.dsn(port, password)
-            program = postgres.program(port, self.state / "postgres", password)
-            await self._supervisor.run(program).wait_ready()
-        self._supervisor.tell(postgres=dsn)
-        names = await asyncio.to_thread(migrate, dsn)
-        if names:
-            self._say(f"{'tables':<12} migrated: {', '.join(names)}")
-
-    async def _start_redis(self) -> None:
-        url = self.settings.redis
-        if url is None:
-            port = self._layout.port("redis")
-            url = redis.url(port)
-            await self._supervisor.run(redis.program(port, self.state / "redis")).wait_ready()
-        self._supervisor.tell(redis=url)
-
-    async def _start_model(self) -> None:
-        url = self.settings.model or ""
-        if not url and not self._servers_only:
-            port = self._layout.port("model")
-            url = local_model.url(port)
-            await self._supervisor.run(local_model.program(port)).wait_ready()
-        self._supervisor.tell(model=url)
-
-    async def _start_services(self, epoch: int) -> None:
-        local = self.settings.model is None and not self._servers_only
+    async def _start_services(self) -> None:
         addresses = services.Addresses(
             kafka=self.file.kafka,
             redis=self.file.redis,
             postgres=self.file.postgres,
-            model=self.settings.model
-            or (local_model.url(self._layout.port("model")) if local else ""),
-            model_name=local_model.NAME if local else None,
-            epoch=epoch,
+            model=self.file.model,
+            model_name=None if self.settings.model else local_model.NAME,
+            epoch=self.epoch,
             shards=self.settings.shards,
         )
         started = []
@@ -241,21 +173,5 @@ class Stack:
                 admin_port=admin_port,
                 public_port=self._layout.public_port(kind, number),
             )
-            started.append(self._supervisor.run(program))
+            started.append(self.supervisor.run(program))
         await asyncio.gather(*(process.wait_ready() for process in started))
-
-
-async def _brokers_join(address: str, wanted: int) -> None:
-    """A broker listens before it takes part: wait until all do."""
-    deadline = time.monotonic() + BROKERS_JOIN_S
-    while True:
-        try:
-            there = await topics.brokers_up(address)
-            why = f"{there} of {wanted} brokers take part"
-        except topics.TopicsError as error:
-            there, why = 0, str(error)
-        if there >= wanted:
-            return
-        if time.monotonic() > deadline:
-            raise StartFailedError(f"kafka: {why}")
-        await asyncio.sleep(0.1)

@@ -11,7 +11,8 @@ from pathlib import Path
 import msgspec
 
 from deploy.local import process_list, stack_file
-from deploy.local.process import Kind, Process, Program
+from deploy.local.process import Process
+from deploy.local.program import Kind, Program
 
 TRIM_LOGS_EVERY_S = 30.0
 # People first, then what still has something to write, then what it is written to.
@@ -96,6 +97,11 @@ class Supervisor:
         """Kill everything, now."""
         for process in self.processes.values():
             process.kill()
+
+    def start_dead(self) -> None:
+        """Start what is dead now, without waiting any longer."""
+        for process in self.processes.values():
+            process.start_again()
 
     async def _trim_logs(self) -> None:
         while True:

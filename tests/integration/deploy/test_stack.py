@@ -9,7 +9,7 @@ import psycopg
 import pytest
 
 from deploy.local import process_list
-from tests.stack import RunningStack, running_stack
+from tests.stack import RunningStack, running_stack, talklog
 
 pytestmark = pytest.mark.stack
 
@@ -58,3 +58,45 @@ def test_servers_die_with_a_killed_supervisor(tmp_path: Path) -> None:
         listed = process_list.read(tmp_path)
         psutil.Process(stack.supervisor_pid).kill()
         wait_for(lambda: not any(process_list.lives(each) for each in listed))
+
+
+def test_with_restart_0_a_killed_server_stays_dead_until_it_is_started(tmp_path: Path) -> None:
+    with running_stack(tmp_path, servers_only=True, RESTART="0") as stack:
+        before = stack.pid("redis")
+        stack.kill("redis")
+        wait_for(lambda: stack.state_of("redis") == "dead")
+        assert stack.file.others["redis"] == 0
+
+        talklog(stack, "start")
+        wait_for(lambda: stack.state_of("redis") == "ready")
+        assert stack.pid("redis") not in (0, before)
+
+
+def test_servers_that_are_given_are_used_and_not_started(
+    servers: RunningStack, tmp_path: Path
+) -> None:
+    given = {
+        "TALKLOG_KAFKA": servers.file.kafka,
+        "TALKLOG_REDIS_URL": servers.file.redis,
+        "TALKLOG_POSTGRES_DSN": servers.file.postgres,
+    }
+    with running_stack(
+        tmp_path, servers_only=True, TALKLOG_EPOCH=str(servers.epoch), **given
+    ) as stack:
+        assert process_list.read(tmp_path) == []
+        assert stack.file.kafka == servers.file.kafka
+        assert stack.file.brokers == []
+        assert stack.file.others == {}
+
+    with (
+        pytest.raises(AssertionError, match=r"set TALKLOG_EPOCH(?s:.)*"),
+        running_stack(tmp_path / "unknown", servers_only=True, **given),
+    ):
+        pass
+
+
+def test_a_second_stack_in_the_same_folder_is_told_that_one_runs(servers: RunningStack) -> None:
+    again = talklog(servers, "run", check=False)
+    assert again.returncode == 3
+    assert "already runs" in again.stdout
+    assert talklog(servers, "status").returncode == 0

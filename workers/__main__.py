@@ -1,0 +1,179 @@
+"""A worker's whole life: settings, servers, membership, drain, exit code."""
+
+import asyncio
+import logging
+import os
+import signal
+import sys
+import tempfile
+from contextlib import AsyncExitStack
+from datetime import UTC, datetime
+from pathlib import Path
+
+import structlog
+import uvloop
+from ulid import ULID
+
+from schemas import logs
+from schemas.admin_port import AdminPort
+from schemas.log_reader import LogReader
+from schemas.log_scan import LogScanner
+from schemas.settings import SettingsError, exit_with, load
+from schemas.topics import SESSION_LOG
+from workers import metrics
+from workers.app import FaustIntake
+from workers.history import History, connect
+from workers.intake import Intake
+from workers.memory import SessionMemory
+from workers.model import Model
+from workers.producer import LogProducer
+from workers.settings import WorkerSettings
+from workers.stored_conversation import StoredConversations
+from workers.worker import Worker
+
+log = structlog.get_logger("workers")
+
+
+async def serve(settings: WorkerSettings) -> None:
+    """Work until SIGTERM or SIGINT, then drain."""
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for name in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(name, stop.set)
+    async with AsyncExitStack() as stack:
+        model = Model(
+            base_url=settings.openai_base_url,
+            api_key=settings.openai_api_key,
+            limits=settings.model_limits(),
+            include_usage=settings.include_usage,
+        )
+        stack.push_async_callback(model.aclose)
+        producer = await stack.enter_async_context(
+            LogProducer(
+                settings.kafka,
+                linger_ms=settings.linger_ms,
+                on_failed=metrics.SENDS_FAILED.inc,
+            )
+        )
+        redis = connect(settings.redis_url)
+        stack.push_async_callback(redis.aclose)
+        conversations = StoredConversations(
+            settings.postgres_dsn, budget_tokens=settings.prompt_budget_tokens
+        )
+        await conversations.open()
+        stack.push_async_callback(conversations.close)
+        scanner = LogScanner(settings.kafka, SESSION_LOG, settings.shards)
+        intake = Intake(epoch=settings.epoch, bounds=settings.bounds(), new_id=lambda: str(ULID()))
+
+        async def log_start(shard: int) -> int:
+            return (await worker.reader.start_offsets([shard]))[shard]
+
+        memory = SessionMemory(
+            history=History(
+                redis,
+                now=lambda: datetime.now(UTC),  # noqa: TID251 - the edge
+                budget_tokens=settings.prompt_budget_tokens,
+            ),
+            conversations=conversations,
+            scanner=scanner,
+            at_hand=intake.at_hand,
+            log_start=log_start,
+            epoch=settings.epoch,
+        )
+        worker = Worker(
+            intake,
+            shards=settings.shards,
+            sender=producer,
+            model=model,
+            memory=memory,
+            answers=settings.answers(),
+        )
+        worker.reader = LogReader(
+            settings.kafka,
+            SESSION_LOG,
+            settings.shards,
+            on_records=worker.read_back,
+            on_gap=worker.gap,
+        )
+        folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="talklog-worker-"))
+        group = FaustIntake(settings.kafka, worker, folder=Path(folder))
+        worker.group = group
+        not_ready = "starting"
+        admin = AdminPort(settings.admin_port, lambda: not_ready or None)
+        await admin.start()
+        stack.push_async_callback(admin.stop)
+        await worker.reader.start()
+        stack.push_async_callback(worker.reader.stop)
+        measure(intake, worker)
+
+        running = [
+            loop.create_task(part.run()) for part in (worker, worker.reader, scanner, memory)
+        ]
+        try:
+            await group.start()
+            not_ready = ""
+            log.info("ready", worker=settings.worker_name)
+            await until_over(stop, group, running)
+            not_ready = "draining"
+            log.info("draining", running=worker.running, grace_s=settings.drain_s)
+            await worker.prepare_to_leave()
+            # Leave first: the next owner takes over at once, and waits while our answers go on.
+            await group.stop()
+            await worker.finish(settings.drain_s)
+        finally:
+            for task in running:
+                task.cancel()
+            await asyncio.wait(running, timeout=5.0)
+
+
+async def until_over(
+    stop: asyncio.Event, group: FaustIntake, running: list["asyncio.Task[None]"]
+) -> None:
+    """Wait for the order to stop. Raises what a part of the worker has failed with."""
+    loop = asyncio.get_running_loop()
+    stopped, crashed = loop.create_task(stop.wait()), loop.create_task(group.crashed())
+    try:
+        await asyncio.wait([stopped, crashed, *running], return_when=asyncio.FIRST_COMPLETED)
+        for task in running:
+            if task.done():
+                task.result()
+        if crashed.done():
+            raise crashed.result()
+    finally:
+        stopped.cancel()
+        crashed.cancel()
+
+
+def measure(intake: Intake, worker: Worker) -> None:
+    """Show the intake's state among the metrics."""
+    metrics.gauge("running", "Answers that run", lambda: worker.running)
+    metrics.gauge("unfinished", "Records not acknowledged yet", lambda: intake.unfinished)
+    metrics.gauge("owned_shards", "Shards of this process", lambda: len(intake.owned))
+    metrics.gauge(
+        "waiting_for_history",
+        "Messages that only wait for their history",
+        lambda: intake.waiting_for_history,
+    )
+
+
+def main() -> None:
+    """Run a worker; exit code 0 after a drain, 1 after a failure, 2 for wrong settings."""
+    try:
+        settings = load(WorkerSettings, os.environ)
+    except SettingsError as error:
+        exit_with(error)
+    logs.configure(settings.log_level, settings.log_format)
+    for library in ("faust", "mode", "httpx", "httpx2", "openai"):
+        # A line a request, a line a service: nothing that a person looks for.
+        logging.getLogger(library).setLevel(logging.WARNING)
+    try:
+        uvloop.run(serve(settings))
+    except KeyboardInterrupt:
+        sys.exit(130)
+    except Exception:
+        log.exception("the worker has failed")
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,156 @@
+"""Intake through Faust, and the only file that knows Faust.
+
+Faust gives group membership, delivery and commits. Its stock agents lose messages (it commits past
+a record that is still worked on), so here is one agent whose body never waits for work, raw bytes,
+and acknowledgements that the caller makes strictly in offset order a partition.
+
+What must hold of the library, and is tested against it:
+
+* Handlers of `on_partitions_revoked` are awaited before the member rejoins, while its heartbeats go
+  on. That is where starts in flight are waited for.
+* `message.generation_id` is the group's generation of the delivery.
+* At the bound, `on_buffer_full` and `on_buffer_drop`; `pause_partitions` loses records of the batch
+  in hand and commits past them.
+"""
+
+import asyncio
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import faust
+from faust.types import TP
+
+from schemas.topics import USER_MESSAGES, WORKER_GROUP
+
+STOP_TIMEOUT_S = 15.0
+
+
+@dataclass(frozen=True, slots=True)
+class Delivered:
+    """One record of `user_messages`; the `generation` is that of its delivery."""
+
+    shard: int
+    offset: int
+    generation: int
+    timestamp_ms: int
+    key: bytes
+    value: bytes
+    headers: dict[str, bytes]
+
+
+class Receiver(Protocol):
+    """Who is told what the group does. `delivered` must not block."""
+
+    def delivered(self, record: Delivered) -> None:
+        """A record came."""
+
+    async def revoked(self) -> None:
+        """Every shard is taken away; the member rejoins when this returns."""
+
+    def assigned(self, shards: set[int]) -> None:
+        """Exactly these shards belong to this process now."""
+
+
+class IntakeCrashed(Exception):
+    """Faust has stopped by itself: leave the process, another start is safe."""
+
+
+class FaustIntake:
+    """Membership in the workers' group, from `start` to `stop`."""
+
+    def __init__(
+        self, kafka: str, receiver: Receiver, *, folder: Path, group: str = WORKER_GROUP
+    ) -> None:
+        self._receiver = receiver
+        self._events: dict[tuple[int, int], Any] = {}
+        self._app = faust.App(
+            group,
+            broker=[f"aiokafka://{address}" for address in kafka.split(",")],
+            datadir=str(folder),
+            autodiscover=False,
+            web_enabled=False,
+            topic_disable_leader=True,
+            topic_allow_declare=False,
+            key_serializer="raw",
+            value_serializer="raw",
+            # True would hold the group until every running answer has ended.
+            stream_wait_empty=False,
+            broker_commit_interval=0.5,
+            # A stream that is stopped at its bound must not be thrown out: it never comes back.
+            broker_max_poll_interval=86_400.0,
+            broker_session_timeout=6.0,
+            broker_heartbeat_interval=1.0,
+            broker_request_timeout=10.0,
+            # What is delivered beyond the bound is one such batch at most.
+            broker_max_poll_records=100,
+            consumer_auto_offset_reset="earliest",
+            stream_buffer_maxsize=4096,
+        )
+        topic = self._app.topic(USER_MESSAGES, key_type=bytes, value_type=bytes)
+        self._app.agent(topic, name="intake")(self._agent)
+        self._app.on_partitions_revoked.connect(self._on_revoked, weak=False)
+        self._app.on_partitions_assigned.connect(self._on_assigned, weak=False)
+
+    async def start(self) -> None:
+        """Join the group; records are delivered from now on."""
+        self._app.in_worker = True
+        self._app.finalize()
+        await self._app.start()
+
+    async def crashed(self) -> IntakeCrashed:
+        """Wait until Faust has crashed, and give the reason."""
+        await self._app._crashed.wait()
+        return IntakeCrashed(repr(self._app.crash_reason))
+
+    async def stop(self) -> None:
+        """Commit what is acknowledged and leave the group, so that others take over at once."""
+        self._events.clear()
+        try:
+            await asyncio.wait_for(self._app.stop(), STOP_TIMEOUT_S)
+        except TimeoutError:
+            return  # the group's session time-out does the rest
+
+    def acknowledge(self, shard: int, offset: int) -> None:
+        """The record is done; only ever the oldest unacknowledged one of its shard."""
+        event = self._events.pop((shard, offset), None)
+        if event is not None:
+            event.ack()
+
+    def record(self, shard: int, offset: int) -> Delivered | None:
+        """Give an unacknowledged record again."""
+        event = self._events.get((shard, offset))
+        return None if event is None else _delivered(event.message)
+
+    def stop_reading(self, shard: int) -> None:
+        """Deliver no more of this shard, but for the batch that is in hand."""
+        self._app.consumer.on_buffer_full(TP(USER_MESSAGES, shard))
+
+    def read_on(self, shard: int) -> None:
+        """Deliver again."""
+        self._app.consumer.on_buffer_drop(TP(USER_MESSAGES, shard))
+
+    async def _agent(self, stream: Any) -> None:
+        async for event in stream.noack().events():
+            message = event.message
+            self._events[message.partition, message.offset] = event
+            self._receiver.delivered(_delivered(message))
+
+    async def _on_revoked(self, *_: Any, **__: Any) -> None:
+        self._events.clear()
+        await self._receiver.revoked()
+
+    async def _on_assigned(self, *arguments: Any, **_: Any) -> None:
+        self._receiver.assigned({tp.partition for tp in arguments[1] if tp.topic == USER_MESSAGES})
+
+
+def _delivered(message: Any) -> Delivered:
+    return Delivered(
+        shard=message.partition,
+        offset=message.offset,
+        generation=message.generation_id,
+        timestamp_ms=round(message.timestamp * 1000),
+        key=message.key or b"",
+        value=message.value or b"",
+        headers=dict(message.headers or ()),
+    )

@@ -1,0 +1,27 @@
+"""What a worker counts, for its admin port."""
+
+from collections.abc import Callable
+
+from prometheus_client import Counter, Gauge, Histogram
+
+DELIVERED = Counter("talklog_worker_delivered", "Records of user_messages delivered")
+STARTS = Counter("talklog_worker_starts", "Attempts started")
+ENDED = Counter("talklog_worker_ended", "Attempts ended in this process", ["outcome"])
+CHUNKS = Counter("talklog_worker_chunks", "Chunks written")
+WRITES = Counter("talklog_worker_writes", "Events written by the owner of a shard", ["kind"])
+SENDS_FAILED = Counter("talklog_worker_sends_failed", "Sends with unknown outcome")
+DEAD_LETTERS = Counter("talklog_worker_dead_letters", "Records put with the dead letters")
+BAD_EVENTS = Counter("talklog_worker_bad_events", "Events of the session log not understood")
+REBALANCES = Counter("talklog_worker_rebalances", "Assignments of shards")
+FORGONE = Counter("talklog_worker_history_forgone", "Messages acknowledged without their history")
+FULL = Counter("talklog_worker_read_ahead_full", "Times that reading of a partition was stopped")
+START_SECONDS = Histogram(
+    "talklog_worker_start_seconds",
+    "From the log-append time of a message to its start",
+    buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300),
+)
+
+
+def gauge(name: str, text: str, value: Callable[[], float]) -> None:
+    """Show a value that is asked for at each scrape."""
+    Gauge(f"talklog_worker_{name}", text).set_function(value)

@@ -1,0 +1,85 @@
+"""Settings of a worker: which model, how much at once, how patient."""
+
+import os
+import socket
+from functools import cached_property
+
+from pydantic import Field
+
+from schemas.connections import Connections
+from schemas.limits import ANSWER_MAX_S
+from workers.answer import AnswerSettings
+from workers.intake import Bounds
+from workers.model import ModelLimits
+
+
+class WorkerSettings(Connections):
+    """Read once, in `__main__`."""
+
+    openai_base_url: str = Field(
+        "http://127.0.0.1:11434/v1",
+        validation_alias="OPENAI_BASE_URL",
+        description="any OpenAI-compatible API",
+    )
+    openai_api_key: str = Field("none", validation_alias="OPENAI_API_KEY", repr=False)
+    openai_model: str = Field(
+        "default", validation_alias="OPENAI_MODEL", description="if a message names none"
+    )
+    system_prompt: str = Field("", description="first message of every prompt, if not empty")
+    prompt_budget_tokens: int = Field(3000, ge=1, description="estimated; oldest turns go first")
+    max_tokens: int = Field(1024, ge=1, description="of an answer, as the model counts")
+    include_usage: bool = Field(True, description="ask the model to count its tokens")
+
+    connect_timeout_s: float = Field(5.0, gt=0)
+    first_token_timeout_s: float = Field(60.0, gt=0)
+    idle_timeout_s: float = Field(30.0, gt=0, description="between two tokens")
+    answer_timeout_s: float = Field(ANSWER_MAX_S, gt=0, le=ANSWER_MAX_S)
+    model_retries: int = Field(2, ge=0, le=10, description="before the first byte only")
+
+    max_running: int = Field(200, ge=1, description="answers at once in this process")
+    read_ahead_messages: int = Field(10_000, ge=1, description="unfinished messages a partition")
+    read_ahead_bytes: int = Field(64 * 1024 * 1024, ge=1, description="of them, a partition")
+    chunk_every_ms: int = Field(15, ge=0, le=1000, description="least time between two chunks")
+    linger_ms: int = Field(5, ge=0, le=100, description="a send waits so long for others")
+    grace_s: float | None = Field(
+        None, ge=0, description="to finish running answers at SIGTERM; default: the answer's limit"
+    )
+
+    @cached_property
+    def worker_name(self) -> str:
+        """What `generating` says of who answers."""
+        return f"{socket.gethostname()}:{os.getpid()}"
+
+    @property
+    def drain_s(self) -> float:
+        """How long running answers may go on after SIGTERM."""
+        return self.answer_timeout_s if self.grace_s is None else self.grace_s
+
+    def answers(self) -> AnswerSettings:
+        """What answers need of this."""
+        return AnswerSettings(
+            worker=self.worker_name,
+            model=self.openai_model,
+            system_prompt=self.system_prompt,
+            budget_tokens=self.prompt_budget_tokens,
+            max_tokens=self.max_tokens,
+            chunk_every_s=self.chunk_every_ms / 1000,
+        )
+
+    def bounds(self) -> Bounds:
+        """What the intake needs of this."""
+        return Bounds(
+            max_running=self.max_running,
+            read_ahead_messages=self.read_ahead_messages,
+            read_ahead_bytes=self.read_ahead_bytes,
+        )
+
+    def model_limits(self) -> ModelLimits:
+        """What the model's client needs of this."""
+        return ModelLimits(
+            connect_s=self.connect_timeout_s,
+            first_token_s=self.first_token_timeout_s,
+            idle_s=self.idle_timeout_s,
+            whole_s=self.answer_timeout_s,
+            retries=self.model_retries,
+        )
