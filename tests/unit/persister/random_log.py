@@ -1,0 +1,45 @@
+"""Random logs: whatever any number of workers could write, right or wrong, in any order."""
+
+from hypothesis import strategies as st
+from hypothesis.strategies import SearchStrategy
+
+from schemas.events import Event
+from tests.written import Say
+
+SESSIONS = ["s1", "s2", "s3"]
+MESSAGES = ["m1", "m2"]
+ATTEMPTS = ["a1", "a2", "a3"]
+
+_says = st.builds(Say, st.sampled_from(SESSIONS), st.sampled_from(MESSAGES))
+_attempts = st.sampled_from(ATTEMPTS)
+_sequences = st.integers(1, 5)
+_fences = st.tuples(st.just(1), st.integers(1, 3), st.integers(1, 2))
+
+
+def _event(kind: str, say: Say, attempt: str, sequence: int, fence: tuple[int, int, int]) -> Event:
+    events: dict[str, Event] = {
+        "said": say.said(f"said {sequence}"),
+        "cancel": say.cancel(),
+        "queued": say.queued(),
+        "generating": say.generating(attempt, fence),
+        "chunk": say.chunk(attempt, sequence, f"{say.message_id}{attempt}{sequence} "),
+        "unstorable": say.chunk(attempt, sequence, "\0"),
+        "alive": say.alive(attempt),
+        "cancelling": say.cancelling(attempt),
+        "released": say.released(attempt),
+        "complete": say.complete(attempt, sequence),
+        "failed": say.failed(attempt, "internal", sequence),
+        "never began": say.complete(None, 0, "cancelled"),
+    }
+    return events[kind]
+
+
+_KINDS = [
+    *["generating"] * 4,
+    *["chunk"] * 12,
+    *["said", "cancel", "queued", "alive", "cancelling", "released", "unstorable"],
+    *["complete", "failed", "never began"],
+]
+events: SearchStrategy[list[Event]] = st.lists(
+    st.builds(_event, st.sampled_from(_KINDS), _says, _attempts, _sequences, _fences), max_size=60
+)
