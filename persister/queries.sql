@@ -150,6 +150,7 @@ FROM answers a
 LEFT JOIN user_messages u USING (session_id, message_id)
 WHERE a.state IN ('queued', 'generating')
   AND (a.epoch < %(epoch)s OR (a.shard = %(shard)s AND a.last_offset < %(start)s))
+  AND (a.session_id, a.message_id) > (%(after_session)s::text, %(after_message)s::text)
 ORDER BY a.session_id, a.message_id
 LIMIT 1000;
 

@@ -91,7 +91,9 @@ async def _live(stack: Stack, stopping: asyncio.Event, *, prove: bool) -> int:
     try:
         async with stack:
             if prove:
-                await proof.prove(stack.file)
+                say("all is up; sending one message through it")
+                took_s = await proof.prove(stack.file)
+                say(f"its first words came back in {took_s:.1f} s")
             stack.set_ready()
             for line in ready_lines(stack, proven=prove):
                 say(line)
