@@ -8,8 +8,9 @@ frames come, in which order, and when the network breaks.
 import asyncio
 import itertools
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
+from typing import Any
 from urllib.parse import urlsplit
 
 from websockets.asyncio.server import Server, ServerConnection, serve
@@ -298,13 +299,11 @@ async def running() -> AsyncIterator[FakeGateway]:
 
 
 async def _send(socket: ServerConnection, frame: bytes) -> None:
-    try:
+    with suppress(ConnectionClosed):  # it comes back and resumes
         await socket.send(frame.decode())
-    except ConnectionClosed:
-        pass  # it comes back and resumes
 
 
-def _of(message: UserMessage) -> dict[str, str]:
+def _of(message: UserMessage) -> dict[str, Any]:
     return {
         "session_id": message.session_id,
         "message_id": message.message_id,
