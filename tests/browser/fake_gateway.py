@@ -62,6 +62,8 @@ class FakeGateway:
         self.refuses: GatewayErrorCode | None = None  # every message, with this code
         self.closes: CloseCode | None = None  # every connection, with this code
         self._followers: set[Follower] = set()
+        self._joins = 0
+        self._joined = asyncio.Condition()
         self._server: Server | None = None
         self._page = PageFiles()
         self._ids = (f"made-{number}" for number in itertools.count())
@@ -107,6 +109,11 @@ class FakeGateway:
     async def next_stop(self) -> StopAnswer:
         """Wait for the next stop that a page asks for."""
         return await asyncio.wait_for(self.stops.get(), GIVE_UP_S)
+
+    async def until_connected(self, count: int) -> None:
+        """Wait until so many connections were made, and the newest is given frames."""
+        async with asyncio.timeout(GIVE_UP_S), self._joined:
+            await self._joined.wait_for(lambda: self._joins >= count)
 
     # What a worker writes.
 
@@ -160,6 +167,18 @@ class FakeGateway:
         )
         await self.write(end)
 
+    async def end_unstarted(self, message: UserMessage, finish_reason: FinishReason) -> None:
+        """End a message that never started."""
+        prompt = Prompt(content=message.content, created_at=CREATED_AT)
+        end = Complete(
+            **_of(message),
+            attempt=None,
+            last_sequence=0,
+            finish_reason=finish_reason,
+            prompt=prompt,
+        )
+        await self.write(end)
+
     async def fail(
         self, message: UserMessage, code: events.ErrorCode, retryable: bool = True
     ) -> None:
@@ -208,6 +227,9 @@ class FakeGateway:
             await self._join(follower, asked)
             self._followers.add(follower)
             await self.deliver()
+            async with self._joined:
+                self._joins += 1
+                self._joined.notify_all()
             await self._read(follower)
         except ConnectionClosed:
             pass
