@@ -1,6 +1,7 @@
 """`python -m gateway`: one process, one core; start as many as there are cores, on any ports."""
 
 import asyncio
+import logging
 import os
 import signal
 import sys
@@ -40,6 +41,8 @@ def main() -> int:
     except SettingsError as error:
         exit_with(error)
     configure(settings.log_level, settings.log_format)
+    # It writes a line for each connection that opens and closes; the counters tell as much.
+    logging.getLogger("websockets").setLevel(logging.WARNING)
     code = 1
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         try:
