@@ -116,4 +116,12 @@ def ready_lines(stack: Stack, *, proven: bool) -> list[str]:
             f"  TALKLOG_EPOCH={stack.epoch}",
             f"  TALKLOG_SHARDS={stack.settings.shards}",
         ]
-    return ["ready: a message went through all of it", *(f"  {g.url}/" for g in file.gateways)]
+    return [
+        "ready: a message went through all of it",
+        *(f"  {_for_people(g.url)}" for g in file.gateways),
+    ]
+
+
+def _for_people(url: str) -> str:
+    """The address as people type it; a browser also allows more on localhost."""
+    return url.replace("//127.0.0.1:", "//localhost:") + "/"
