@@ -133,7 +133,7 @@ class ChatServer:
             await socket.close(refusal.code, refusal.reason)
             return
         shard = shard_of(address.session_id, self._settings.shards)
-        await Connection(socket, address.session_id, shard, self._shared).run()
+        await Connection(socket, address, shard, self._shared).run(address.cursor)
 
     def _admit(self, socket: WebSocket) -> Address:
         assert socket.request is not None  # noqa: S101 - the handshake is over

@@ -134,7 +134,7 @@ class Consumer:
         ]
         if older:
             for partition, start in (await group.starts(older)).items():
-                log.info("begins", topic=partition.topic, shard=partition.shard, offset=start)
+                log.debug("begins", topic=partition.topic, shard=partition.shard, offset=start)
                 await self._store.begin(partition, epoch, start)
             stored = await self._store.positions()
         if group.generation != generation:

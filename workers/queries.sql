@@ -13,26 +13,29 @@ FROM (
 ) AS stored
 LEFT JOIN LATERAL (
     SELECT
-        c.session_id, c.message_id, c.prompt_created_at, c.state, c.attempt, c.fence, c.released,
-        c.starts, c.unended_starts, c.last_sequence, c.damaged, c.cancelling, c.position, c.model,
-        c.worker, c.finish_reason, c.error_code, c.error_message, c.error_retryable, c.usage,
-        c.timings, c.history, c.ended_at, c.first_epoch, c.first_offset, c.epoch, c.last_offset,
-        CASE WHEN ranked.with_text THEN c.prompt END AS prompt,
+        message_id,
+        state IN ('queued', 'generating')
+            OR row_number() OVER (ORDER BY epoch DESC, last_offset DESC) <= %(texts)s
+            AS with_text
+    FROM answers
+    WHERE session_id = %(session_id)s
+    ORDER BY epoch DESC, last_offset DESC
+    LIMIT %(messages)s
+) AS ranked ON TRUE
+LEFT JOIN LATERAL (
+    SELECT
+        session_id, message_id, prompt_created_at, state, attempt, fence, released, starts,
+        unended_starts, last_sequence, damaged, cancelling, position, model, worker, finish_reason,
+        error_code, error_message, error_retryable, usage, timings, history, ended_at,
+        first_epoch, first_offset, epoch, last_offset,
+        CASE WHEN ranked.with_text THEN prompt END AS prompt,
         -- Put together only where it is wanted: a CASE does not evaluate the other rows.
-        CASE WHEN ranked.with_text THEN c.content END AS content
-    FROM (
-        SELECT
-            message_id,
-            state IN ('queued', 'generating')
-                OR row_number() OVER (ORDER BY epoch DESC, last_offset DESC) <= %(texts)s
-                AS with_text
-        FROM answers
-        WHERE session_id = %(session_id)s
-        ORDER BY epoch DESC, last_offset DESC
-        LIMIT %(messages)s
-    ) AS ranked
-    JOIN conversation AS c ON c.message_id = ranked.message_id
-    WHERE c.session_id = %(session_id)s
+        CASE WHEN ranked.with_text THEN content END AS content
+    FROM conversation
+    WHERE session_id = %(session_id)s AND message_id = ranked.message_id
+    -- One look-up a message, by the whole key: with stale statistics of a young table the planner
+    -- would join a session with itself, row by row.
+    OFFSET 0
 ) AS c ON TRUE;
 
 -- name: message
