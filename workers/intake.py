@@ -52,6 +52,7 @@ from workers.actions import (
     Unfollow,
     Write,
 )
+from workers.rebuild import AtHand
 from workers.shard_fold import ShardFold
 from workers.verdict import Decision, Do, Facts, Silence, decide
 from workers.window import Window
@@ -194,17 +195,10 @@ class Intake:
         """Whether no owned shard waits for its fold."""
         return not any(shard.folding for shard in self._shards.values() if shard.owned)
 
-    def unfinished_of(self, session_id: str) -> Iterator[MessageKey]:
-        """Messages of a session that have ended here, and whose turns are not stored yet."""
-        for shard in self._shards.values():
-            for work in shard.storing.values():
-                if work.message.session_id == session_id:
-                    yield work.key
-
-    def view(self, shard: int, key: MessageKey) -> Message | None:
-        """The state of a message in the fold at hand."""
-        found = self._shards.get(shard)
-        return found.fold.view(key) if found and found.fold else None
+    def at_hand(self, number: int, session_id: str) -> AtHand | None:
+        """What was read back of a session; None if its shard isn't followed."""
+        shard = self._shards.get(number)
+        return shard.fold.at_hand(session_id) if shard and shard.fold else None
 
     # -- group membership
 
@@ -622,7 +616,7 @@ class Intake:
             case Do.LOOK_UP:
                 if not work.looking_up:
                     work.looking_up = True
-                    self._actions.append(LookUp(work.token, work.key))
+                    self._actions.append(LookUp(work.token, shard.number, work.key))
             case Do.SAY_QUEUED:
                 self._say_queued(work, ahead)
             case Do.STOP:

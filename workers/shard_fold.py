@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from schemas.events import SessionEvent
 from schemas.transcript import Message, Outcome, Place, Transcript
 from workers.actions import MessageKey
+from workers.rebuild import AtHand
 
 
 @dataclass(slots=True)
@@ -32,7 +33,8 @@ class ShardFold:
     """What is true in one shard, as far as it was read (`position`)."""
 
     def __init__(self, position: int, epoch: int) -> None:
-        self.position = position
+        self.start = self.position = position
+        self.forgotten_to = position
         self.read_to = float("-inf")
         self.asking: float | None = None
         self._asked_end: int | None = None
@@ -85,6 +87,12 @@ class ShardFold:
         session = self._sessions.get(key.session_id)
         return session.transcript.messages.get(key.message_id) if session else None
 
+    def at_hand(self, session_id: str) -> AtHand:
+        """What was read of a session, for a rebuild of its history."""
+        session = self._sessions.get(session_id)
+        messages = list(session.transcript.messages.values()) if session else []
+        return AtHand(self.start, self.position, self.forgotten_to, messages)
+
     def heard_at(self, key: MessageKey) -> float:
         """When (on this process's clock) an event of the message that counts was read last."""
         return self._sessions[key.session_id].heard[key.message_id].at
@@ -113,7 +121,9 @@ class ShardFold:
                 old = heard.timestamp_ms < timestamp_ms
                 if old and MessageKey(session_id, message_id) not in needed:
                     del session.heard[message_id]
-                    del session.transcript.messages[message_id]
+                    gone = session.transcript.messages.pop(message_id)
+                    if gone.last is not None:
+                        self.forgotten_to = max(self.forgotten_to, gone.last.offset + 1)
             if not session.heard:
                 del self._sessions[session_id]
 
