@@ -5,11 +5,13 @@ import logging
 import os
 import signal
 import sys
+from collections.abc import Callable
 
 import structlog
 import uvloop
 from prometheus_client import REGISTRY
 
+from gateway.claims import Claims
 from gateway.connection import Shared
 from gateway.counters import Counters
 from gateway.followers import Followers
@@ -17,6 +19,8 @@ from gateway.metrics import GatewayMetrics
 from gateway.publisher import Publisher
 from gateway.server import ChatServer
 from gateway.settings import GatewaySettings
+from gateway.snapshots import Snapshots
+from gateway.stored import Store
 from gateway.submit import Submitter
 from gateway.tail import Tail
 from schemas.admin_port import AdminPort
@@ -60,25 +64,39 @@ async def _run(settings: GatewaySettings) -> int:
     followers = Followers(settings.epoch)
     tail = await _started(settings, followers)
     publisher = Publisher(settings.kafka)
+    claims = Claims(settings.redis_url, settings.epoch, settings.messages_per_minute)
+    store = Store(settings.postgres_dsn, settings.epoch)
+    snapshots = Snapshots(store, tail, settings.epoch, counters)
     async with asyncio.TaskGroup() as tasks:
         shared = Shared(
             epoch=settings.epoch,
             tail=tail,
             followers=followers,
-            submitter=Submitter(publisher, settings.shards),
+            submitter=Submitter(publisher, claims, settings.shards),
+            snapshots=snapshots,
             counters=counters,
             models=settings.allowed_models(),
             spawn=tasks.create_task,
         )
         server = ChatServer(settings, shared, tail.not_ready)
         services = [
-            tasks.create_task(service) for service in (tail.run(), publisher.run(), server.sweep())
+            tasks.create_task(service)
+            for service in (tail.run(), publisher.run(), snapshots.run(), server.sweep())
         ]
-        REGISTRY.register(GatewayMetrics(counters, followers, {"shard_log_bytes": tail.held_bytes}))
+        REGISTRY.register(GatewayMetrics(counters, followers, _gauges(tail, publisher)))
         await _serve_until(stopped_by, settings, server)
         for service in services:
             service.cancel()
+    await claims.close()
     return 130 if stopped_by.result() is signal.SIGINT else 0
+
+
+def _gauges(tail: Tail, publisher: Publisher) -> dict[str, Callable[[], float]]:
+    return {
+        "shard_log_bytes": tail.held_bytes,
+        "scans": lambda: tail.scanner.scans,
+        "producers_replaced": lambda: publisher.replaced,
+    }
 
 
 async def _serve_until(

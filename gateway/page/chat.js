@@ -1,28 +1,32 @@
 /** The chat page: puts session, transcript, message box and list of chats together. */
 
 import { Composer } from "./composer.js";
+import { ConnectionView, write } from "./connection_view.js";
 import { element } from "./element.js";
-import { drawIcons, icon } from "./icons.js";
-import { isTerminal, Session, TooManyWaiting } from "./session.js";
+import { drawIcons } from "./icons.js";
+import { isTerminal, Session, TooManyWaiting, unsettled } from "./session.js";
 import { hashOf, newSessionId, SessionList, sessionOf, titleOf, touched, without } from "./sessions.js";
+import { Outbox } from "./outbox.js";
 import { Sidebar } from "./sidebar.js";
 import { StickToEnd } from "./scroll.js";
 import { ThemeButton } from "./theme_button.js";
 import { Toast } from "./toast.js";
 import { Transcript } from "./transcript.js";
-import { badge, notice, trouble } from "./words.js";
+import { notice } from "./words.js";
 
 const HISTORY = 100;
+const HISTORY_STEP = 4;
+const SLOW_DRAW_MS = 8;
 const EXAMPLES = [
   ["Explain a log to a child", "Explain to a ten-year-old what a log is, and why it helps not to lose anything."],
   ["Write a little code", "Write a Python function that reverses a linked list, and explain it step by step."],
   ["Plan a weekend", "Plan a quiet weekend in a city by the sea, as a table with morning, afternoon and evening."],
   ["Say it in a poem", "Write a short poem about a message on its way through the night."],
 ];
-const SLOW_DRAW_MS = 8;
 
 const byId = (id) => document.getElementById(id);
-const storage = storageOrNull();
+const storage = storageOrNull("localStorage");
+const outbox = new Outbox(storageOrNull("sessionStorage"));
 const chats = new SessionList(storage);
 const toast = new Toast(byId("toast"), byId("toast-text"), byId("toast-action"));
 const transcript = new Transcript(byId("transcript"), {
@@ -30,6 +34,10 @@ const transcript = new Transcript(byId("transcript"), {
   dismiss: (id) => session.dismiss(id),
   askAgain: (id) => say(session.view.messages.get(id).prompt.content),
 });
+const connectionView = new ConnectionView(
+  { badge: byId("badge"), badgeText: byId("badge-text"), banner: byId("banner"), bannerText: byId("banner-text"), action: byId("banner-action") },
+  () => session,
+);
 const stick = new StickToEnd(byId("scroller"), byId("jump"));
 const composer = new Composer(
   { form: byId("composer"), input: byId("message"), send: byId("send"), stop: byId("stop"), hint: byId("hint-text") },
@@ -42,7 +50,7 @@ const sidebar = new Sidebar(
 let session = null;
 let drawing = false;
 let history = HISTORY;
-let wasSeparated = false; // the connection was lost and is not back: only then is the banner worth its space
+let listed = false; // this chat has had its place in the list; if it is gone, someone removed it
 
 start();
 
@@ -51,7 +59,6 @@ function start() {
   new ThemeButton(byId("theme"), storage);
   byId("examples").append(...EXAMPLES.map(([title, prompt]) => element("button", { type: "button", onclick: () => say(prompt) }, element("strong", {}, title), element("span", {}, prompt))));
   byId("new-chat").addEventListener("click", newChat);
-  byId("banner-action").addEventListener("click", () => session.connect());
   byId("earlier").addEventListener("click", showEarlier);
   document.addEventListener("keydown", pressed);
   document.addEventListener("click", skip);
@@ -60,33 +67,34 @@ function start() {
   window.addEventListener("offline", draw);
   window.addEventListener("hashchange", follow);
   window.addEventListener("storage", drawChats);
-  setInterval(drawConnection, 1_000); // the seconds until the next try
   follow();
 }
 
 /** Follow the session that the address names; a new one if it names none. */
 function follow() {
-  const id = sessionOf(window.location.hash);
+  let id = sessionOf(window.location.hash);
   if (id === null) {
-    window.history.replaceState(null, "", hashOf(newSessionId()));
-    follow();
-    return;
+    id = newSessionId();
+    window.history.replaceState(null, "", hashOf(id));
   }
   if (session?.sessionId === id) return;
   session?.close();
   transcript.clear();
+  connectionView.reset();
   history = HISTORY;
-  wasSeparated = false;
+  listed = chats.entries.some((entry) => entry.id === id);
   const scheme = window.location.protocol === "https:" ? "wss:" : "ws:";
   session = new Session({ url: `${scheme}//${window.location.host}`, sessionId: id, history });
-  session.onChange = draw;
+  outbox.restore(session, Date.now());
+  session.onChange = changed;
   session.onNotice = (told) => toast.say(notice(told));
   session.connect();
   sidebar.closeIfNarrow();
   stick.hold();
   drawNow();
   drawChats();
-  composer.focus();
+  // On a phone the keyboard would jump up over the conversation.
+  if (window.matchMedia("(hover: hover)").matches) composer.focus();
 }
 
 function newChat() {
@@ -104,8 +112,7 @@ function say(content) {
     toast.say("Many messages wait already. Send more when the connection is back.");
     return false;
   }
-  chats.entries = touched(chats.entries, session.sessionId, titleOf(content), Date.now());
-  drawChats();
+  listChat(content);
   stick.hold();
   return true;
 }
@@ -117,26 +124,13 @@ function stop() {
 }
 
 function stoppable() {
-  const { messages, own } = session.view;
-  const open = [...messages.values()].filter((message) => !isTerminal(message));
-  const running = open.find(({ state }) => state === "generating") ?? open[0];
-  const waiting = [...own.values()].find(({ submit }) => submit === "sending" || submit === "accepted" || submit === "unknown");
-  const id = (running ?? waiting)?.message_id ?? null;
-  return id !== null && session.isStopping(id) ? null : id;
-}
-
-function removeChat(id) {
-  const before = chats.entries;
-  chats.entries = without(before, id);
-  drawChats();
-  toast.say("Removed from this device’s list.", "Undo", () => {
-    chats.entries = before;
-    drawChats();
-  });
+  const open = [...session.view.messages.values()].filter((message) => !isTerminal(message));
+  const first = open.find(({ state }) => state === "generating") ?? open[0] ?? unsettled(session.view)[0];
+  return first && !session.isStopping(first.message_id) ? first.message_id : null;
 }
 
 function showEarlier() {
-  history *= 4;
+  history *= HISTORY_STEP;
   session.reload({ history });
 }
 
@@ -146,7 +140,7 @@ function pressed(event) {
   else stop();
 }
 
-/** The skip links: the address belongs to the session, so the way there goes without it. */
+/** The skip links: the address names the session, so the way there goes without it. */
 function skip(event) {
   const link = event.target.closest?.("[data-skip]");
   if (!link) return;
@@ -154,7 +148,12 @@ function skip(event) {
   byId(link.dataset.skip).focus();
 }
 
-/** Draw in the next frame. A frame that costs much is followed by a pause, so that the page stays at hand. */
+function changed() {
+  outbox.save(session);
+  draw();
+}
+
+/** Draw in the next frame. One that costs much is followed by a pause, so that the page stays at hand. */
 function draw() {
   if (drawing) return;
   drawing = true;
@@ -173,64 +172,47 @@ function draw() {
 
 function drawNow() {
   const beganMs = performance.now();
-  transcript.draw(session.view, (id) => session.isStopping(id));
-  byId("welcome").hidden = transcript.size > 0 || !(session.view.joined || session.view.historyMissing);
-  byId("earlier").hidden = session.view.ended.size === 0 || !session.view.joined;
+  const { view } = session;
+  transcript.draw(view, (id) => session.isStopping(id));
+  byId("welcome").hidden = transcript.size > 0 || !(view.joined || view.historyMissing);
+  byId("earlier").hidden = view.ended.size === 0 || !view.joined;
   composer.running = stoppable() !== null;
-  drawConnection();
-  nameChat();
+  connectionView.draw(session);
+  // A chat opened by its address is named by the first thing said in it.
+  const first = view.messages.values().next().value?.prompt?.content;
+  if (!listed && first) listChat(first);
   stick.follow();
   return performance.now() - beganMs;
 }
 
-function drawConnection() {
-  const { connection, view } = session;
-  if (connection.state === "live") wasSeparated = false;
-  if (connection.state === "waiting") wasSeparated = true;
-  byId("badge").dataset.state = connection.state;
-  say_(byId("badge-text"), badge(connection));
-  const told = trouble(connection, Date.now(), navigator.onLine) ?? separated(connection, view);
-  const banner = byId("banner");
-  banner.hidden = told === null;
-  if (told === null) return;
-  say_(byId("banner-text"), told.text);
-  byId("banner-action").hidden = !told.action;
-  say_(byId("banner-action"), told.action ?? "");
+function listChat(content) {
+  listed = true;
+  chats.entries = touched(chats.entries, session.sessionId, titleOf(content), Date.now());
+  drawChats();
 }
 
-function separated({ state }, view) {
-  if (view.historyMissing && !view.joined) return { text: "Earlier messages can’t be loaded right now. They will appear by themselves.", action: null };
-  return wasSeparated && state !== "live" ? { text: "Reconnecting…", action: null } : null;
-}
-
-/** A chat opened by its address is named by the first thing said in it. */
-function nameChat() {
-  const first = session.view.messages.values().next().value?.prompt?.content;
-  const known = chats.entries.find(({ id }) => id === session.sessionId);
-  if (first && !known?.title && session.view.joined && byId("title").dataset.for !== session.sessionId) {
-    chats.entries = touched(chats.entries, session.sessionId, titleOf(first), Date.now());
+function removeChat(id) {
+  const before = chats.entries;
+  chats.entries = without(before, id);
+  drawChats();
+  toast.say("Removed from this device’s list.", "Undo", () => {
+    chats.entries = before;
     drawChats();
-  }
+  });
 }
 
 function drawChats() {
   const { entries } = chats;
   sidebar.draw(entries, session.sessionId);
   const title = entries.find(({ id }) => id === session.sessionId)?.title ?? "";
-  say_(byId("title"), title || "New chat");
+  write(byId("title"), title || "New chat");
   document.title = title ? `${title} · talklog` : "talklog";
 }
 
-function say_(place, words) {
-  if (place.textContent !== words) place.textContent = words;
-}
-
-function storageOrNull() {
+function storageOrNull(kind) {
   try {
-    return window.localStorage;
+    return window[kind];
   } catch {
-    return null;
+    return null; // switched off: everything but the list and the theme works
   }
 }
-
-export { icon };

@@ -2,7 +2,7 @@
 
 const CONTENT_MAX_BYTES = 32 * 1024;
 const WARN_BYTES = 28 * 1024;
-const HINT = "Enter sends, Shift + Enter starts a new line.";
+const HINT = "Enter sends, Shift + Enter starts a new line, Esc stops the answer.";
 
 const encoder = new TextEncoder();
 

@@ -107,8 +107,17 @@ function lastBlock(tokens) {
 }
 
 function nodesOf(tokens) {
-  const html = markdown.renderer.render(tokens, markdown.options, {});
-  return dressed(purifier.sanitize(html, ALLOWED));
+  return dressed(purifiedNodes(markdown.renderer.render(tokens, markdown.options, {})));
+}
+
+/** The first wall by itself: Markdown -> HTML that holds only what Markdown can say. */
+export function markedUp(text) {
+  return markdown.render(text);
+}
+
+/** The second wall by itself: any HTML -> nodes that can't do anything. */
+export function purifiedNodes(html) {
+  return purifier.sanitize(html, ALLOWED);
 }
 
 /** Give code its head with the copy button, and wide tables a box that scrolls. */

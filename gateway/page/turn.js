@@ -16,6 +16,7 @@ export function turnOf(message, place, stopping) {
   const done = isTerminal(message);
   const streaming = message.state === "generating";
   const waitsInLine = !done && !streaming && place > 0;
+  const notes = notesOf(message, done, stopping);
   return {
     id: message.message_id,
     prompt: message.prompt?.content ?? "",
@@ -24,9 +25,12 @@ export function turnOf(message, place, stopping) {
     done,
     streaming,
     typing: !done && !waitsInLine && message.text === "",
-    notes: notesOf(message, done, stopping),
+    silent: waitsInLine && message.text === "" && notes.length === 0,
+    unsent: false,
+    notes,
+    refusal: null,
     failure: message.error ? { text: answerError(message.error), retryable: message.error.retryable } : null,
-    smallPrint: done ? smallPrint(message) : "",
+    smallPrint: message.state === "complete" ? smallPrint(message) : "",
   };
 }
 
@@ -40,6 +44,8 @@ export function ownTurnOf(own, stopping) {
     id: own.message_id,
     prompt: own.content,
     promptNote: own.submit === "sending" ? "Sending…" : null,
+    unsent: own.submit === "sending",
+    silent: own.submit === "failed" || (own.submit === "sending" && notes.length === 0),
     text: "",
     done: own.submit === "ended",
     streaming: false,
@@ -100,8 +106,9 @@ export class TurnElement {
     if (turn.done !== before.done || turn.smallPrint !== before.smallPrint) this.#drawTools(turn);
     // A screen reader waits until the answer is whole instead of reading every chunk.
     this.#answer.setAttribute("aria-busy", String(!turn.done));
-    this.root.classList.toggle("unsent", turn.promptNote === "Sending…");
-    this.root.classList.toggle("refused", Boolean(turn.refusal));
+    this.#answer.hidden = turn.silent;
+    this.root.classList.toggle("unsent", turn.unsent);
+    this.root.classList.toggle("refused", turn.refusal !== null);
   }
 
   #drawText(turn, before) {
@@ -119,7 +126,7 @@ export class TurnElement {
     if (this.#promptNote.dataset.said === said) return;
     this.#promptNote.dataset.said = said;
     this.#promptNote.replaceChildren(said);
-    if (refusal) this.#promptNote.append(" ", button("again", "Try again"), " ", button("dismiss", "Remove"));
+    if (refusal) this.#promptNote.append(button("again", "Try again"), button("dismiss", "Remove"));
   }
 
   #drawFailure({ failure }, before) {
@@ -130,7 +137,7 @@ export class TurnElement {
   }
 
   #drawTools({ done, text, smallPrint: print }) {
-    this.#tools.hidden = !done;
+    this.#tools.hidden = !done || (text === "" && print === "");
     this.#tools.replaceChildren();
     if (!done) return;
     if (text !== "") this.#tools.append(element("button", { type: "button", class: "icon-button small", "data-action": "copy", "aria-label": "Copy the answer", title: "Copy" }, icon("copy")));

@@ -29,7 +29,7 @@ const SUBMIT_ERRORS = {
 const ENDINGS = {
   length: "The answer reached its length limit.",
   content_filter: "The model’s filter stopped this answer.",
-  cancelled: "You stopped this answer.",
+  cancelled: "This answer was stopped.",
   interrupted: "Interrupted by a newer message.",
   incomplete: "The model broke off; the answer may be incomplete.",
 };
@@ -99,8 +99,12 @@ export function trouble({ state, code, retryAtMs }, nowMs, online) {
 export function smallPrint({ model, usage, timing, starts }) {
   const parts = [];
   if (model) parts.push(model);
-  if (usage) parts.push(`${usage.estimated ? "about " : ""}${usage.completion_tokens} tokens`);
+  if (usage) parts.push(tokens(usage));
   if (timing) parts.push(`${(timing.total_ms / 1000).toFixed(1)} s`);
   if (starts > 1) parts.push(`${starts} tries`);
   return parts.join(" · ");
+}
+
+function tokens({ completion_tokens: count, estimated }) {
+  return `${estimated ? "about " : ""}${count} ${count === 1 ? "token" : "tokens"}`;
 }

@@ -8,8 +8,9 @@ frames come, in which order, and when the network breaks.
 import asyncio
 import itertools
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
+from typing import Any
 from urllib.parse import urlsplit
 
 from websockets.asyncio.server import Server, ServerConnection, serve
@@ -61,6 +62,8 @@ class FakeGateway:
         self.refuses: GatewayErrorCode | None = None  # every message, with this code
         self.closes: CloseCode | None = None  # every connection, with this code
         self._followers: set[Follower] = set()
+        self._joins = 0
+        self._joined = asyncio.Condition()
         self._server: Server | None = None
         self._page = PageFiles()
         self._ids = (f"made-{number}" for number in itertools.count())
@@ -106,6 +109,11 @@ class FakeGateway:
     async def next_stop(self) -> StopAnswer:
         """Wait for the next stop that a page asks for."""
         return await asyncio.wait_for(self.stops.get(), GIVE_UP_S)
+
+    async def until_connected(self, count: int) -> None:
+        """Wait until so many connections were made, and the newest is given frames."""
+        async with asyncio.timeout(GIVE_UP_S), self._joined:
+            await self._joined.wait_for(lambda: self._joins >= count)
 
     # What a worker writes.
 
@@ -159,6 +167,18 @@ class FakeGateway:
         )
         await self.write(end)
 
+    async def end_unstarted(self, message: UserMessage, finish_reason: FinishReason) -> None:
+        """End a message that never started."""
+        prompt = Prompt(content=message.content, created_at=CREATED_AT)
+        end = Complete(
+            **_of(message),
+            attempt=None,
+            last_sequence=0,
+            finish_reason=finish_reason,
+            prompt=prompt,
+        )
+        await self.write(end)
+
     async def fail(
         self, message: UserMessage, code: events.ErrorCode, retryable: bool = True
     ) -> None:
@@ -207,6 +227,9 @@ class FakeGateway:
             await self._join(follower, asked)
             self._followers.add(follower)
             await self.deliver()
+            async with self._joined:
+                self._joins += 1
+                self._joined.notify_all()
             await self._read(follower)
         except ConnectionClosed:
             pass
@@ -298,13 +321,11 @@ async def running() -> AsyncIterator[FakeGateway]:
 
 
 async def _send(socket: ServerConnection, frame: bytes) -> None:
-    try:
+    with suppress(ConnectionClosed):  # it comes back and resumes
         await socket.send(frame.decode())
-    except ConnectionClosed:
-        pass  # it comes back and resumes
 
 
-def _of(message: UserMessage) -> dict[str, str]:
+def _of(message: UserMessage) -> dict[str, Any]:
     return {
         "session_id": message.session_id,
         "message_id": message.message_id,

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from deploy.local.ports import free_run
-from deploy.local.process import wrapped
+from deploy.local.program import wrapped
 from tests.stack import RunningStack
 
 START_WITHIN_S = 30.0
