@@ -164,7 +164,7 @@ class Connection:
         self._joined = False
         if self._socket.open:
             self._shared.counters.count_closed(code)
-            self._shared.spawn(self._socket.close(code, reason))
+            self._shared.spawn(self._socket.end(code, reason))
 
     async def _join(self, cursor: str | None) -> None:
         """Fix the position before any frame of the client is read, and go live from there."""

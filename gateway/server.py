@@ -130,7 +130,7 @@ class ChatServer:
             address = self._admit(socket)
         except Refusal as refusal:
             self._shared.counters.count_closed(refusal.code)
-            await socket.close(refusal.code, refusal.reason)
+            await socket.end(refusal.code, refusal.reason)
             return
         shard = shard_of(address.session_id, self._settings.shards)
         await Connection(socket, address, shard, self._shared).run(address.cursor)

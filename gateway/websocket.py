@@ -5,6 +5,7 @@ sockets of its session (`wire`), and put straight into the transport's buffer wh
 its high-water mark; so idle connections cost no task, and readers of Kafka never wait for a socket.
 """
 
+import asyncio
 import socket
 from collections.abc import Callable
 
@@ -52,6 +53,14 @@ class WebSocket(ServerConnection):
     async def until_writable(self) -> None:
         """Wait until the write buffer has drained; the connection may be closed then."""
         await self.drain()
+
+    async def end(self, code: int, reason: str) -> None:
+        """Close the socket; one that does not even take the close frame in time is cut."""
+        try:
+            # The library's own limit begins only when the frame has left the write buffer.
+            await asyncio.wait_for(self.close(code, reason), CLOSE_TIMEOUT_S)
+        except TimeoutError:
+            self.transport.abort()
 
     def forget_handshake(self) -> None:
         """Drop request and response: a third of an idle connection's memory, and nobody asks."""

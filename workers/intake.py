@@ -85,7 +85,7 @@ class _Work:
     offsets: list[int]
     accepted_ms: int
     traceparent: bytes | None
-    delivered_at: float
+    asked_before: int  # how often the log's end had been asked for when it was delivered
     starts_sent: int = 0
     stop: StopReason | None = None
     writing: bool = False
@@ -243,7 +243,9 @@ class Intake:
         shard.owned = False
 
     def _leave_if_idle(self, shard: _Shard) -> None:
-        if shard.owned or any(mine.shard == shard.number for mine in self._mine.values()):
+        if shard.owned or self._shards.get(shard.number) is not shard:
+            return
+        if any(mine.shard == shard.number for mine in self._mine.values()):
             return
         del self._shards[shard.number]
         if shard.fold is not None or shard.folding:
@@ -299,7 +301,7 @@ class Intake:
             offsets=[delivery.offset],
             accepted_ms=delivery.timestamp_ms,
             traceparent=delivery.traceparent,
-            delivered_at=now,
+            asked_before=shard.fold.asked if shard.fold else 0,
         )
         self._works[work.token] = work
         self._advance(shard, message.session_id, now)
@@ -576,7 +578,7 @@ class Intake:
                 stop=work.stop or (view.cancelling if view else None),  # type: ignore[arg-type]
                 ahead=ahead,
                 on_busy=work.message.on_busy,
-                read_since_delivery=fold.read_to >= work.delivered_at,
+                read_since_delivery=fold.answered > work.asked_before,
                 looked_up=work.looked_up,
                 dead_lettered=work.dead_lettered,
                 resting=now < work.not_before,
