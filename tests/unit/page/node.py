@@ -1,4 +1,4 @@
-"""Runs JavaScript with the node inside the playwright wheel, so that nothing else must be installed."""
+"""Runs JavaScript with the node inside the playwright wheel: nothing else must be installed."""
 
 import subprocess
 from pathlib import Path
