@@ -9,7 +9,7 @@ from pydantic import Field
 from schemas.connections import Connections
 from schemas.limits import ANSWER_MAX_S
 from workers.answer import AnswerSettings
-from workers.intake import Bounds
+from workers.held import Bounds
 from workers.model import ModelLimits
 
 
