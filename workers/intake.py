@@ -132,7 +132,7 @@ class _Shard:
     fold: ShardFold | None = None
     lanes: dict[str, dict[str, _Work]] = field(default_factory=dict)
     storing: dict[int, _Work] = field(default_factory=dict)
-    unread: set[MessageKey] = field(default_factory=set)  # something of them is to be read back
+    unread: dict[MessageKey, None] = field(default_factory=dict)  # of them something comes back
     floor_ms: int = 0
     settled_floor_ms: int = 0
 
@@ -251,6 +251,8 @@ class Intake:
     def _leave_if_idle(self, shard: _Shard) -> None:
         if shard.owned or any(mine.shard == shard.number for mine in self._mine.values()):
             return
+        if self._shards.get(shard.number) is not shard:
+            return  # of several answers that ended in one read, the first has left it already
         del self._shards[shard.number]
         if shard.fold is not None or shard.folding:
             self._actions.append(Unfollow(shard.number))
@@ -421,7 +423,7 @@ class Intake:
         )
         if waits:
             return
-        shard.unread.discard(key)
+        shard.unread.pop(key, None)
         self._advance(shard, key.session_id, now)
         self._leave_if_idle(shard)
 
@@ -444,7 +446,7 @@ class Intake:
         mine.released = outcome is Outcome.RELEASED
         mine.read_past = offset
         shard = self._shards[mine.shard]
-        shard.unread.add(key)
+        shard.unread[key] = None
         self._settle(shard, key, now)
         self._fill(now)
 
@@ -465,7 +467,7 @@ class Intake:
             self._advance(shard, work.message.session_id, now)
         else:
             work.read_past = offset
-            shard.unread.add(work.key)
+            shard.unread[work.key] = None
             self._settle(shard, work.key, now)
         self._fill(now)
 
@@ -554,7 +556,8 @@ class Intake:
             if work.message.on_busy == "interrupt" and before:
                 view = fold.view(work.key)
                 error = view.error if view else None
-                if not (isinstance(error, Error) and error.code == "busy"):
+                busy = isinstance(error, Error) and error.code == "busy"
+                if not busy and _stands_in_its_place(work, view):
                     for other in before:
                         other.stop = other.stop or "interrupt"
                     before = []
@@ -771,6 +774,17 @@ class Intake:
         if shard.window.stopped and shard.window.roomy:
             shard.window.stopped = False
             self._actions.append(ReadOn(shard.number))
+
+
+def _stands_in_its_place(work: _Work, view: Message | None) -> bool:
+    """Whether the lane holds the message where it was said first.
+
+    A message that is sent again after its first record was acknowledged comes behind messages that
+    were said after it, and must not interrupt those. The log repeats the first record's prompt.
+    """
+    if view is None:
+        return work.looked_up
+    return view.prompt is not None and view.prompt.created_at == work.message.created_at
 
 
 def _passed(offset: int | None, position: int) -> bool:
