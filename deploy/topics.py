@@ -66,6 +66,15 @@ async def exist(kafka: str) -> bool:
         return bool(names.intersection(await admin.list_topics()))
 
 
+async def partitions_of(kafka: str, name: str) -> int:
+    """How many partitions the topic has; 0 if there is no such topic. Raises TopicsError."""
+    async with _admin(kafka) as admin:
+        if name not in await admin.list_topics():
+            return 0
+        [described] = await admin.describe_topics([name])
+        return len(described["partitions"])
+
+
 async def problems(kafka: str, shards: int) -> list[str]:
     """A line for everything about the topics that is not as it must be."""
     wanted = topics(shards, 1)

@@ -1,14 +1,17 @@
 """`python -m gateway`: one process, one core; start as many as there are cores, on any ports."""
 
 import asyncio
+import logging
 import os
 import signal
 import sys
+from collections.abc import Callable
 
 import structlog
 import uvloop
 from prometheus_client import REGISTRY
 
+from gateway.claims import Claims
 from gateway.connection import Shared
 from gateway.counters import Counters
 from gateway.followers import Followers
@@ -16,6 +19,8 @@ from gateway.metrics import GatewayMetrics
 from gateway.publisher import Publisher
 from gateway.server import ChatServer
 from gateway.settings import GatewaySettings
+from gateway.snapshots import Snapshots
+from gateway.stored import Store
 from gateway.submit import Submitter
 from gateway.tail import Tail
 from schemas.admin_port import AdminPort
@@ -40,6 +45,8 @@ def main() -> int:
     except SettingsError as error:
         exit_with(error)
     configure(settings.log_level, settings.log_format)
+    # It writes a line for each connection that opens and closes; the counters tell as much.
+    logging.getLogger("websockets").setLevel(logging.WARNING)
     code = 1
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         try:
@@ -57,25 +64,39 @@ async def _run(settings: GatewaySettings) -> int:
     followers = Followers(settings.epoch)
     tail = await _started(settings, followers)
     publisher = Publisher(settings.kafka)
+    claims = Claims(settings.redis_url, settings.epoch, settings.messages_per_minute)
+    store = Store(settings.postgres_dsn, settings.epoch)
+    snapshots = Snapshots(store, tail, settings.epoch, counters)
     async with asyncio.TaskGroup() as tasks:
         shared = Shared(
             epoch=settings.epoch,
             tail=tail,
             followers=followers,
-            submitter=Submitter(publisher, settings.shards),
+            submitter=Submitter(publisher, claims, settings.shards),
+            snapshots=snapshots,
             counters=counters,
             models=settings.allowed_models(),
             spawn=tasks.create_task,
         )
         server = ChatServer(settings, shared, tail.not_ready)
         services = [
-            tasks.create_task(service) for service in (tail.run(), publisher.run(), server.sweep())
+            tasks.create_task(service)
+            for service in (tail.run(), publisher.run(), snapshots.run(), server.sweep())
         ]
-        REGISTRY.register(GatewayMetrics(counters, followers, {"shard_log_bytes": tail.held_bytes}))
+        REGISTRY.register(GatewayMetrics(counters, followers, _gauges(tail, publisher)))
         await _serve_until(stopped_by, settings, server)
         for service in services:
             service.cancel()
+    await claims.close()
     return 130 if stopped_by.result() is signal.SIGINT else 0
+
+
+def _gauges(tail: Tail, publisher: Publisher) -> dict[str, Callable[[], float]]:
+    return {
+        "shard_log_bytes": tail.held_bytes,
+        "scans": lambda: tail.scanner.scans,
+        "producers_replaced": lambda: publisher.replaced,
+    }
 
 
 async def _serve_until(

@@ -32,14 +32,14 @@ def parse(target: str) -> Address:
     Raises:
         BadAddress: another path, or a session id that can't be one.
     """
-    parts = urlsplit(target)
-    path = _PATH.fullmatch(parts.path)
+    target_path, _, target_query = target.partition("?")
+    path = _PATH.fullmatch(target_path)
     if path is None:
         raise BadAddress("the path is not /ws/chat/{session_id}/")
     session_id = unquote(path[1], errors="replace")
     if len(session_id) > SESSION_ID_MAX_CHARS or not _SESSION_ID.fullmatch(session_id):
         raise BadAddress(f"session_id is not 1 to {SESSION_ID_MAX_CHARS} of A-Za-z0-9._:-")
-    query = parse_qs(parts.query)
+    query = parse_qs(target_query)
     cursor = query.get("cursor", [None])[0]
     return Address(session_id, cursor, _count(query.get("history", ["0"])[0]))
 
@@ -56,7 +56,10 @@ def origin_allowed(origin: str | None, host: str | None, allowed: Collection[str
     origin = origin.lower()
     if allowed:
         return origin in allowed
-    parts = urlsplit(origin)
+    try:
+        parts = urlsplit(origin)
+    except ValueError:
+        return False
     return parts.netloc == (host or "").lower() and parts.hostname in _LOOPBACK
 
 

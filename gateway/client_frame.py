@@ -129,7 +129,7 @@ def _ask(frame: Mapping[str, Any], models: Collection[str]) -> Ask:
     if on_busy not in _ON_BUSY:
         raise BadFrame("bad_frame", f"on_busy is none of {', '.join(_ON_BUSY)}", message_id)
     model = frame.get("model")
-    if model is not None and model not in models:
+    if model is not None and not (isinstance(model, str) and model in models):
         raise BadFrame("bad_model", f"no such model {str(model)[:80]!r}", message_id)
     return Ask(content, message_id, on_busy, model)
 

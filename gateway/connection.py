@@ -6,7 +6,7 @@ task, and it is idle when nothing happens.
 """
 
 import time
-from collections.abc import Callable, Collection, Coroutine
+from collections.abc import Callable, Collection, Coroutine, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -14,16 +14,31 @@ from typing import Any
 from ulid import ULID
 from websockets.exceptions import ConnectionClosed
 
+from gateway.address import Address
 from gateway.counters import Counters
+from gateway.delivery import frames_of
 from gateway.followers import Feed, Followers, cursor_prefix
 from gateway.protocol import Action, Beat, Close, Protocol, Send, StopAnswer, Submit, refused
+from gateway.reach import reach
+from gateway.resume import fits, resume_position
+from gateway.snapshots import FoldUnavailable, Snapshots
 from gateway.submit import Submitter
 from gateway.tail import Tail
 from gateway.websocket import WebSocket, wire
 from schemas.close_codes import CloseCode
-from schemas.frames import Connected, Frame, Heartbeat, Snapshot, encode
+from schemas.frames import (
+    Connected,
+    Frame,
+    GatewayErrorCode,
+    Heartbeat,
+    HistoryUnavailable,
+    Snapshot,
+    encode,
+)
 from schemas.log_reader import LogUnavailable
+from schemas.log_scan import RangeTrimmed, ScanTooLarge
 from schemas.shard_log import PositionGone, ShardLog
+from schemas.transcript import Place
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +49,7 @@ class Shared:
     tail: Tail
     followers: Followers
     submitter: Submitter
+    snapshots: Snapshots
     counters: Counters
     models: Collection[str]
     spawn: Callable[[Coroutine[Any, Any, None]], object]
@@ -47,36 +63,49 @@ class Connection:
     """
 
     __slots__ = (
+        "_history_is_unavailable",
         "_joined",
         "_position",
         "_protocol",
         "_shared",
+        "_snapshot_is_due",
         "_socket",
         "caught_up",
+        "history",
+        "joined_at",
         "session_id",
         "shard",
     )
 
-    def __init__(self, socket: WebSocket, session_id: str, shard: int, shared: Shared) -> None:
-        self.session_id = session_id
+    def __init__(self, socket: WebSocket, address: Address, shard: int, shared: Shared) -> None:
+        self.session_id = address.session_id
         self.shard = shard
+        self.history = address.history
+        self.joined_at = 0
         self.caught_up = False
         self._position = 0
         self._joined = False
+        self._snapshot_is_due = False
+        self._history_is_unavailable = False
         self._socket = socket
         self._shared = shared
-        self._protocol = Protocol(session_id, time.monotonic(), _new_id, shared.models)
+        self._protocol = Protocol(self.session_id, time.monotonic(), _new_id, shared.models)
 
     @property
     def position(self) -> int:
         """The offset of the next record that the client needs."""
         return max(self._position, self._log.end) if self.caught_up else self._position
 
-    async def run(self) -> None:
-        """Serve the client until its socket is closed."""
+    @property
+    def gone(self) -> bool:
+        """Whether the socket is closed, or about to be."""
+        return not self._joined or not self._socket.open
+
+    async def run(self, cursor: str | None) -> None:
+        """Serve the client until its socket is closed; `cursor` is what it wants to resume from."""
         self._shared.followers.add(self)
         try:
-            await self._join()
+            await self._join(cursor)
             async for frame in self._socket:
                 self._shared.counters.frames_received += 1
                 for action in self._protocol.receive(frame, utc_now()):
@@ -101,15 +130,29 @@ class Connection:
 
     def tick(self, now_s: float) -> None:
         """Let time pass: a heartbeat, and the end of a client that has not kept up."""
-        if not self._joined or not self._socket.open:
+        if self.gone:
             return
         if not self.caught_up and self._position < self._log.start:
             self._close_slow()
-        elif self.caught_up and self._socket.writable:
+        elif self.caught_up and self._socket.writable and not self._snapshot_is_due:
             for action in self._protocol.tick(now_s):
                 if isinstance(action, Beat):
                     cursor = cursor_prefix(self._shared.epoch, self.shard) + str(self.position - 1)
                     self._say(Heartbeat(session_id=self.session_id, cursor=cursor))
+
+    def take_snapshot(self, frame: Snapshot, position: int) -> None:
+        """Give the client its snapshot; what lies before `position` is in it."""
+        if self.gone:
+            return
+        self._snapshot_is_due = False
+        self._say(frame)
+        self._go_live(max(self.position, position))
+
+    def history_is_unavailable(self) -> None:
+        """Say, once, that the snapshot comes later; live frames go on."""
+        if not self._history_is_unavailable and not self.gone:
+            self._history_is_unavailable = True
+            self._say(HistoryUnavailable(session_id=self.session_id))
 
     def say_and_close_soon(self, frame: Frame, code: CloseCode, reason: str) -> None:
         """Say a last thing, then close."""
@@ -121,22 +164,58 @@ class Connection:
         self._joined = False
         if self._socket.open:
             self._shared.counters.count_closed(code)
-            self._shared.spawn(self._socket.close(code, reason))
+            self._shared.spawn(self._socket.end(code, reason))
 
-    async def _join(self) -> None:
+    async def _join(self, cursor: str | None) -> None:
         """Fix the position before any frame of the client is read, and go live from there."""
         try:
             end = await self._shared.tail.ends.end(self.shard)
+            recovered = cursor is not None and await self._recover(cursor, end)
         except LogUnavailable:
             frame = refused(self.session_id, "unavailable", "the log does not answer")
             self.say_and_close_soon(frame, CloseCode.SERVICE_RESTART, "the log does not answer")
             return
-        self._position = end
-        self._say(Connected(session_id=self.session_id, recovered=None, epoch=self._shared.epoch))
-        cursor = cursor_prefix(self._shared.epoch, self.shard) + str(end - 1)
-        self._say(Snapshot(session_id=self.session_id, cursor=cursor, messages=[], ended=[]))
-        self._joined = True
         self._socket.on_writable = self._go_on
+        if recovered:
+            return
+        self._say_connected(None if cursor is None else False)
+        self._snapshot_is_due = True
+        self.joined_at = end
+        self._go_live(end)
+        self._shared.snapshots.request(self)
+
+    async def _recover(self, cursor: str, end: int) -> bool:
+        """Go on after the cursor, if all that came after it can be had; say so only then."""
+        shared = self._shared
+        position = resume_position(cursor, epoch=shared.epoch, shard=self.shard, end=end)
+        if position is None:
+            shared.counters.not_recovered += 1
+            return False
+        try:
+            found = await reach(shared.tail, self.shard, position)
+        except (ScanTooLarge, RangeTrimmed):
+            shared.counters.not_recovered += 1
+            return False
+        # The range is in memory, and nothing is waited for until all of it is on its way: so that
+        # a resume that was promised is never taken back.
+        prefix = cursor_prefix(shared.epoch, self.shard)
+        frames = list(frames_of(found.records(self.session_id), self.session_id, prefix))
+        if not fits(frames):
+            shared.counters.not_recovered += 1
+            return False
+        shared.counters.resumed += 1
+        self._say_connected(True)
+        self._push([wire(frame) for frame in frames])
+        self._go_live(max(position, found.tail.end))
+        return True
+
+    def _say_connected(self, recovered: bool | None) -> None:
+        epoch = self._shared.epoch
+        self._say(Connected(session_id=self.session_id, recovered=recovered, epoch=epoch))
+
+    def _go_live(self, position: int) -> None:
+        self._position, self.caught_up = position, False
+        self._joined = True
         self._go_on()
 
     async def _perform(self, action: Action) -> None:
@@ -146,7 +225,7 @@ class Connection:
             case Submit(message):
                 self._say(await self._shared.submitter.submit(message))
             case StopAnswer():
-                self._say(refused(self.session_id, "unsupported", "cancel is not built yet"))
+                await self._stop(action)
             case Close(code, reason):
                 self.close_soon(code, reason)
             case Beat():
@@ -154,33 +233,63 @@ class Connection:
         # A client that asks and never reads must not fill the buffer with answers.
         await self._socket.until_writable()
 
+    async def _stop(self, stop: StopAnswer) -> None:
+        message_id = stop.message_id
+        if message_id is None:
+            try:
+                message_id = await self._running()
+            except FoldUnavailable:
+                self._refuse("unavailable", "what runs can't be told now: name the message")
+                return
+            if message_id is None:
+                self._refuse("nothing_to_cancel", "no answer runs in this session")
+                return
+        error = await self._shared.submitter.stop(stop.of(self.session_id, message_id))
+        if error is not None:
+            self._say(error)
+
+    async def _running(self) -> str | None:
+        """Give the message whose answer runs now, by a fold made for it."""
+        nothing_ended = Place(self._shared.epoch + 1, 0)
+        fold = await self._shared.snapshots.fold(self.session_id, self.shard, nothing_ended, 0)
+        running = fold.transcript.running()
+        if running is None:
+            # Between two attempts it runs in the eyes of who stops it.
+            running = next((m for m in fold.transcript.open_messages() if m.released), None)
+        return None if running is None else running.message_id
+
+    def _refuse(self, code: GatewayErrorCode, message: str) -> None:
+        self._say(refused(self.session_id, code, message))
+
     def _go_on(self) -> None:
         if self._joined and not self.caught_up:
             self._deliver(Feed(self._log, self.session_id, self._shared.epoch, self.shard))
 
     def _deliver(self, feed: Feed) -> None:
-        counters = self._shared.counters
         while not self.caught_up and self._socket.writable:
             try:
                 batch = feed.after(self._position)
             except PositionGone:
                 self._close_slow()
                 return
-            for frame in batch.frames:
-                self._socket.push(frame)
-                counters.frames_sent += 1
-                counters.bytes_sent += len(frame)
-            if batch.frames:
-                self._protocol.said(time.monotonic())
+            self._push(batch.frames)
             self._position, self.caught_up = batch.position, batch.caught_up
+
+    def _push(self, frames: Sequence[bytes]) -> None:
+        if not frames:
+            return
+        for frame in frames:
+            self._socket.push(frame)
+        counters = self._shared.counters
+        counters.frames_sent += len(frames)
+        counters.bytes_sent += sum(map(len, frames))
+        self._protocol.said(time.monotonic())
 
     def _close_slow(self) -> None:
         self.close_soon(CloseCode.SLOW_CLIENT, "too slow: connect again with the last cursor")
 
     def _say(self, frame: Frame) -> None:
-        self._socket.push(wire(encode(frame)))
-        self._protocol.said(time.monotonic())
-        self._shared.counters.frames_sent += 1
+        self._push([wire(encode(frame))])
 
     @property
     def _log(self) -> ShardLog:

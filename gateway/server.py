@@ -10,7 +10,6 @@ import logging
 import random
 import time
 from collections.abc import Callable, Sequence
-from urllib.parse import urlsplit
 
 from websockets.asyncio.server import Server, ServerConnection, serve
 from websockets.http11 import Request, Response
@@ -115,7 +114,7 @@ class ChatServer:
         """Answer plain GETs; None goes on with the WebSocket handshake."""
         if request.headers.get("Upgrade", "").lower() == "websocket":
             return None
-        path = urlsplit(request.path).path
+        path = request.path.partition("?")[0]
         if path == "/healthz":
             return text(200, "ok\n")
         if path == "/readyz":
@@ -131,10 +130,10 @@ class ChatServer:
             address = self._admit(socket)
         except Refusal as refusal:
             self._shared.counters.count_closed(refusal.code)
-            await socket.close(refusal.code, refusal.reason)
+            await socket.end(refusal.code, refusal.reason)
             return
         shard = shard_of(address.session_id, self._settings.shards)
-        await Connection(socket, address.session_id, shard, self._shared).run()
+        await Connection(socket, address, shard, self._shared).run(address.cursor)
 
     def _admit(self, socket: WebSocket) -> Address:
         assert socket.request is not None  # noqa: S101 - the handshake is over
@@ -149,8 +148,7 @@ class ChatServer:
         if self._shared.followers.of(address.session_id) >= limit:
             reason = {"retry_after_ms": TOO_MANY_RETRY_MS, "limit": limit}
             raise Refusal(CloseCode.TOO_MANY, json.dumps(reason))
-        # Nothing asks for them again, and they are a third of an idle connection's memory.
-        socket.request = socket.response = None
+        socket.forget_handshake()
         return address
 
 

@@ -18,7 +18,7 @@ from schemas.topics import SESSION_LOG
 
 log = logging.getLogger(__name__)
 
-WATCH_EVERY_S = 1.0
+WATCH_EVERY_S = 2.0
 SILENCE_LIMIT_S = 10.0
 """A broker that has not answered for so long is called unreachable."""
 BEHIND_LIMIT_S = 5.0
@@ -30,6 +30,8 @@ class Tail:
 
     def __init__(self, bootstrap: str, shards: int, followers: Followers) -> None:
         self.shard_logs: list[ShardLog] = []
+        self.log_starts: dict[int, int] = {}
+        """The first offset that each shard still held a while ago; it only goes forward."""
         self._shards = range(shards)
         self._followers = followers
         self._reader = LogReader(
@@ -43,6 +45,7 @@ class Tail:
     async def start(self) -> None:
         """Connect and follow every shard from its end. Raises LogUnavailable."""
         await self._reader.start()
+        self.log_starts = await self._reader.start_offsets(self._shards)
         ends = await self._reader.end_offsets(self._shards)
         self.shard_logs = [ShardLog(ends[shard]) for shard in self._shards]
         for shard in self._shards:
@@ -84,11 +87,12 @@ class Tail:
         return sum(shard_log.held_bytes for shard_log in self.shard_logs)
 
     async def _watch(self) -> None:
-        """Ask for the ends again and again: does the broker answer, does the tail keep up?"""
+        """Ask again and again: does the broker answer, does the tail keep up, what was trimmed?"""
         loop = asyncio.get_running_loop()
         while True:
             try:
                 ends = await self._reader.end_offsets(self._shards)
+                self.log_starts = await self._reader.start_offsets(self._shards)
             except LogUnavailable as error:
                 log.warning("the broker does not answer: %s", error)
                 await asyncio.sleep(WATCH_EVERY_S)

@@ -5,17 +5,24 @@ sockets of its session (`wire`), and put straight into the transport's buffer wh
 its high-water mark; so idle connections cost no task, and readers of Kafka never wait for a socket.
 """
 
+import asyncio
 import socket
 from collections.abc import Callable
 
 from websockets.asyncio.server import ServerConnection
+from websockets.datastructures import Headers
 from websockets.frames import Frame, Opcode
+from websockets.http11 import Request
 from websockets.protocol import State
 
 WRITE_HIGH_WATER_BYTES = 32 * 1024
 CLOSE_TIMEOUT_S = 5.0
 UNANSWERED_LIMIT_MS = 60_000
 """A peer that acknowledges nothing for so long is gone; the kernel closes the connection."""
+
+
+_NO_REQUEST = Request("", Headers())
+"""The library takes "no request" for a handshake that has not come yet."""
 
 
 def wire(payload: bytes) -> bytes:
@@ -46,6 +53,18 @@ class WebSocket(ServerConnection):
     async def until_writable(self) -> None:
         """Wait until the write buffer has drained; the connection may be closed then."""
         await self.drain()
+
+    async def end(self, code: int, reason: str) -> None:
+        """Close the socket; one that does not even take the close frame in time is cut."""
+        try:
+            # The library's own limit begins only when the frame has left the write buffer.
+            await asyncio.wait_for(self.close(code, reason), CLOSE_TIMEOUT_S)
+        except TimeoutError:
+            self.transport.abort()
+
+    def forget_handshake(self) -> None:
+        """Drop request and response: a third of an idle connection's memory, and nobody asks."""
+        self.request, self.response = _NO_REQUEST, None
 
     def detect_dead_peer(self) -> None:
         """Have the kernel drop the connection when the peer answers nothing for a while."""

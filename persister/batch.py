@@ -13,6 +13,7 @@ from typing import Generic, NamedTuple, TypeVar
 from persister.reading import LogRecord
 
 R = TypeVar("R", bound=LogRecord)
+R_co = TypeVar("R_co", bound=LogRecord, covariant=True)
 
 
 class Partition(NamedTuple):
@@ -36,12 +37,12 @@ class Pending(Generic[R]):
 
 
 @dataclass(frozen=True, slots=True)
-class Part(Generic[R]):
+class Part(Generic[R_co]):
     """The next records of one partition: `expected` is the position before, `next` after them."""
 
     partition: Partition
     expected: int
-    records: Sequence[R]
+    records: Sequence[R_co]
 
     @property
     def next(self) -> int:

@@ -125,12 +125,14 @@ ON CONFLICT (session_id, message_id) DO UPDATE SET
     seen_offset = EXCLUDED.seen_offset;
 
 -- name: see_cancels
--- As long as the log holds a record that names a message, the message isn't lost.
+-- As long as the log holds a record that names a message, the message isn't lost. A cancel counts
+-- only after the message's own record in the same topic: then it does not depend on how far the
+-- other topic has been read.
 UPDATE user_messages u
 SET seen_epoch = c.epoch, seen_offset = c.log_offset
 FROM json_to_recordset(%(rows)s::json)
     AS c (session_id TEXT, message_id TEXT, epoch BIGINT, log_offset BIGINT)
-WHERE u.session_id = c.session_id AND u.message_id = c.message_id;
+WHERE u.session_id = c.session_id AND u.message_id = c.message_id AND u.log_offset IS NOT NULL;
 
 -- name: note_gap
 INSERT INTO log_gaps (topic, shard, from_offset, to_offset)
@@ -150,6 +152,7 @@ FROM answers a
 LEFT JOIN user_messages u USING (session_id, message_id)
 WHERE a.state IN ('queued', 'generating')
   AND (a.epoch < %(epoch)s OR (a.shard = %(shard)s AND a.last_offset < %(start)s))
+  AND (a.session_id, a.message_id) > (%(after_session)s::text, %(after_message)s::text)
 ORDER BY a.session_id, a.message_id
 LIMIT 1000;
 

@@ -169,6 +169,8 @@ class _Work:
         elif isinstance(event, Cancel):
             self._cancels[key] = place
         else:
+            # A cancel from before the first record of its message says nothing.
+            self._cancels.pop(key, None)
             epoch, offset = place.epoch, place.offset
             self._prompts[key] = PromptRow(
                 *key,

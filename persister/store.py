@@ -32,6 +32,10 @@ class StoreUnavailable(Exception):
     """Postgres did not do it, or did not say so: wait, and ask for the positions again."""
 
 
+class PositionsHeld(StoreUnavailable):
+    """Another writer's transaction holds the positions: it may be stopped in the middle of it."""
+
+
 class Superseded(Exception):
     """A position is not what was expected: somebody else writes this shard. Nothing was written."""
 
@@ -124,17 +128,21 @@ class Store:
         """
         await self._bounded(self._save(changes, moves))
 
-    async def note_gap(self, move: Move) -> None:
-        """Record that the log no longer holds what `move` passes, and damage what was cut.
+    async def note_gap(self, move: Move, *, cuts_answers: bool) -> None:
+        """Record that the log no longer holds what `move` passes; open answers may be cut by it.
 
         Raises as `save` does.
         """
-        await self._bounded(self._note_gap(move))
+        await self._bounded(self._note_gap(move, cuts_answers))
 
-    async def open_before(self, epoch: int, shard: int, start: int) -> list[DictRow]:
-        """Give open answers whose last event lies in an earlier epoch, or before the start."""
+    async def open_before(self, epoch: int, shard: int, start: int, after: Key) -> list[DictRow]:
+        """Give the next open answers whose last event lies in an earlier epoch or before `start`.
+
+        They come in the order of their keys, some at a time; none means that there are no more.
+        """
         values = {"epoch": epoch, "shard": shard, "start": start}
-        return await self._bounded(self._all("open_before", values))
+        values_after = {**values, "after_session": after[0], "after_message": after[1]}
+        return await self._bounded(self._all("open_before", values_after))
 
     async def end_lost(self, keys: Sequence[Key], moves: Sequence[Move]) -> None:
         """End these answers as lost, if the positions are what `moves` expects.
@@ -173,14 +181,15 @@ class Store:
             if changes.cancels:
                 await self._run("see_cancels", {"rows": _json(_cancel_rows(changes))})
 
-    async def _note_gap(self, move: Move) -> None:
+    async def _note_gap(self, move: Move, cuts_answers: bool) -> None:
         connection = await self._connected()
         async with connection.transaction():
             await self._move([move])
             topic, shard = move.partition
             between = {"from_offset": move.expected, "to_offset": move.next}
             await self._run("note_gap", {"topic": topic, "shard": shard, **between})
-            await self._run("damage_open", {"shard": shard})
+            if cuts_answers:
+                await self._run("damage_open", {"shard": shard})
 
     async def _end_lost(self, keys: Sequence[Key], moves: Sequence[Move]) -> None:
         connection = await self._connected()
@@ -249,6 +258,8 @@ class Store:
             raise
         except (psycopg.DataError, psycopg.IntegrityError) as error:
             raise RowRefused(_line(error)) from error
+        except psycopg.errors.LockNotAvailable as error:
+            raise PositionsHeld(_line(error)) from error
         except (psycopg.Error, OSError, TimeoutError) as error:
             await self._give_up(task)
             raise StoreUnavailable(_line(error)) from error

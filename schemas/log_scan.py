@@ -1,18 +1,21 @@
 """Reads older ranges of a shard, bounded, each range once for all who wait for it.
 
 A thousand clients that resume at once ask for nearly the same range: those of one shard that wait
-when a scan begins are served by that one scan, which covers them all.
+when a scan begins are served by that one scan, which covers them all; and so are those that come
+while it runs, if it covers them too.
 """
 
 import asyncio
-from collections import defaultdict
+import contextlib
+from collections import defaultdict, deque
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from aiokafka import TopicPartition
-from aiokafka.errors import OffsetOutOfRangeError
+from aiokafka.errors import KafkaError, OffsetOutOfRangeError
 
 from schemas.limits import SCAN_MAX_BYTES
-from schemas.log_reader import LogUnavailable, answered, consumer, to_record
+from schemas.log_reader import REQUEST_TIMEOUT_S, LogUnavailable, answered, consumer, to_record
 from schemas.shard_log import ShardLog
 
 SCAN_TIMEOUT_S = 30.0
@@ -76,38 +79,61 @@ class LogScanner:
 
     async def _serve(self, shard: int, requests: list[_Request]) -> None:
         self.scans += 1
-        start = min(request.start for request in requests)
-        end = max(request.end for request in requests)
+        # Oldest first: the one that asks for too much is the first to be refused.
+        waiting = deque(sorted(requests, key=lambda request: request.start))
         try:
-            log = await asyncio.wait_for(self._read(shard, start, end), SCAN_TIMEOUT_S)
+            log = await asyncio.wait_for(self._read(shard, waiting), SCAN_TIMEOUT_S)
         except Exception as error:
-            for request in requests:
-                if not request.answer.done():
-                    request.answer.set_exception(_named(error))
+            for request in _unanswered(waiting):
+                request.answer.set_exception(_named(error))
             return
-        for request in requests:
-            if request.answer.done():
-                continue
-            if request.start < log.start:
-                request.answer.set_exception(ScanTooLarge(f"{self._max_bytes} bytes exceeded"))
-            else:
-                request.answer.set_result(log)
+        for request in _unanswered(waiting):
+            request.answer.set_result(log)
+        self._serve_late(shard, log)
 
-    async def _read(self, shard: int, start: int, end: int) -> ShardLog:
+    def _serve_late(self, shard: int, log: ShardLog) -> None:
+        """Give the log to those that came while it was read, if it covers their range."""
+        late = self._waiting.pop(shard, [])
+        covered = [one for one in late if log.start <= one.start and one.end <= log.end]
+        for request in _unanswered(covered):
+            request.answer.set_result(log)
+        rest = [one for one in late if one not in covered]
+        if rest:
+            self._waiting[shard] = rest
+
+    async def _read(self, shard: int, waiting: deque[_Request]) -> ShardLog:
+        """Read what all of `waiting` ask for; those whose start does not fit in are refused."""
+        start, end = waiting[0].start, max(request.end for request in waiting)
         log = ShardLog(start, max_bytes=self._max_bytes, max_age_s=float("inf"))
         partition = self._partitions[shard]
         reader = consumer(self._bootstrap)
-        await answered(reader.start(), SCAN_TIMEOUT_S)
         try:
+            await answered(reader.start(), SCAN_TIMEOUT_S)
             reader.assign([partition])
             reader.seek(partition, start)
-            while log.end < end:
-                batches = await reader.getmany(timeout_ms=1000)
-                for raws in batches.values():
+            while waiting and log.end < end:
+                for raws in (await reader.getmany(timeout_ms=1000)).values():
                     log.append([to_record(raw) for raw in raws])
+                while waiting and waiting[0].start < log.start:
+                    _refuse(waiting.popleft(), self._max_bytes)
+                if waiting and waiting[0].start > log.end:
+                    # Who asked for what lies between has been refused: it need not be read.
+                    log.seek(waiting[0].start)
+                    reader.seek(partition, log.end)
         finally:
-            await asyncio.wait_for(reader.stop(), SCAN_TIMEOUT_S)
+            with contextlib.suppress(TimeoutError, KafkaError):
+                await asyncio.wait_for(reader.stop(), REQUEST_TIMEOUT_S)
         return log
+
+
+def _refuse(request: _Request, max_bytes: int) -> None:
+    if not request.answer.done():
+        request.answer.set_exception(ScanTooLarge(f"more than {max_bytes} bytes"))
+
+
+def _unanswered(requests: Iterable[_Request]) -> list[_Request]:
+    """Give those that somebody still waits for."""
+    return [request for request in requests if not request.answer.done()]
 
 
 def _future() -> "asyncio.Future[ShardLog]":

@@ -32,7 +32,11 @@ NAMES: frozenset[str] = frozenset(
         "PORT",
         "ORIGINS",
         "AUTH",
+        "MESSAGES_PER_MINUTE",
+        "CONNECTIONS_PER_SESSION",
         "GRACE_S",
+        "MESSAGES_PER_MINUTE",
+        "CONNECTIONS_PER_SESSION",
         # workers
         "SYSTEM_PROMPT",
         "MAX_RUNNING",
@@ -52,7 +56,12 @@ NAMES: frozenset[str] = frozenset(
         # persister
         "BATCH_MAX_RECORDS",
         "BATCH_MAX_BYTES",
+        "FETCH_MIN_BYTES",
         "FETCH_WAIT_MS",
+        "CACHE_MAX_ANSWERS",
+        "STATEMENT_TIMEOUT_S",
+        "LOCK_TIMEOUT_S",
+        "IDLE_IN_TRANSACTION_S",
     )
 )
 

@@ -7,6 +7,7 @@ import signal
 import sys
 import tempfile
 from contextlib import AsyncExitStack
+from datetime import UTC, datetime
 from pathlib import Path
 
 import structlog
@@ -16,15 +17,18 @@ from ulid import ULID
 from schemas import logs
 from schemas.admin_port import AdminPort
 from schemas.log_reader import LogReader
+from schemas.log_scan import LogScanner
 from schemas.settings import SettingsError, exit_with, load
 from schemas.topics import SESSION_LOG
 from workers import metrics
 from workers.app import FaustIntake
+from workers.history import History, connect
 from workers.intake import Intake
 from workers.memory import SessionMemory
 from workers.model import Model
 from workers.producer import LogProducer
 from workers.settings import WorkerSettings
+from workers.stored_conversation import StoredConversations
 from workers.worker import Worker
 
 log = structlog.get_logger("workers")
@@ -51,8 +55,31 @@ async def serve(settings: WorkerSettings) -> None:
                 on_failed=metrics.SENDS_FAILED.inc,
             )
         )
-        memory = await stack.enter_async_context(SessionMemory(settings))
+        redis = connect(settings.redis_url)
+        stack.push_async_callback(redis.aclose)
+        conversations = StoredConversations(
+            settings.postgres_dsn, budget_tokens=settings.prompt_budget_tokens
+        )
+        await conversations.open()
+        stack.push_async_callback(conversations.close)
+        scanner = LogScanner(settings.kafka, SESSION_LOG, settings.shards)
         intake = Intake(epoch=settings.epoch, bounds=settings.bounds(), new_id=lambda: str(ULID()))
+
+        async def log_start(shard: int) -> int:
+            return (await worker.reader.start_offsets([shard]))[shard]
+
+        memory = SessionMemory(
+            history=History(
+                redis,
+                now=lambda: datetime.now(UTC),  # noqa: TID251 - the edge
+                budget_tokens=settings.prompt_budget_tokens,
+            ),
+            conversations=conversations,
+            scanner=scanner,
+            at_hand=intake.at_hand,
+            log_start=log_start,
+            epoch=settings.epoch,
+        )
         worker = Worker(
             intake,
             shards=settings.shards,
@@ -79,7 +106,9 @@ async def serve(settings: WorkerSettings) -> None:
         stack.push_async_callback(worker.reader.stop)
         measure(intake, worker)
 
-        running = [loop.create_task(worker.run()), loop.create_task(worker.reader.run())]
+        running = [
+            loop.create_task(part.run()) for part in (worker, worker.reader, scanner, memory)
+        ]
         try:
             await group.start()
             not_ready = ""

@@ -134,6 +134,7 @@ class LookUp:
     """Ask history and `answers` whether the message is over already. Reported: looked_up."""
 
     token: int
+    shard: int
     key: MessageKey
 
 

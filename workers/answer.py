@@ -13,9 +13,10 @@ it ends (end of the model, fault, stop, failed send, drain), it ends with a reco
 import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from math import inf
 from typing import Literal, Protocol
 
 import structlog
@@ -36,7 +37,8 @@ from schemas.events import (
 from schemas.limits import ALIVE_EVERY_S, ANSWER_MAX_BYTES
 from schemas.topics import HEADERS, SESSION_LOG
 from workers.actions import Outcome, Start
-from workers.fault import BrokenOff, ModelFault
+from workers.chunking import Pacing
+from workers.fault import ModelFault
 from workers.model_stream import Finished, Piece
 from workers.producer import Headers, SendFailed
 from workers.prompt import ChatMessage, Turn, build_prompt, estimate_usage
@@ -44,8 +46,6 @@ from workers.said import prompt_of
 
 log = structlog.get_logger(__name__)
 
-CHUNK_MAX_CHARS = 16 * 1024
-WAITING_MAX_BYTES = 16 * 1024
 SEND_AGAIN_FIRST_S = 0.2
 SEND_AGAIN_MAX_S = 5.0
 
@@ -136,14 +136,15 @@ class Answer:
         self._ending: Ending | None = None
         self._over: Over | None = None
         self._reading: asyncio.Task[None] | None = None
-        self._waiting: list[str] = []
-        self._waiting_bytes = 0
         self._told: list[str] = []
         self._told_bytes = 0
         self._prompt: Sequence[ChatMessage] = ()
         self._full_history = True
         self._sequence = 0
-        self._began = self._spoke_at = time.monotonic()
+        self._began = time.monotonic()
+        self._pacing = Pacing(
+            self._began, chunk_every_s=settings.chunk_every_s, alive_after_s=ALIVE_EVERY_S
+        )
         self._first_token_ms: int | None = None
 
     # -- what others ask for
@@ -170,6 +171,7 @@ class Answer:
         # The first end wins: a cancel that comes after the model's end changes nothing.
         if self._ending is None:
             self._ending = ending
+            self._pacing.end()
         self._changed.set()
 
     def _stop_reading(self) -> None:
@@ -186,7 +188,7 @@ class Answer:
             # It may be in the log all the same: `released` ends it if it is, and is ignored if not.
             self._failed(error)
         else:
-            self._spoke_at = time.monotonic()
+            self._pacing.alive_sent(time.monotonic())
             self._on_started()
             await self._answer()
         if self._over is None:
@@ -232,12 +234,8 @@ class Answer:
     async def _read(self) -> None:
         try:
             await self._read_model()
-        except BrokenOff as fault:
-            log.info("model broke off", fault=fault.message)
-            self._end(Ending("incomplete"))
         except ModelFault as fault:
-            code: ErrorCode = fault.code  # type: ignore[assignment]
-            self._end(Ending(error=(code, fault.message, fault.retryable)))
+            self._end(Ending(error=(fault.code, fault.message, fault.retryable)))
         except Exception as error:
             log.exception("answer failed", session=self._start.message.session_id)
             self._end(Ending(error=("internal", f"{type(error).__name__} in the worker", True)))
@@ -269,62 +267,49 @@ class Answer:
         """Take a piece of text; False if the answer is as long as it may be."""
         if self._first_token_ms is None:
             self._first_token_ms = self._ms()
-        size = len(text.encode())
+        encoded = text.encode()
         room = ANSWER_MAX_BYTES - self._told_bytes
-        if size > room:
-            text = text.encode()[:room].decode(errors="ignore")
-        if text:
-            self._told.append(text)
-            self._told_bytes += size
-            self._waiting.append(text)
-            self._waiting_bytes += size
-            self._changed.set()
-        while self._waiting_bytes >= WAITING_MAX_BYTES:
+        if len(encoded) > room:
+            text = encoded[:room].decode(errors="ignore")
+        self._told.append(text)
+        self._told_bytes += len(encoded)
+        self._pacing.add(text)
+        self._changed.set()
+        while self._pacing.full:
             # The log is slower than the model: it isn't read further, instead of held in memory.
             self._room.clear()
             await self._room.wait()
-        return size <= room
+        return len(encoded) <= room
 
     # -- writing the log
 
     async def _write(self) -> None:
         """Write chunks until the text has ended. Raises SendFailed."""
-        every_s = self._settings.chunk_every_s
-        chunk_at = 0.0
+        pacing = self._pacing
         while self._over is None:
-            if self._waiting:
-                pause_s = chunk_at + every_s - time.monotonic()
-                if pause_s > 0 and self._ending is None:
-                    await asyncio.sleep(pause_s)
-                chunk_at = self._spoke_at = time.monotonic()
-                await self._send(self._next_chunk())
+            now = time.monotonic()
+            text = pacing.take(now)
+            if text is not None:
+                await self._send(self._chunk(text))
+                pacing.acknowledged()
                 self._on_chunk()
-            elif self._ending is not None:
+                self._room.set()
+            elif self._ending is not None and pacing.empty:
                 return
-            elif not await self._something_comes():
-                self._spoke_at = time.monotonic()
+            elif now >= pacing.alive_at():
+                pacing.alive_sent(now)
                 await self._send(self._status("alive"))
+            else:
+                await self._something_comes(min(pacing.due_at() or inf, pacing.alive_at()) - now)
 
-    async def _something_comes(self) -> bool:
-        """Wait for text or an end; False if it is time for a sign of life."""
+    async def _something_comes(self, limit_s: float) -> None:
+        """Wait for more text, for an end, or for the next chunk's or sign of life's time."""
         self._changed.clear()
-        left_s = self._spoke_at + ALIVE_EVERY_S - time.monotonic()
-        try:
-            async with asyncio.timeout(left_s):
+        with suppress(TimeoutError):
+            async with asyncio.timeout(limit_s):
                 await self._changed.wait()
-        except TimeoutError:
-            return False
-        return True
 
-    def _next_chunk(self) -> Chunk:
-        text = self._waiting[0] if len(self._waiting) == 1 else "".join(self._waiting)
-        self._waiting.clear()
-        if len(text) > CHUNK_MAX_CHARS:
-            self._waiting.append(text[CHUNK_MAX_CHARS:])
-            text = text[:CHUNK_MAX_CHARS]
-        self._waiting_bytes = sum(len(rest.encode()) for rest in self._waiting)
-        if self._waiting_bytes < WAITING_MAX_BYTES:
-            self._room.set()
+    def _chunk(self, text: str) -> Chunk:
         self._sequence += 1
         message = self._start.message
         return Chunk(
@@ -391,21 +376,13 @@ class Answer:
             attempt=self._start.attempt,
             last_sequence=self._sequence,
             finish_reason=ending.finish_reason,
-            usage=ending.usage or self._estimated(),
+            usage=ending.usage or estimate_usage(self._prompt, "".join(self._told)),
             timing=Timing(
                 queued_ms=max(0, self._began_ms() - self._start.accepted_ms),
                 first_token_ms=self._first_token_ms,
                 total_ms=self._ms(),
             ),
             history="full" if self._full_history else "partial",
-        )
-
-    def _estimated(self) -> Usage:
-        usage = estimate_usage(self._prompt, "".join(self._told))
-        return Usage(
-            prompt_tokens=usage.prompt_tokens,
-            completion_tokens=usage.completion_tokens,
-            estimated=True,
         )
 
     def _ms(self) -> int:
@@ -416,14 +393,9 @@ class Answer:
 
 
 def _ending_of(finished: Finished) -> Ending:
-    counted = finished.usage
-    usage = (
-        Usage(prompt_tokens=counted.prompt_tokens, completion_tokens=counted.completion_tokens)
-        if counted
-        else None
-    )
-    reason: FinishReason = finished.finish_reason or "incomplete"  # type: ignore[assignment]
-    return Ending(finish_reason=reason, usage=usage)
+    if finished.broken_off is not None:
+        log.info("the model broke off", why=finished.broken_off)
+    return Ending(finish_reason=finished.finish_reason or "incomplete", usage=finished.usage)
 
 
 def now_text() -> str:

@@ -52,6 +52,7 @@ from workers.actions import (
     Unfollow,
     Write,
 )
+from workers.rebuild import AtHand
 from workers.shard_fold import ShardFold
 from workers.verdict import Decision, Do, Facts, Silence, decide
 from workers.window import Window
@@ -84,7 +85,7 @@ class _Work:
     offsets: list[int]
     accepted_ms: int
     traceparent: bytes | None
-    delivered_at: float
+    asked_before: int  # how often the log's end had been asked for when it was delivered
     starts_sent: int = 0
     stop: StopReason | None = None
     writing: bool = False
@@ -194,17 +195,10 @@ class Intake:
         """Whether no owned shard waits for its fold."""
         return not any(shard.folding for shard in self._shards.values() if shard.owned)
 
-    def unfinished_of(self, session_id: str) -> Iterator[MessageKey]:
-        """Messages of a session that have ended here, and whose turns are not stored yet."""
-        for shard in self._shards.values():
-            for work in shard.storing.values():
-                if work.message.session_id == session_id:
-                    yield work.key
-
-    def view(self, shard: int, key: MessageKey) -> Message | None:
-        """The state of a message in the fold at hand."""
-        found = self._shards.get(shard)
-        return found.fold.view(key) if found and found.fold else None
+    def at_hand(self, number: int, session_id: str) -> AtHand | None:
+        """What was read back of a session; None if its shard isn't followed."""
+        shard = self._shards.get(number)
+        return shard.fold.at_hand(session_id) if shard and shard.fold else None
 
     # -- group membership
 
@@ -249,7 +243,9 @@ class Intake:
         shard.owned = False
 
     def _leave_if_idle(self, shard: _Shard) -> None:
-        if shard.owned or any(mine.shard == shard.number for mine in self._mine.values()):
+        if shard.owned or self._shards.get(shard.number) is not shard:
+            return
+        if any(mine.shard == shard.number for mine in self._mine.values()):
             return
         if self._shards.get(shard.number) is not shard:
             return  # of several answers that ended in one read, the first has left it already
@@ -307,7 +303,7 @@ class Intake:
             offsets=[delivery.offset],
             accepted_ms=delivery.timestamp_ms,
             traceparent=delivery.traceparent,
-            delivered_at=now,
+            asked_before=shard.fold.asked if shard.fold else 0,
         )
         self._works[work.token] = work
         self._advance(shard, message.session_id, now)
@@ -585,7 +581,7 @@ class Intake:
                 stop=work.stop or (view.cancelling if view else None),  # type: ignore[arg-type]
                 ahead=ahead,
                 on_busy=work.message.on_busy,
-                read_since_delivery=fold.read_to >= work.delivered_at,
+                read_since_delivery=fold.answered > work.asked_before,
                 looked_up=work.looked_up,
                 dead_lettered=work.dead_lettered,
                 resting=now < work.not_before,
@@ -625,7 +621,7 @@ class Intake:
             case Do.LOOK_UP:
                 if not work.looking_up:
                     work.looking_up = True
-                    self._actions.append(LookUp(work.token, work.key))
+                    self._actions.append(LookUp(work.token, shard.number, work.key))
             case Do.SAY_QUEUED:
                 self._say_queued(work, ahead)
             case Do.STOP:

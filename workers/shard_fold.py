@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from schemas.events import SessionEvent
 from schemas.transcript import Message, Outcome, Place, Transcript
 from workers.actions import MessageKey
+from workers.rebuild import AtHand
 
 
 @dataclass(slots=True)
@@ -32,8 +33,11 @@ class ShardFold:
     """What is true in one shard, as far as it was read (`position`)."""
 
     def __init__(self, position: int, epoch: int) -> None:
-        self.position = position
+        self.start = self.position = position
+        self.forgotten_to = position
         self.read_to = float("-inf")
+        self.asked = 0  # how often the end was asked for
+        self.answered = 0  # which of these was the last to be reached
         self.asking: float | None = None
         self._asked_end: int | None = None
         self._epoch = epoch
@@ -60,6 +64,7 @@ class ShardFold:
         if self.asking is not None:
             return False
         self.asking, self._asked_end = now, None
+        self.asked += 1
         return True
 
     def end_known(self, asked: float, end: int) -> None:
@@ -72,6 +77,7 @@ class ShardFold:
         if self.asking is None or self._asked_end is None or self.position < self._asked_end:
             return False
         self.read_to, self.asking, self._asked_end = self.asking, None, None
+        self.answered = self.asked
         return True
 
     def look_anew(self) -> None:
@@ -84,6 +90,12 @@ class ShardFold:
         """The state of a message, None if no event of it was read."""
         session = self._sessions.get(key.session_id)
         return session.transcript.messages.get(key.message_id) if session else None
+
+    def at_hand(self, session_id: str) -> AtHand:
+        """What was read of a session, for a rebuild of its history."""
+        session = self._sessions.get(session_id)
+        messages = list(session.transcript.messages.values()) if session else []
+        return AtHand(self.start, self.position, self.forgotten_to, messages)
 
     def heard_at(self, key: MessageKey) -> float:
         """When (on this process's clock) an event of the message that counts was read last."""
@@ -113,9 +125,8 @@ class ShardFold:
                 old = heard.timestamp_ms < timestamp_ms
                 if old and MessageKey(session_id, message_id) not in needed:
                     del session.heard[message_id]
-                    del session.transcript.messages[message_id]
+                    gone = session.transcript.messages.pop(message_id)
+                    if gone.last is not None:
+                        self.forgotten_to = max(self.forgotten_to, gone.last.offset + 1)
             if not session.heard:
                 del self._sessions[session_id]
-
-    def __len__(self) -> int:
-        return sum(len(session.heard) for session in self._sessions.values())

@@ -64,7 +64,7 @@ class Memory(Protocol):
     def forgo(self, key: MessageKey) -> None:
         """The message's turns will not be stored: rebuild its session's history later."""
 
-    async def over(self, key: MessageKey) -> tuple[bool, bool]:
+    async def over(self, action: actions.LookUp) -> tuple[bool, bool]:
         """Whether a message that the fold doesn't know has ended, and whether that is sure."""
 
 
@@ -300,7 +300,7 @@ class Worker:
         self._perform()
 
     async def _look_up(self, action: actions.LookUp) -> None:
-        over, sure = await self._memory.over(action.key)
+        over, sure = await self._memory.over(action)
         self._intake.looked_up(action.token, over=over, sure=sure, now=time.monotonic())
         self._perform()
 

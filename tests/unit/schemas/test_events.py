@@ -20,7 +20,7 @@ from tests.unit.schemas.log_of import (
     start,
 )
 
-HEAD = {"session_id": "s", "message_id": "m1", "created_at": "2026-01-05T10:00:00.000Z"}
+HEAD: Any = {"session_id": "s", "message_id": "m1", "created_at": "2026-01-05T10:00:00.000Z"}
 
 
 def raw(**fields: Any) -> bytes:

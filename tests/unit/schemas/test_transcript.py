@@ -2,6 +2,7 @@
 
 import pytest
 
+from schemas.events import SessionEvent
 from schemas.transcript import Message, Outcome, Place, Transcript, fold, is_lost
 from tests.unit.schemas.log_of import (
     PROMPT,
@@ -65,10 +66,10 @@ def test_the_way_of_one_message(transcript: Transcript) -> None:
     ],
     ids=lambda event: getattr(event, "state", type(event).__name__),
 )
-def test_what_follows_a_terminal_is_ignored(transcript: Transcript, late: object) -> None:
+def test_what_follows_a_terminal_is_ignored(transcript: Transcript, late: SessionEvent) -> None:
     apply_all(transcript, start("a1", (1, 1, 0)), chunk("a1", 1, "one"), complete("a1", 1))
     before = repr(only(transcript))
-    assert transcript.apply(late, Place(1, 99)) is O.LATE  # type: ignore[arg-type]
+    assert transcript.apply(late, Place(1, 99)) is O.LATE
     assert repr(only(transcript)) == before
 
 
@@ -215,17 +216,19 @@ def test_a_jump_damages_and_is_shown_on(transcript: Transcript) -> None:
 
 
 @pytest.mark.parametrize("end", [complete("a1", 2), failed("a1", last_sequence=2)])
-def test_a_last_chunk_that_never_came_damages_too(transcript: Transcript, end: object) -> None:
+def test_a_last_chunk_that_never_came_damages_too(
+    transcript: Transcript, end: SessionEvent
+) -> None:
     apply_all(transcript, start("a1", (1, 1, 0)), chunk("a1", 1, "a"))
-    transcript.apply(end, Place(1, 2))  # type: ignore[arg-type]
+    transcript.apply(end, Place(1, 2))
     assert only(transcript).damaged
 
 
 @pytest.mark.parametrize("end", [complete(None, finish_reason="cancelled"), failed(None, "busy")])
 def test_a_terminal_without_attempt_ends_what_never_began(
-    transcript: Transcript, end: object
+    transcript: Transcript, end: SessionEvent
 ) -> None:
-    assert transcript.apply(end, Place(1, 4)) is O.ENDED  # type: ignore[arg-type]
+    assert transcript.apply(end, Place(1, 4)) is O.ENDED
     message = only(transcript)
     assert message.terminal
     assert (message.prompt, message.attempt) == (PROMPT, None)
@@ -253,9 +256,9 @@ def test_a_terminal_without_attempt_counts_only_while_there_was_no_start(
     ids=lambda event: getattr(event, "state", type(event).__name__),
 )
 def test_of_an_unknown_message_only_a_beginning_counts(
-    transcript: Transcript, event: object
+    transcript: Transcript, event: SessionEvent
 ) -> None:
-    assert transcript.apply(event, Place(1, 1)) is O.UNKNOWN  # type: ignore[arg-type]
+    assert transcript.apply(event, Place(1, 1)) is O.UNKNOWN
     assert transcript.messages == {}
 
 
@@ -290,7 +293,12 @@ def test_a_merged_frame_that_overlaps_is_not_applied(transcript: Transcript) -> 
 
 
 def test_without_text_everything_else_is_the_same() -> None:
-    events = [start("a1", (1, 1, 0)), chunk("a1", 1, "a"), chunk("a1", 2, "b"), complete("a1", 2)]
+    events: list[SessionEvent] = [
+        start("a1", (1, 1, 0)),
+        chunk("a1", 1, "a"),
+        chunk("a1", 2, "b"),
+        complete("a1", 2),
+    ]
     with_text, without = Transcript(), Transcript(keep_text=False)
     assert apply_all(with_text, *events) == apply_all(without, *events)
     assert (only(with_text).text, only(without).text) == ("ab", "")
@@ -298,18 +306,14 @@ def test_without_text_everything_else_is_the_same() -> None:
 
 
 def test_the_running_and_the_open_messages_of_a_session() -> None:
-    transcript = fold(
-        (event, Place(1, offset))
-        for offset, event in enumerate(
-            [
-                start("a1", (1, 1, 0), "m1"),
-                queued("m2"),
-                queued("m3"),
-                complete("a1", message_id="m1"),
-                start("a3", (1, 1, 0), "m3"),
-            ]
-        )
-    )
+    events: list[SessionEvent] = [
+        start("a1", (1, 1, 0), "m1"),
+        queued("m2"),
+        queued("m3"),
+        complete("a1", message_id="m1"),
+        start("a3", (1, 1, 0), "m3"),
+    ]
+    transcript = fold((event, Place(1, offset)) for offset, event in enumerate(events))
     running = transcript.running()
     assert running is not None
     assert running.message_id == "m3"

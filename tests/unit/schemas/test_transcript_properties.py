@@ -84,8 +84,7 @@ def truth(log: Sequence[SessionEvent], message_id: str) -> Truth:
     text, ended, listening = "", False, False
     for i, event in events:
         if isinstance(event, Status) and event.state == "generating":
-            reigning = [e.fence for j, e in events if j < i and _is_start(e)]
-            if event.fence == max([*reigning, event.fence]):  # type: ignore[type-var]
+            if _fence(event) == max(_fence(e) for j, e in events if j <= i and _is_start(e)):
                 ruler, text, listening = (i, event), "", True
         elif ruler is None or getattr(event, "attempt", None) != ruler[1].attempt:
             continue
@@ -97,6 +96,12 @@ def truth(log: Sequence[SessionEvent], message_id: str) -> Truth:
             ended = True
             break
     return Truth(ruler[1].attempt if ruler else None, text, ended)
+
+
+def _fence(event: SessionEvent) -> Fence:
+    assert isinstance(event, Status)
+    assert event.fence is not None
+    return event.fence
 
 
 def _is_start(event: SessionEvent) -> bool:

@@ -1,0 +1,218 @@
+/** The chat page: puts session, transcript, message box and list of chats together. */
+
+import { Composer } from "./composer.js";
+import { ConnectionView, write } from "./connection_view.js";
+import { element } from "./element.js";
+import { drawIcons } from "./icons.js";
+import { isTerminal, Session, TooManyWaiting, unsettled } from "./session.js";
+import { hashOf, newSessionId, SessionList, sessionOf, titleOf, touched, without } from "./sessions.js";
+import { Outbox } from "./outbox.js";
+import { Sidebar } from "./sidebar.js";
+import { StickToEnd } from "./scroll.js";
+import { ThemeButton } from "./theme_button.js";
+import { Toast } from "./toast.js";
+import { Transcript } from "./transcript.js";
+import { notice } from "./words.js";
+
+const HISTORY = 100;
+const HISTORY_STEP = 4;
+const SLOW_DRAW_MS = 8;
+const EXAMPLES = [
+  ["Explain a log to a child", "Explain to a ten-year-old what a log is, and why it helps not to lose anything."],
+  ["Write a little code", "Write a Python function that reverses a linked list, and explain it step by step."],
+  ["Plan a weekend", "Plan a quiet weekend in a city by the sea, as a table with morning, afternoon and evening."],
+  ["Say it in a poem", "Write a short poem about a message on its way through the night."],
+];
+
+const byId = (id) => document.getElementById(id);
+const storage = storageOrNull("localStorage");
+const outbox = new Outbox(storageOrNull("sessionStorage"));
+const chats = new SessionList(storage);
+const toast = new Toast(byId("toast"), byId("toast-text"), byId("toast-action"));
+const transcript = new Transcript(byId("transcript"), {
+  again: (id) => session.retry(id),
+  dismiss: (id) => session.dismiss(id),
+  askAgain: (id) => say(session.view.messages.get(id).prompt.content),
+});
+const connectionView = new ConnectionView(
+  { badge: byId("badge"), badgeText: byId("badge-text"), banner: byId("banner"), bannerText: byId("banner-text"), action: byId("banner-action") },
+  () => session,
+);
+const stick = new StickToEnd(byId("scroller"), byId("jump"));
+const composer = new Composer(
+  { form: byId("composer"), input: byId("message"), send: byId("send"), stop: byId("stop"), hint: byId("hint-text") },
+  { onSend: say, onStop: stop },
+);
+const sidebar = new Sidebar(
+  { sidebar: byId("sidebar"), backdrop: byId("backdrop"), show: byId("show-sidebar"), hide: byId("hide-sidebar"), list: byId("chats"), empty: byId("no-chats") },
+  { onRemove: removeChat },
+);
+let session = null;
+let drawing = false;
+let history = HISTORY;
+let listed = false; // this chat has had its place in the list; if it is gone, someone removed it
+
+start();
+
+function start() {
+  drawIcons(document);
+  new ThemeButton(byId("theme"), storage);
+  byId("examples").append(...EXAMPLES.map(([title, prompt]) => element("button", { type: "button", onclick: () => say(prompt) }, element("strong", {}, title), element("span", {}, prompt))));
+  byId("new-chat").addEventListener("click", newChat);
+  byId("earlier").addEventListener("click", showEarlier);
+  document.addEventListener("keydown", pressed);
+  document.addEventListener("click", skip);
+  document.addEventListener("visibilitychange", () => document.visibilityState === "visible" && session.wake());
+  window.addEventListener("online", () => session.wake());
+  window.addEventListener("offline", draw);
+  window.addEventListener("hashchange", follow);
+  window.addEventListener("storage", drawChats);
+  follow();
+}
+
+/** Follow the session that the address names; a new one if it names none. */
+function follow() {
+  let id = sessionOf(window.location.hash);
+  if (id === null) {
+    id = newSessionId();
+    window.history.replaceState(null, "", hashOf(id));
+  }
+  if (session?.sessionId === id) return;
+  session?.close();
+  transcript.clear();
+  connectionView.reset();
+  history = HISTORY;
+  listed = chats.entries.some((entry) => entry.id === id);
+  const scheme = window.location.protocol === "https:" ? "wss:" : "ws:";
+  session = new Session({ url: `${scheme}//${window.location.host}`, sessionId: id, history });
+  outbox.restore(session, Date.now());
+  session.onChange = changed;
+  session.onNotice = (told) => toast.say(notice(told));
+  session.connect();
+  sidebar.closeIfNarrow();
+  stick.hold();
+  drawNow();
+  drawChats();
+  // On a phone the keyboard would jump up over the conversation.
+  if (window.matchMedia("(hover: hover)").matches) composer.focus();
+}
+
+function newChat() {
+  window.location.hash = hashOf(newSessionId());
+  sidebar.closeIfNarrow();
+  composer.focus();
+}
+
+/** Submit; whether it was taken. */
+function say(content) {
+  try {
+    session.send(content);
+  } catch (error) {
+    if (!(error instanceof TooManyWaiting)) throw error;
+    toast.say("Many messages wait already. Send more when the connection is back.");
+    return false;
+  }
+  listChat(content);
+  stick.hold();
+  return true;
+}
+
+/** Stop what runs, else the first that waits. */
+function stop() {
+  const id = stoppable();
+  if (id !== null) session.cancel(id);
+}
+
+function stoppable() {
+  const open = [...session.view.messages.values()].filter((message) => !isTerminal(message));
+  const first = open.find(({ state }) => state === "generating") ?? open[0] ?? unsettled(session.view)[0];
+  return first && !session.isStopping(first.message_id) ? first.message_id : null;
+}
+
+function showEarlier() {
+  history *= HISTORY_STEP;
+  session.reload({ history });
+}
+
+function pressed(event) {
+  if (event.key !== "Escape" || event.isComposing) return;
+  if (sidebar.covers) sidebar.close({ focus: true });
+  else stop();
+}
+
+/** The skip links: the address names the session, so the way there goes without it. */
+function skip(event) {
+  const link = event.target.closest?.("[data-skip]");
+  if (!link) return;
+  event.preventDefault();
+  byId(link.dataset.skip).focus();
+}
+
+function changed() {
+  outbox.save(session);
+  draw();
+}
+
+/** Draw in the next frame. One that costs much is followed by a pause, so that the page stays at hand. */
+function draw() {
+  if (drawing) return;
+  drawing = true;
+  window.requestAnimationFrame(() => {
+    const costMs = drawNow();
+    if (costMs < SLOW_DRAW_MS) {
+      drawing = false;
+      return;
+    }
+    setTimeout(() => {
+      drawing = false;
+      draw();
+    }, 3 * costMs);
+  });
+}
+
+function drawNow() {
+  const beganMs = performance.now();
+  const { view } = session;
+  transcript.draw(view, (id) => session.isStopping(id));
+  byId("welcome").hidden = transcript.size > 0 || !(view.joined || view.historyMissing);
+  byId("earlier").hidden = view.ended.size === 0 || !view.joined;
+  composer.running = stoppable() !== null;
+  connectionView.draw(session);
+  // A chat opened by its address is named by the first thing said in it.
+  const first = view.messages.values().next().value?.prompt?.content;
+  if (!listed && first) listChat(first);
+  stick.follow();
+  return performance.now() - beganMs;
+}
+
+function listChat(content) {
+  listed = true;
+  chats.entries = touched(chats.entries, session.sessionId, titleOf(content), Date.now());
+  drawChats();
+}
+
+function removeChat(id) {
+  const before = chats.entries;
+  chats.entries = without(before, id);
+  drawChats();
+  toast.say("Removed from this device’s list.", "Undo", () => {
+    chats.entries = before;
+    drawChats();
+  });
+}
+
+function drawChats() {
+  const { entries } = chats;
+  sidebar.draw(entries, session.sessionId);
+  const title = entries.find(({ id }) => id === session.sessionId)?.title ?? "";
+  write(byId("title"), title || "New chat");
+  document.title = title ? `${title} · talklog` : "talklog";
+}
+
+function storageOrNull(kind) {
+  try {
+    return window[kind];
+  } catch {
+    return null; // switched off: everything but the list and the theme works
+  }
+}

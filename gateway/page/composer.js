@@ -1,0 +1,80 @@
+/** The message box: Enter sends, Shift+Enter breaks the line, Escape stops; it grows with what is written. */
+
+const CONTENT_MAX_BYTES = 32 * 1024;
+const WARN_BYTES = 28 * 1024;
+const HINT = "Enter sends, Shift + Enter starts a new line, Esc stops the answer.";
+
+const encoder = new TextEncoder();
+
+export class Composer {
+  #form;
+  #input;
+  #send;
+  #stop;
+  #hint;
+  #onSend;
+
+  /** `onSend(content)` gives whether the message was taken; `onStop()` stops what runs. */
+  constructor({ form, input, send, stop, hint }, { onSend, onStop }) {
+    this.#form = form;
+    this.#input = input;
+    this.#send = send;
+    this.#stop = stop;
+    this.#hint = hint;
+    this.#onSend = onSend;
+    form.addEventListener("submit", (event) => {
+      event.preventDefault();
+      this.submit();
+    });
+    form.addEventListener("click", ({ target }) => target === form && input.focus());
+    input.addEventListener("input", () => this.#changed());
+    input.addEventListener("keydown", (event) => this.#pressed(event));
+    stop.addEventListener("click", () => {
+      onStop();
+      input.focus();
+    });
+  }
+
+  get value() {
+    return this.#input.value;
+  }
+
+  set value(text) {
+    this.#input.value = text;
+    this.#changed();
+  }
+
+  focus() {
+    this.#input.focus();
+  }
+
+  /** Whether an answer runs that can be stopped. */
+  set running(running) {
+    this.#stop.hidden = !running;
+    this.#input.placeholder = running ? "Write the next message" : "Message talklog";
+  }
+
+  submit() {
+    if (this.#send.disabled || !this.#onSend(this.#input.value)) return;
+    this.value = "";
+    this.focus();
+  }
+
+  #pressed(event) {
+    // While an input method composes a word, Enter belongs to it.
+    if (event.key !== "Enter" || event.shiftKey || event.isComposing || event.keyCode === 229) return;
+    event.preventDefault();
+    this.submit();
+  }
+
+  #changed() {
+    const input = this.#input;
+    input.style.height = "auto";
+    input.style.height = `${input.scrollHeight}px`;
+    const bytes = input.value.length * 3 < WARN_BYTES ? 0 : encoder.encode(input.value).length;
+    const tooLong = bytes > CONTENT_MAX_BYTES;
+    this.#send.disabled = input.value.trim() === "" || tooLong;
+    this.#hint.textContent = bytes > WARN_BYTES ? `${(bytes / 1024).toFixed(1)} of 32 KiB${tooLong ? ": too long to send" : ""}` : HINT;
+    this.#hint.classList.toggle("warning", tooLong);
+  }
+}

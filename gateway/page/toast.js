@@ -1,0 +1,31 @@
+/** A short word at the edge of the page, gone after a few seconds. */
+
+const SHOWN_MS = 6_000;
+
+export class Toast {
+  #root;
+  #text;
+  #action;
+  #timer = null;
+
+  constructor(root, text, action) {
+    this.#root = root;
+    this.#text = text;
+    this.#action = action;
+  }
+
+  say(words, action = null, perform = null) {
+    this.#text.textContent = words;
+    this.#action.hidden = action === null;
+    this.#action.textContent = action ?? "";
+    this.#action.onclick = () => {
+      this.#root.hidden = true;
+      perform?.();
+    };
+    this.#root.hidden = false;
+    clearTimeout(this.#timer);
+    this.#timer = setTimeout(() => {
+      this.#root.hidden = true;
+    }, SHOWN_MS);
+  }
+}

@@ -1,0 +1,150 @@
+/**
+ * One turn of the conversation as elements: what the user said, and the answer to it.
+ *
+ * A turn is drawn from plain data (`turnOf`, pure) and touches only what changed: an answer that streams
+ * changes its last block, sixty times a second, and nothing else.
+ */
+
+import { element } from "./element.js";
+import { icon } from "./icons.js";
+import { isTerminal } from "./fold.js";
+import { GrowingMarkdown } from "./markdown.js";
+import { answerError, ending, inLine, smallPrint, submitError } from "./words.js";
+
+/** What is to be seen of a message of the log. `place`: how many unfinished ones stand before it. */
+export function turnOf(message, place, stopping) {
+  const done = isTerminal(message);
+  const streaming = message.state === "generating";
+  const waitsInLine = !done && !streaming && place > 0;
+  const notes = notesOf(message, done, stopping);
+  return {
+    id: message.message_id,
+    prompt: message.prompt?.content ?? "",
+    promptNote: waitsInLine ? inLine(place) : null,
+    text: message.text,
+    done,
+    streaming,
+    typing: !done && !waitsInLine && message.text === "",
+    silent: waitsInLine && message.text === "" && notes.length === 0,
+    unsent: false,
+    notes,
+    refusal: null,
+    failure: message.error ? { text: answerError(message.error), retryable: message.error.retryable } : null,
+    smallPrint: message.state === "complete" ? smallPrint(message) : "",
+  };
+}
+
+/** What is to be seen of an own message that the log has not mentioned yet. */
+export function ownTurnOf(own, stopping) {
+  const notes = [];
+  if (own.submit === "ended") notes.push("This was answered while you were away. Show earlier messages to read it.");
+  if (own.submit === "unknown") notes.push("Not confirmed yet, sending again…");
+  if (stopping) notes.push("Stopping…");
+  return {
+    id: own.message_id,
+    prompt: own.content,
+    promptNote: own.submit === "sending" ? "Sending…" : null,
+    unsent: own.submit === "sending",
+    silent: own.submit === "failed" || (own.submit === "sending" && notes.length === 0),
+    text: "",
+    done: own.submit === "ended",
+    streaming: false,
+    typing: own.submit === "accepted",
+    notes,
+    failure: null,
+    refusal: own.submit === "failed" ? submitError(own.error) : null,
+    smallPrint: "",
+  };
+}
+
+function notesOf(message, done, stopping) {
+  const notes = [];
+  if (message.released) notes.push("Moving to another worker…");
+  if (message.starts > 1 && message.state === "generating") notes.push("The answer was started again.");
+  if (!done && (message.cancelling || stopping)) notes.push("Stopping…");
+  if (message.damaged) notes.push("A part of this answer was lost on the way.");
+  if (done && ending(message.finish_reason)) notes.push(ending(message.finish_reason));
+  if (done && message.history === "partial") notes.push("Answered without all of the earlier conversation.");
+  return notes;
+}
+
+/** The elements of one turn. The transcript listens to its buttons (`data-action`). */
+export class TurnElement {
+  root;
+
+  #shown = {};
+  #bubble = element("div", { class: "bubble", dir: "auto" });
+  #promptNote = element("div", { class: "prompt-note" });
+  #prose = element("div", { class: "prose", dir: "auto" });
+  #typing = element("div", { class: "typing", role: "img", "aria-label": "The answer is on its way" }, element("span"), element("span"), element("span"));
+  #notes = element("div", { class: "notes" });
+  #failure = element("div", { class: "failure" });
+  #tools = element("div", { class: "tools" });
+  #answer = element("div", { class: "answer" }, this.#prose, this.#typing, this.#failure, this.#notes, this.#tools);
+  #markdown = new GrowingMarkdown(this.#prose);
+
+  constructor(id) {
+    const prompt = element("div", { class: "prompt" }, element("span", { class: "hidden" }, "You: "), this.#bubble, this.#promptNote);
+    this.root = element("article", { class: "turn", "data-id": id }, prompt, this.#answer);
+  }
+
+  /** The text as it was written, for copying. */
+  get text() {
+    return this.#shown.text ?? "";
+  }
+
+  draw(turn) {
+    const before = this.#shown;
+    this.#shown = turn;
+    if (turn.prompt !== before.prompt) this.#bubble.textContent = turn.prompt;
+    this.#drawPromptNote(turn);
+    this.#drawText(turn, before);
+    this.#typing.hidden = !turn.typing;
+    this.#drawFailure(turn, before);
+    const notes = turn.notes.join("\n");
+    if (notes !== before.notes?.join("\n")) this.#notes.replaceChildren(...turn.notes.map((note) => element("p", {}, note)));
+    if (turn.done !== before.done || turn.smallPrint !== before.smallPrint) this.#drawTools(turn);
+    // A screen reader waits until the answer is whole instead of reading every chunk.
+    this.#answer.setAttribute("aria-busy", String(!turn.done));
+    this.#answer.hidden = turn.silent;
+    this.root.classList.toggle("unsent", turn.unsent);
+    this.root.classList.toggle("refused", turn.refusal !== null);
+  }
+
+  #drawText(turn, before) {
+    const finished = turn.done && !before.done;
+    if (turn.text !== (before.text ?? "") || finished) {
+      if (turn.done) this.#markdown.finish(turn.text);
+      else this.#markdown.grow(turn.text);
+    }
+    this.#prose.classList.toggle("streaming", turn.streaming && turn.text !== "");
+    this.#prose.hidden = turn.text === "";
+  }
+
+  #drawPromptNote({ promptNote, refusal }) {
+    const said = refusal ?? promptNote ?? "";
+    if (this.#promptNote.dataset.said === said) return;
+    this.#promptNote.dataset.said = said;
+    this.#promptNote.replaceChildren(said);
+    if (refusal) this.#promptNote.append(button("again", "Try again"), button("dismiss", "Remove"));
+  }
+
+  #drawFailure({ failure }, before) {
+    this.#failure.hidden = !failure;
+    if (!failure || failure.text === before.failure?.text) return;
+    this.#failure.replaceChildren(element("span", {}, failure.text));
+    if (failure.retryable) this.#failure.append(button("ask-again", "Try again", "retry"));
+  }
+
+  #drawTools({ done, text, smallPrint: print }) {
+    this.#tools.hidden = !done || (text === "" && print === "");
+    this.#tools.replaceChildren();
+    if (!done) return;
+    if (text !== "") this.#tools.append(element("button", { type: "button", class: "icon-button small", "data-action": "copy", "aria-label": "Copy the answer", title: "Copy" }, icon("copy")));
+    if (print) this.#tools.append(element("span", { class: "small-print" }, print));
+  }
+}
+
+function button(action, label, iconName = null) {
+  return element("button", { type: "button", class: "text-button", "data-action": action }, iconName ? icon(iconName) : null, label);
+}

@@ -1,0 +1,110 @@
+/** What the page says to people about codes and states. Pure, so that every code can be looked up in a test. */
+
+const ANSWER_ERRORS = {
+  model_unavailable: "The model can’t be reached right now.",
+  model_timeout: "The model took too long to answer.",
+  model_rejected: "The model refused this request.",
+  context_too_long: "This conversation has become too long for the model. A new chat will work.",
+  retries_exhausted: "This answer failed several times and was given up.",
+  busy: "Another answer was still being written.",
+  internal: "Something went wrong while answering.",
+  lost: "This answer was lost before it was finished.",
+  unsupported: "This can’t be done here yet.",
+};
+
+const SUBMIT_ERRORS = {
+  bad_frame: "The message couldn’t be read.",
+  bad_message_id: "The message couldn’t be read.",
+  unknown_type: "The gateway doesn’t know this kind of message.",
+  content_empty: "The message is empty.",
+  content_too_long: "The message is too long.",
+  message_id_reused: "This message was already sent with other words.",
+  bad_model: "This model isn’t available.",
+  rate_limited: "Too many messages in a short time. Wait a moment, then try again.",
+  busy: "Too many messages are waiting already. Try again when an answer is finished.",
+  unavailable: "The service isn’t available right now.",
+  unsupported: "This can’t be done here yet.",
+};
+
+const ENDINGS = {
+  length: "The answer reached its length limit.",
+  content_filter: "The model’s filter stopped this answer.",
+  cancelled: "This answer was stopped.",
+  interrupted: "Interrupted by a newer message.",
+  incomplete: "The model broke off; the answer may be incomplete.",
+};
+
+const NOTICES = {
+  nothing_to_cancel: "There is nothing to stop: the answer is already finished.",
+  unsupported: "Stopping an answer isn’t possible here yet. It will finish by itself.",
+  rate_limited: "Too many requests in a short time. Wait a moment.",
+  unavailable: "That isn’t possible right now. Try again in a moment.",
+};
+
+const STOPPED = {
+  1000: "The gateway closed this chat.",
+  1009: "The gateway refused a message that was too big.",
+  4001: "You aren’t signed in, or your sign-in has expired.",
+  4003: "You don’t have access to this chat.",
+  4004: "This chat’s address isn’t valid.",
+  4005: "The gateway and this page don’t understand each other. Reload the page.",
+};
+
+/** Why an answer failed; what the model server said is not for people, an unknown code's text is. */
+export function answerError({ code, message }) {
+  return ANSWER_ERRORS[code] ?? (message || "Something went wrong while answering.");
+}
+
+/** Why a message was not taken. */
+export function submitError({ code, message }) {
+  return SUBMIT_ERRORS[code] ?? (message || "The message wasn’t sent.");
+}
+
+/** How an answer ended, if it is worth a word. */
+export function ending(finishReason) {
+  return ENDINGS[finishReason] ?? null;
+}
+
+/** What a refused request that belongs to no message means. */
+export function notice({ code, message }) {
+  return NOTICES[code] ?? SUBMIT_ERRORS[code] ?? (message || "That didn’t work.");
+}
+
+/** 1st, 2nd, 3rd, 4th … in line. */
+export function inLine(place) {
+  const teen = place % 100 >= 11 && place % 100 <= 13;
+  const ending = teen ? "th" : { 1: "st", 2: "nd", 3: "rd" }[place % 10] ?? "th";
+  return `Waiting, ${place}${ending} in line`;
+}
+
+/** The few words of the badge: how the connection is. */
+export function badge({ state }) {
+  const words = { idle: "Not connected", connecting: "Connecting…", joining: "Connecting…", live: "Connected", waiting: "Reconnecting…", sleeping: "Paused", stopped: "Not connected" };
+  return words[state];
+}
+
+/** What there is to say and do about the connection, or null: `{text, action}`. */
+export function trouble({ state, code, retryAtMs }, nowMs, online) {
+  if (state === "stopped") return { text: STOPPED[code] ?? "The connection was closed.", action: code === 4003 || code === 4004 ? null : "Try again" };
+  if (state === "sleeping") return { text: "Paused while nothing happened.", action: "Wake up" };
+  if (state !== "waiting") return null;
+  if (!online) return { text: "You are offline. The chat goes on when the network is back.", action: "Try now" };
+  const seconds = Math.ceil((retryAtMs - nowMs) / 1000);
+  const when = seconds >= 1 ? `Reconnecting in ${seconds} s…` : "Reconnecting…";
+  const full = code === 4009 ? "Too many connections. " : "";
+  return { text: `${full}${when}`, action: "Try now" };
+}
+
+/** The small print under an answer: model, tokens, seconds, tries. */
+export function smallPrint({ model, usage, timing, starts }) {
+  const parts = [];
+  if (model) parts.push(model);
+  if (usage) parts.push(tokens(usage));
+  if (timing) parts.push(`${(timing.total_ms / 1000).toFixed(1)} s`);
+  if (starts > 1) parts.push(`${starts} tries`);
+  return parts.join(" · ");
+}
+
+function tokens({ completion_tokens: count, estimated }) {
+  return `${estimated ? "about " : ""}${count} ${count === 1 ? "token" : "tokens"}`;
+}

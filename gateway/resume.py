@@ -1,0 +1,26 @@
+"""Where a client that brings a cursor goes on, or that it can't. Pure.
+
+A cursor is never guessed at: of another epoch, of another shard than the session's, past the log's
+end, or no cursor at all, it is answered by a snapshot.
+"""
+
+from schemas.cursor import BadCursor, parse
+
+RESUME_MAX_BYTES = 1024 * 1024
+"""So much of frames is sent for a cursor; beyond it a snapshot is the shorter way."""
+
+
+def resume_position(cursor: str, *, epoch: int, shard: int, end: int) -> int | None:
+    """Give the position after the cursor, or None; `end` is the log's end, asked now."""
+    try:
+        place = parse(cursor)
+    except BadCursor:
+        return None
+    if (place.epoch, place.shard) != (epoch, shard) or place.offset >= end:
+        return None
+    return place.offset + 1
+
+
+def fits(frames: list[bytes]) -> bool:
+    """Say whether the frames are few enough to be sent at once."""
+    return sum(map(len, frames)) <= RESUME_MAX_BYTES

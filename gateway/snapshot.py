@@ -1,0 +1,133 @@
+"""A session's fold -> the snapshot frame: what is shown, and what is only said to be over. Pure.
+
+Running and queued messages are always shown, with their text so far. Shown as well is all that
+ended since the connection joined, because its frames are dropped as older than the snapshot; and of
+the finished ones before that, as many as the client asked for. The others are named in `ended`:
+without that, a late start of one of them would look like an answer that never ends.
+"""
+
+from collections.abc import Callable, Collection, Iterable, Sequence
+
+import msgspec
+
+from schemas.cursor import Cursor
+from schemas.events import Error, Prompt
+from schemas.frames import Snapshot, SnapshotAnswer, SnapshotPrompt
+from schemas.limits import ENDED_MAX_IDS, SNAPSHOT_MAX_BYTES
+from schemas.transcript import Message, Place, Transcript, is_lost
+
+_encode = msgspec.json.Encoder().encode
+
+
+def shown(messages: Sequence[Message], joined: Place, history: int) -> set[str]:
+    """Give the ids of the messages that a snapshot shows; `messages` in the session's order."""
+    finished = [message for message in messages if message.terminal]
+    newest = finished[len(finished) - history :] if history else []
+    since = (m for m in finished if m.last is not None and m.last >= joined)
+    open_ones = (message for message in messages if not message.terminal)
+    return {message.message_id for part in (newest, since, open_ones) for message in part}
+
+
+def end_lost(
+    messages: Iterable[Message], epoch: int, log_start: int, held: Callable[[str], bool]
+) -> None:
+    """End the messages that no log can end any more: the topics were made anew.
+
+    `held` says of an id whether this epoch's log may hold a record of it.
+    """
+    for message in messages:
+        if is_lost(message, epoch, log_start, held(message.message_id)):
+            message.state = "error"
+            message.released, message.cancelling, message.position = False, None, None
+            message.error = Error(
+                session_id="",
+                message_id=message.message_id,
+                created_at="",
+                attempt=message.attempt,
+                code="lost",
+                message="the log that would have ended this answer is gone",
+                retryable=True,
+            )
+
+
+def snapshot(
+    session_id: str,
+    transcript: Transcript,
+    cursor: Cursor,
+    *,
+    joined: Place,
+    history: int,
+    log_start: int,
+    max_bytes: int = SNAPSHOT_MAX_BYTES,
+) -> Snapshot:
+    """Make the frame; `cursor` is the place of the last record in the fold.
+
+    The oldest finished messages are dropped into `ended` until the rest fits into `max_bytes`;
+    those that have not ended are never dropped.
+    """
+    messages = list(transcript.messages.values())
+    ids = _fitting(messages, shown(messages, joined, history), max_bytes)
+    start = Place(cursor.epoch, log_start)
+    ended = [
+        message.message_id
+        for message in messages
+        if message.terminal
+        and message.message_id not in ids
+        and message.last is not None
+        and message.last >= start
+    ]
+    return Snapshot(
+        session_id=session_id,
+        cursor=str(cursor),
+        messages=[entry for m in messages if m.message_id in ids for entry in entries(m)],
+        ended=ended[-ENDED_MAX_IDS:],
+    )
+
+
+def entries(message: Message) -> list[SnapshotPrompt | SnapshotAnswer]:
+    """Give a message's entries: what was said, then the state of its answer."""
+    prompt = message.prompt or Prompt(content="", created_at="")
+    error = message.error
+    return [
+        SnapshotPrompt(
+            message_id=message.message_id,
+            content=prompt.content,
+            created_at=prompt.created_at,
+            state=message.state,
+        ),
+        SnapshotAnswer(
+            message_id=message.message_id,
+            content=message.text,
+            state=message.state,
+            attempt=message.attempt,
+            fence=message.fence,
+            last_sequence=message.last_sequence,
+            released=message.released,
+            damaged=message.damaged,
+            position=message.position,
+            cancelling=message.cancelling,
+            finish_reason=message.finish_reason,
+            code=error.code if error else None,
+            message=error.message if error else None,
+            retryable=error.retryable if error else None,
+            usage=message.usage,
+            timing=message.timing,
+            history=message.history,
+            model=message.model,
+            worker=message.worker,
+        ),
+    ]
+
+
+def _fitting(messages: Sequence[Message], ids: Collection[str], max_bytes: int) -> set[str]:
+    """Leave out the oldest finished messages, until the others fit."""
+    kept = set(ids)
+    sizes = {m.message_id: len(_encode(entries(m))) for m in messages if m.message_id in kept}
+    total = sum(sizes.values())
+    for message in messages:
+        if total <= max_bytes:
+            break
+        if message.terminal and message.message_id in kept:
+            kept.remove(message.message_id)
+            total -= sizes[message.message_id]
+    return kept

@@ -1,0 +1,97 @@
+"""The persister's whole life: settings, wiring, run, drain, exit."""
+
+import asyncio
+import os
+import signal
+import sys
+
+import structlog
+import uvloop
+
+from persister.consumer import Consumer, EpochBehind
+from persister.dead_letters import DeadLetters
+from persister.settings import PersisterSettings
+from persister.store import Store, Timeouts
+from persister.writer import Writer
+from schemas import logs
+from schemas.admin_port import AdminPort
+from schemas.settings import SettingsError, exit_with, load
+
+EXIT_SETTINGS = 2
+EXIT_INTERRUPTED = 130
+
+log = structlog.get_logger(__name__)
+
+
+def main() -> None:
+    """Run until SIGTERM (exit 0) or SIGINT (130); exit 2 for settings that can't be right."""
+    try:
+        settings = load(PersisterSettings, os.environ)
+    except SettingsError as error:
+        exit_with(error)
+    logs.configure(settings.log_level, settings.log_format)
+    sys.exit(uvloop.run(serve(settings)))
+
+
+async def serve(settings: PersisterSettings) -> int:
+    """Write rows until a signal; give the exit code."""
+    timeouts = Timeouts(
+        statement_s=settings.statement_timeout_s,
+        lock_s=settings.lock_timeout_s,
+        idle_in_transaction_s=settings.idle_in_transaction_s,
+    )
+    store = Store(settings.postgres_dsn, timeouts)
+    letters = DeadLetters(settings.kafka)
+    writer = Writer(
+        store,
+        letters,
+        epoch=settings.epoch,
+        shards=settings.shards,
+        max_answers=settings.cache_max_answers,
+    )
+    consumer = Consumer(settings, store, writer)
+    admin = AdminPort(settings.admin_port, consumer.not_ready)
+    await admin.start()
+    try:
+        return await _run(consumer, settings)
+    finally:
+        await letters.close()
+        await store.close()
+        await admin.stop()
+
+
+async def _run(consumer: Consumer, settings: PersisterSettings) -> int:
+    stop = asyncio.Event()
+    code = 0
+
+    def asked(exit_code: int) -> None:
+        nonlocal code
+        code = exit_code
+        stop.set()
+
+    loop = asyncio.get_running_loop()
+    loop.add_signal_handler(signal.SIGTERM, asked, 0)
+    loop.add_signal_handler(signal.SIGINT, asked, EXIT_INTERRUPTED)
+    running = asyncio.create_task(consumer.run(stop))
+    stopping = asyncio.create_task(stop.wait())
+    try:
+        await asyncio.wait({running, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        # The batch under way may end; if Kafka or Postgres don't answer it is left: nothing is
+        # lost by that, because what is not stored is read again.
+        await asyncio.wait({running}, timeout=settings.grace_s)
+        if not running.done():
+            log.warning("left_unfinished", after_s=settings.grace_s)
+            running.cancel()
+            await asyncio.wait({running}, timeout=settings.grace_s)
+            return code
+        running.result()
+    except EpochBehind as error:
+        log.error("epoch_behind", error=str(error), TALKLOG_EPOCH=settings.epoch)
+        return EXIT_SETTINGS
+    finally:
+        stopping.cancel()
+    return code
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,223 @@
+"""Poll, fold, save, commit: the persister's one loop.
+
+The loop has three states: not placed (positions must be read from Postgres), placed with nothing
+pending (poll), and pending (write). Every failure leads back to the first: whatever is not known
+to be stored is read again from where Postgres says that it stands.
+"""
+
+import asyncio
+import contextlib
+import time
+
+import structlog
+from aiokafka import ConsumerRecord
+from aiokafka.errors import KafkaError
+
+from persister import metrics
+from persister.batch import Limit, Part, Partition, Pending, drop, take
+from persister.group import Group
+from persister.lost import Lost
+from persister.settings import PersisterSettings
+from persister.store import (
+    Move,
+    PositionsHeld,
+    RowRefused,
+    Store,
+    StoreUnavailable,
+    Superseded,
+)
+from persister.writer import Writer
+from schemas.log_reader import LogUnavailable
+from schemas.topics import SESSION_LOG
+
+BACKOFF_FIRST_S = 0.2
+BACKOFF_MOST_S = 5.0
+COMMIT_EVERY_S = 1.0
+
+log = structlog.get_logger(__name__)
+
+
+class EpochBehind(Exception):
+    """The rows are of a later epoch than TALKLOG_EPOCH: this process has old settings."""
+
+
+class Consumer:
+    """Runs until stopped; survives Kafka and Postgres being away."""
+
+    def __init__(self, settings: PersisterSettings, store: Store, writer: Writer) -> None:
+        self._settings = settings
+        self._store = store
+        self._writer = writer
+        self._limit = Limit(settings.batch_max_records)
+        self._lost = Lost(store, settings.epoch, settings.shards)
+        self._writing = asyncio.Lock()
+        self._pending: dict[Partition, Pending[ConsumerRecord]] = {}
+        self._placed: int | None = None
+        self._uncommitted: dict[Partition, int] = {}
+        self._committed_at = 0.0
+        self._backoff_s = BACKOFF_FIRST_S
+        self._trouble: str | None = "not a member of the group yet"
+
+    def not_ready(self) -> str | None:
+        """Give the reason why rows are not being written now, or None."""
+        return self._trouble
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Read and write until `stop` is set. Raises EpochBehind."""
+        while not stop.is_set():
+            group = Group(
+                self._settings.kafka,
+                self._writing,
+                fetch_min_bytes=self._settings.fetch_min_bytes,
+                fetch_wait_ms=self._settings.fetch_wait_ms,
+            )
+            try:
+                await group.start()
+                await self._serve(group, stop)
+            except (LogUnavailable, KafkaError) as error:
+                await self._wait(stop, "kafka_unavailable", error)
+            finally:
+                await group.commit(self._uncommitted)
+                await group.close()
+                self._placed = None
+
+    async def _serve(self, group: Group, stop: asyncio.Event) -> None:
+        while not stop.is_set():
+            try:
+                await self._step(group)
+            except Superseded as error:
+                metrics.ROLLED_BACK.labels("superseded").inc()
+                await self._wait(stop, "superseded", error)
+            except PositionsHeld as error:
+                metrics.ROLLED_BACK.labels("held").inc()
+                await self._wait(stop, "positions_held", error)
+                with contextlib.suppress(StoreUnavailable):
+                    ended = await self._store.end_stalled_writers()
+                    if ended:
+                        log.warning("ended_stalled_writers", count=ended)
+            except StoreUnavailable as error:
+                metrics.ROLLED_BACK.labels("unavailable").inc()
+                metrics.POSTGRES_UP.set(0)
+                await self._wait(stop, "postgres_unavailable", error)
+            except LogUnavailable as error:
+                await self._wait(stop, "kafka_unavailable", error)
+
+    async def _step(self, group: Group) -> None:
+        if self._placed != group.generation:
+            await self._place(group)
+        if any(waiting.records for waiting in self._pending.values()):
+            await self._write(group)
+            return
+        await self._commit(group)
+        if await self._lost.end_some(group, self._pending):
+            self._writer.forget()
+        records, gone = await group.poll()
+        for partition, fetched in records.items():
+            if partition in self._pending and self._placed == group.generation:
+                self._pending[partition].records.extend(fetched)
+        for partition, position in gone.items():
+            await self._gap(group, partition, position)
+        if group.joined and not records:
+            self._well()
+
+    async def _place(self, group: Group) -> None:
+        """Read every position from Postgres; what is pending elsewhere than there is dropped."""
+        generation = group.generation
+        self._writer.forget()
+        epoch = self._settings.epoch
+        stored = await self._store.positions()
+        newer = [each for each in group.assigned if each in stored and stored[each].epoch > epoch]
+        if newer:
+            raise EpochBehind(f"the rows are of epoch {stored[newer[0]].epoch}")
+        older = [
+            each for each in group.assigned if each not in stored or stored[each].epoch < epoch
+        ]
+        if older:
+            for partition, start in (await group.starts(older)).items():
+                log.debug("begins", topic=partition.topic, shard=partition.shard, offset=start)
+                await self._store.begin(partition, epoch, start)
+            stored = await self._store.positions()
+        if group.generation != generation:
+            return  # given other shards meanwhile: again
+        self._pending = {}
+        for partition in group.assigned:
+            position = stored[partition].next_offset
+            self._pending[partition] = Pending(position)
+            self._uncommitted[partition] = position
+            group.place(partition, position)
+        self._placed = generation
+        metrics.POSTGRES_UP.set(1)
+
+    async def _write(self, group: Group) -> None:
+        parts = take(self._pending, self._limit.records, self._settings.batch_max_bytes)
+        began = time.monotonic()
+        try:
+            async with self._writing:
+                written = await self._writer.write(parts)
+        except RowRefused as error:
+            self._bisect(parts, error)
+            return
+        except BaseException:
+            self._placed = None
+            raise
+        metrics.SAVED_S.observe(time.monotonic() - began)
+        metrics.ROWS.inc(len(written.changes.chunks))
+        metrics.DEAD_LETTERS.inc(written.bad)
+        for outcome, count in written.changes.outcomes.items():
+            metrics.EVENTS.labels(outcome.name.lower()).inc(count)
+        for part in parts:
+            metrics.RECORDS.labels(part.partition.topic).inc(len(part.records))
+            metrics.POSITION.labels(*part.partition).set(part.next)
+        self._limit.stored()
+        self._well()
+        if self._placed == group.generation:
+            drop(self._pending, parts)
+            self._uncommitted.update({part.partition: part.next for part in parts})
+        if began - self._committed_at > COMMIT_EVERY_S:
+            await self._commit(group)
+
+    def _bisect(self, parts: list[Part[ConsumerRecord]], error: RowRefused) -> None:
+        metrics.ROLLED_BACK.labels("refused").inc()
+        if self._limit.refused(sum(len(part.records) for part in parts)):
+            [part] = parts
+            log.error("record_refused", reason=str(error), at=_place(part))
+            self._writer.refuse(part, f"Postgres refuses it: {error}")
+
+    async def _gap(self, group: Group, partition: Partition, position: int) -> None:
+        start = (await group.starts([partition]))[partition]
+        end = (await group.ends([partition]))[partition]
+        if start <= position <= end:
+            group.place(partition, position)
+            return
+        # Past the end: the log was made anew under the same epoch, or has lost its tail. Reading
+        # all of it again is safe, because the fold knows what it has taken.
+        log.error("log_gap", topic=partition[0], shard=partition[1], position=position, start=start)
+        metrics.GAPS.labels(partition.topic).inc()
+        self._placed = None
+        move = Move(partition, self._settings.epoch, position, start)
+        await self._store.note_gap(move, cuts_answers=partition.topic == SESSION_LOG)
+
+    async def _commit(self, group: Group) -> None:
+        if self._uncommitted:
+            positions, self._uncommitted = self._uncommitted, {}
+            await group.commit(positions)
+            self._committed_at = time.monotonic()
+
+    def _well(self) -> None:
+        if self._trouble is not None:
+            log.info("writing")
+        self._trouble = None
+        self._backoff_s = BACKOFF_FIRST_S
+
+    async def _wait(self, stop: asyncio.Event, event: str, error: Exception) -> None:
+        """Wait before the next try, longer each time, and begin it from the stored positions."""
+        self._placed = None
+        self._trouble = f"{event}: {error}"
+        log.warning(event, error=str(error), wait_s=self._backoff_s)
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(stop.wait(), self._backoff_s)
+        self._backoff_s = min(BACKOFF_MOST_S, self._backoff_s * 2)
+
+
+def _place(part: Part[ConsumerRecord]) -> str:
+    return f"{part.partition.topic}/{part.partition.shard}/{part.records[0].offset}"

@@ -1,0 +1,179 @@
+"""Membership in the consumer group, and the records of the shards that it gives us.
+
+The group only says who reads what. Where to read from is in Postgres: a shard that was just given
+is paused until it is placed, and a record that is not the next one is never passed on. The
+committed offsets are for tools that watch lag.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
+from aiokafka.abc import ConsumerRebalanceListener
+from aiokafka.coordinator.assignors.range import RangePartitionAssignor
+from aiokafka.errors import (
+    IllegalStateError,
+    KafkaError,
+    NoOffsetForPartitionError,
+    OffsetOutOfRangeError,
+)
+
+from persister.batch import Partition
+from schemas.log_reader import REQUEST_TIMEOUT_S, answered
+from schemas.topics import PERSISTER_GROUP, SESSION_LOG, USER_MESSAGES
+
+FETCH_MAX_BYTES = 8 * 1024 * 1024
+"""With one answer in use and one fetched ahead, what a broker's records take in memory."""
+POLL_INTERVAL_MAX_MS = 24 * 3600 * 1000
+"""While Postgres is away nothing is polled; leaving the group then would help nobody."""
+START_TIMEOUT_S = 30.0
+COMMIT_TIMEOUT_S = 1.0
+CLOSE_TIMEOUT_S = 2.0
+
+
+class Group:
+    """One membership, from `start` to `close`.
+
+    `writing` is held by whoever writes rows: shards are given back only when it is free (for some
+    seconds at most: the positions in Postgres fence whoever comes too late).
+    """
+
+    def __init__(
+        self, bootstrap: str, writing: asyncio.Lock, *, fetch_min_bytes: int, fetch_wait_ms: int
+    ) -> None:
+        self.assigned: frozenset[Partition] = frozenset()
+        self.joined = False
+        self.generation = 0
+        """Changes whenever the assignment does: what was read before is no longer ours."""
+        self._writing = writing
+        self._wait_ms = fetch_wait_ms
+        self._expected: dict[Partition, int] = {}
+        self._sought_again: set[Partition] = set()
+        self._consumer = AIOKafkaConsumer(
+            bootstrap_servers=bootstrap.split(","),
+            group_id=PERSISTER_GROUP,
+            enable_auto_commit=False,
+            auto_offset_reset="none",
+            fetch_min_bytes=fetch_min_bytes,
+            fetch_max_wait_ms=fetch_wait_ms,
+            fetch_max_bytes=FETCH_MAX_BYTES,
+            max_poll_interval_ms=POLL_INTERVAL_MAX_MS,
+            session_timeout_ms=6000,
+            heartbeat_interval_ms=1500,
+            request_timeout_ms=10_000,
+            metadata_max_age_ms=30_000,
+            # Both topics of a shard go to one member: only it can tell that an answer is lost.
+            partition_assignment_strategy=(RangePartitionAssignor,),
+        )
+
+    async def start(self) -> None:
+        """Connect and join. Raises LogUnavailable."""
+        listener = _Listener(self)
+        self._consumer.subscribe(topics=[USER_MESSAGES, SESSION_LOG], listener=listener)
+        await answered(self._consumer.start(), START_TIMEOUT_S)
+
+    async def close(self) -> None:
+        """Leave the group and disconnect, for at most a few seconds."""
+        with contextlib.suppress(KafkaError, TimeoutError, IllegalStateError):
+            await asyncio.wait_for(self._consumer.stop(), CLOSE_TIMEOUT_S)
+
+    def place(self, partition: Partition, position: int) -> None:
+        """Read the shard from `position` on."""
+        self._expected[partition] = position
+        self._consumer.seek(_of(partition), position)
+        self._consumer.resume(_of(partition))
+
+    async def poll(self) -> tuple[dict[Partition, list[ConsumerRecord]], dict[Partition, int]]:
+        """Wait a while for records and give them; second, positions that the log doesn't hold.
+
+        Raises:
+            KafkaError: this membership can't go on; make a new one.
+        """
+        try:
+            fetched = await self._consumer.getmany(timeout_ms=self._wait_ms)
+        except OffsetOutOfRangeError as error:
+            gone = {Partition(*tp): position for tp, position in error.args[0].items()}
+            return {}, {each: at for each, at in gone.items() if self._expected.get(each) == at}
+        except NoOffsetForPartitionError:
+            # Of a shard that was given a moment ago and is not placed yet.
+            return {}, {}
+        return {
+            partition: records
+            for tp, raws in fetched.items()
+            if (records := self._next_ones(partition := Partition(*tp), raws))
+        }, {}
+
+    async def starts(self, partitions: Iterable[Partition]) -> dict[Partition, int]:
+        """Ask for the first offsets that the log holds. Raises LogUnavailable."""
+        return _by_partition(
+            await answered(self._consumer.beginning_offsets([_of(each) for each in partitions]))
+        )
+
+    async def ends(self, partitions: Iterable[Partition]) -> dict[Partition, int]:
+        """Ask, now, for the offsets after the last records. Raises LogUnavailable."""
+        return _by_partition(
+            await answered(self._consumer.end_offsets([_of(each) for each in partitions]))
+        )
+
+    async def commit(self, positions: Mapping[Partition, int]) -> None:
+        """Tell the group how far we are, as well as it can be done: nothing depends on it."""
+        held = {_of(each): at for each, at in positions.items() if each in self.assigned}
+        if held:
+            with contextlib.suppress(KafkaError, TimeoutError, IllegalStateError, ValueError):
+                await asyncio.wait_for(self._consumer.commit(held), COMMIT_TIMEOUT_S)
+
+    def _next_ones(self, partition: Partition, raws: list[ConsumerRecord]) -> list[ConsumerRecord]:
+        expected = self._expected.get(partition)
+        if expected is None:
+            return []
+        if raws[0].offset != expected and partition not in self._sought_again:
+            # Fetched before the last seek, or the log has a hole of its own: the second try tells.
+            self._sought_again.add(partition)
+            self._consumer.seek(_of(partition), expected)
+            return []
+        self._sought_again.discard(partition)
+        records = [raw for raw in raws if raw.offset >= expected]
+        if records:
+            self._expected[partition] = records[-1].offset + 1
+        return records
+
+    async def _revoked(self) -> None:
+        self._change(frozenset())
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(REQUEST_TIMEOUT_S), self._writing:
+                pass
+
+    def _given(self, partitions: Iterable[TopicPartition]) -> None:
+        self._change(frozenset(Partition(*each) for each in partitions))
+        self.joined = True
+        for each in self.assigned:
+            # A position must exist even while paused: the fetcher would look for a committed one.
+            self._consumer.seek(_of(each), 0)
+            self._consumer.pause(_of(each))
+
+    def _change(self, assigned: frozenset[Partition]) -> None:
+        self.generation += 1
+        self.assigned = assigned
+        self._expected.clear()
+        self._sought_again.clear()
+
+
+class _Listener(ConsumerRebalanceListener):  # type: ignore[misc]
+    def __init__(self, group: Group) -> None:
+        self._group = group
+
+    async def on_partitions_revoked(self, revoked: Iterable[TopicPartition]) -> None:
+        await self._group._revoked()
+
+    async def on_partitions_assigned(self, assigned: Iterable[TopicPartition]) -> None:
+        self._group._given(assigned)
+
+
+def _of(partition: Partition) -> TopicPartition:
+    return TopicPartition(partition.topic, partition.shard)
+
+
+def _by_partition(offsets: Mapping[Any, int]) -> dict[Partition, int]:
+    return {Partition(*each): offset for each, offset in offsets.items()}

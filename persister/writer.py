@@ -1,0 +1,102 @@
+"""One batch: records -> events -> rows -> one transaction.
+
+Whatever goes wrong, the fold in memory is thrown away: it has taken events whose rows are not, or
+perhaps not, in Postgres. The next batch reads back what it needs.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from persister.batch import Part, Partition
+from persister.dead_letters import Bad, DeadLetterBox
+from persister.reading import BadRecord, LogRecord, read
+from persister.rows import Changes, RowFold
+from persister.store import Move, Store
+from schemas.events import SessionEvent, UserEvent
+
+Events = list[tuple[int, int, UserEvent | SessionEvent]]
+"""shard, offset, event"""
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """What one transaction has done."""
+
+    changes: Changes
+    bad: int
+
+
+class Writer:
+    """Writes batches in order; not for use by two tasks at once."""
+
+    def __init__(
+        self, store: Store, letters: DeadLetterBox, *, epoch: int, shards: int, max_answers: int
+    ) -> None:
+        self._store = store
+        self._letters = letters
+        self._epoch = epoch
+        self._shards = shards
+        self._fold = RowFold(epoch, max_answers)
+        self._refused: dict[tuple[Partition, int], str] = {}
+        self._put: set[tuple[Partition, int]] = set()
+
+    def forget(self) -> None:
+        """Throw away what is known of running answers: others may write them now."""
+        self._fold.forget()
+
+    def refuse(self, part: Part[LogRecord], reason: str) -> None:
+        """Make a dead letter of the one record of this part, whenever it comes again."""
+        self._refused[part.partition, part.records[0].offset] = reason
+
+    async def write(self, parts: Sequence[Part[LogRecord]]) -> Written:
+        """Store a batch, all of it or nothing.
+
+        Raises:
+            Superseded, RowRefused, StoreUnavailable: as `Store.save`.
+            LogUnavailable: a bad record could not be put with the dead letters.
+        """
+        try:
+            return await self._write(parts)
+        except BaseException:
+            self._fold.forget()
+            raise
+
+    async def _write(self, parts: Sequence[Part[LogRecord]]) -> Written:
+        events, bad = self._read(parts)
+        for each in bad:
+            # Before the position passes it, and not again if the transaction has to be repeated.
+            place = (each.partition, each.record.offset)
+            if place not in self._put:
+                await self._letters.put(each)
+                self._put.add(place)
+        keys, sessions = self._fold.unknown(event for _, _, event in events)
+        if keys:
+            rows, highest = await self._store.lookup(keys, sessions)
+            self._fold.restore(keys, rows, highest)
+        changes = self._fold.fold(events)
+        moves = [Move(part.partition, self._epoch, part.expected, part.next) for part in parts]
+        await self._store.save(changes, moves)
+        for each in bad:
+            self._put.discard((each.partition, each.record.offset))
+            self._refused.pop((each.partition, each.record.offset), None)
+        return Written(changes, len(bad))
+
+    def _read(self, parts: Sequence[Part[LogRecord]]) -> tuple[Events, list[Bad]]:
+        events: Events = []
+        bad: list[Bad] = []
+        for part in parts:
+            topic, shard = part.partition
+            for record in part.records:
+                try:
+                    self._check(part.partition, record)
+                    event = read(topic, shard, self._shards, record)
+                except BadRecord as error:
+                    bad.append(Bad(part.partition, record, str(error), 1))
+                    continue
+                if event is not None:
+                    events.append((shard, record.offset, event))
+        return events, bad
+
+    def _check(self, partition: Partition, record: LogRecord) -> None:
+        if self._refused and (reason := self._refused.get((partition, record.offset))):
+            raise BadRecord(reason)

@@ -1,0 +1,109 @@
+"""The page in a real Chromium on the whole stack: with the scripted model, and with a real one."""
+
+import functools
+from collections.abc import AsyncIterator
+
+import pytest
+import pytest_asyncio
+from playwright.async_api import Browser, Page, async_playwright
+
+from tests.chromium import executable
+from tests.end_to_end.reader import Reader
+from tests.end_to_end.scripted import ModelControl
+from tests.end_to_end.test_whole_path import urls
+from tests.scripted_model.script import answer_text
+from tests.stack import RunningStack, running_stack
+
+pytestmark = [pytest.mark.stack, pytest.mark.browser, pytest.mark.timeout(300)]
+
+ANSWER = ".answer"
+SNIPPET = """address => new Promise((resolve, reject) => {
+  const seen = [];
+  const ws = new WebSocket(address);
+  ws.onmessage = (event) => {
+    seen.push(JSON.parse(event.data));
+    if (seen.at(-1).type === 'ai_response_complete') resolve(seen);
+  };
+  ws.onopen = () => ws.send(JSON.stringify({type: 'user_message', content: 'Hello'}));
+  setTimeout(() => reject(JSON.stringify(seen)), 30000);
+})"""
+
+
+@pytest_asyncio.fixture
+async def browser() -> AsyncIterator[Browser]:
+    """Chromium, as the machine has it."""
+    async with async_playwright() as playwright:
+        started = await playwright.chromium.launch(
+            executable_path=executable(), args=["--no-sandbox"]
+        )
+        yield started
+        await started.close()
+
+
+async def test_text_stands_on_the_screen_before_the_answer_has_ended(
+    stack: RunningStack, model: ModelControl, browser: Browser
+) -> None:
+    page = await opened(browser, urls(stack)[0], "page-1")
+    await say(page, "go [[key=page1 tokens=30 fault=hold_after:10]]")
+    await page.get_by_text("page1/c1/0009").wait_for()
+    assert not any(call["state"] == "done" for call in model.calls("page1"))
+    model.release()
+    await page.get_by_text("page1/c1/0029").wait_for()
+    shown = await page.locator(ANSWER).inner_text()
+    assert answer_text("page1", 1, 30).strip() in " ".join(shown.split())
+
+
+async def test_the_three_line_client_works_as_it_stands(
+    stack: RunningStack, model: ModelControl, browser: Browser
+) -> None:
+    page = await opened(browser, urls(stack)[0], "page-2")
+    address = urls(stack)[0].replace("http", "ws", 1) + "/ws/chat/test_session/"
+    frames = await page.evaluate(SNIPPET, address)
+    text = "".join(f["content"] for f in frames if f["type"] == "ai_response_chunk")
+    assert text == answer_text("Hello", 1, 20)
+
+
+@pytest.mark.local_model
+async def test_a_real_model_answers_two_prompts_differently(
+    browser: Browser, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """The first words are on the screen before the terminal is in the log."""
+    with running_stack(tmp_path_factory.mktemp("real"), TALKLOG_MAX_TOKENS="60") as stack:
+        gateway = urls(stack)[0]
+        async with Reader(gateway, "real") as reader:
+            page = await opened(browser, gateway, "real")
+            answers = []
+            for number, prompt in enumerate(
+                ["Write a long story about a lighthouse.", "What is the capital of France?"]
+            ):
+                await say(page, prompt)
+                answer = page.locator(ANSWER).nth(number)
+                await answer.locator("p").first.wait_for(timeout=60_000)
+                if number == 0:
+                    assert not any(m.terminal for m in reader.transcript.messages.values())
+                await reader.until(functools.partial(has_ended, reader, number + 1), 120)
+                answers.append(list(reader.transcript.messages.values())[number])
+            assert all(answer.state == "complete" for answer in answers), answers
+            assert answers[0].text != answers[1].text
+            assert all(a.usage and not a.usage.estimated for a in answers)
+            assert all(a.usage and 0 < a.usage.completion_tokens <= 60 for a in answers)
+
+
+def has_ended(reader: Reader, number: int) -> bool:
+    """Whether so many messages of the session have ended."""
+    return sum(message.terminal for message in reader.transcript.messages.values()) == number
+
+
+async def opened(browser: Browser, gateway: str, session: str) -> Page:
+    """The page of a session, connected."""
+    page = await browser.new_page()
+    page.set_default_timeout(30_000)
+    await page.goto(f"{gateway}/#/s/{session}")
+    await page.wait_for_selector("#badge[data-state=live]")
+    return page
+
+
+async def say(page: Page, text: str) -> None:
+    """Type a message and press Enter."""
+    await page.fill("#message", text)
+    await page.press("#message", "Enter")

@@ -1,0 +1,1 @@
+"""The gateway against real servers; the tests write the answers as a worker would."""

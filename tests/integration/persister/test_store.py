@@ -1,0 +1,162 @@
+"""The real tables do what the ones in memory do; a stopped writer does not hold them for ever."""
+
+import asyncio
+import random
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+from typing import Any
+
+import psycopg
+import pytest
+
+from persister.batch import Part, Partition
+from persister.dead_letters import Bad
+from persister.rows import RowFold
+from persister.store import Move, PositionsHeld, RowRefused, Store, Superseded, Timeouts
+from persister.writer import Writer
+from schemas.events import Event
+from schemas.topics import SESSION_LOG
+from tests.integration.persister.conftest import Database
+from tests.unit.persister.folding import EPOCH, SHARDS, folded
+from tests.unit.persister.random_log import any_event
+from tests.unit.persister.tables import Tables
+from tests.written import Say, log_of
+
+pytestmark = pytest.mark.stack
+
+PARTITION = Partition(SESSION_LOG, 0)
+NOTHING = RowFold(EPOCH, 1).fold([])
+
+
+class NoLetters:
+    async def put(self, bad: Bad) -> None:
+        return
+
+
+@pytest.fixture
+async def store(database: Database) -> AsyncIterator[Store]:
+    made = Store(database.dsn, Timeouts(statement_s=5, lock_s=0.3, idle_in_transaction_s=0.5))
+    yield made
+    await made.close()
+
+
+async def _write(store: Store, events: list[Event], sizes: list[int]) -> None:
+    writer = Writer(store, NoLetters(), epoch=EPOCH, shards=SHARDS, max_answers=2)
+    await _begin(store)
+    for partition, records in log_of(events, SHARDS).records.items():
+        at = 0
+        for size in [*sizes, len(records)]:
+            part = Part(partition, at, records[at : at + size])
+            if part.records:
+                await writer.write([part])
+                at = part.next
+
+
+async def _begin(store: Store) -> None:
+    for topic in ("user_messages", SESSION_LOG):
+        for shard in range(SHARDS):
+            await store.begin(Partition(topic, shard), EPOCH, 0)
+
+
+@pytest.mark.parametrize("seed", range(25))
+async def test_the_same_log_gives_the_same_rows_as_in_memory(
+    seed: int, store: Store, database: Database
+) -> None:
+    chance = random.Random(seed)
+    events = [any_event(chance) for _ in range(120)]
+    await _write(store, events, [chance.randrange(1, 12) for _ in range(8)])
+    assert _dump(database) == _plain(folded(events))
+
+
+def _dump(database: Database) -> dict[str, Any]:
+    chunks = database.rows("SELECT * FROM streaming_messages")
+    numbered = {(row["session_id"], row["chunk_sequence"]): row for row in chunks}
+    for row in chunks:
+        del row["id"]
+    return {
+        "chunks": {place: _times(row) for place, row in numbered.items()},
+        **{
+            name: {(row["session_id"], row["message_id"]): _times(row) for row in rows}
+            for name, rows in (
+                ("answers", database.rows("SELECT * FROM answers")),
+                ("prompts", database.rows("SELECT * FROM user_messages")),
+            )
+        },
+    }
+
+
+def _plain(tables: Tables) -> dict[str, Any]:
+    return {
+        name: {key: _times(row) for key, row in rows.items()}
+        for name, rows in tables.dump().items()
+    }
+
+
+def _times(row: dict[str, Any]) -> dict[str, Any]:
+    return row | {
+        name: _moment(row[name]) for name in ("created_at", "ended_at") if row.get(name) is not None
+    }
+
+
+def _moment(value: str | datetime) -> datetime:
+    moment = datetime.fromisoformat(value) if isinstance(value, str) else value
+    return moment.astimezone(UTC)
+
+
+async def test_a_position_moves_only_from_what_is_expected(store: Store) -> None:
+    await _begin(store)
+    await store.save(NOTHING, [Move(PARTITION, EPOCH, 0, 5)])
+    for wrong in (Move(PARTITION, EPOCH, 0, 9), Move(PARTITION, EPOCH + 1, 5, 9)):
+        with pytest.raises(Superseded):
+            await store.save(NOTHING, [wrong])
+    other = Partition(SESSION_LOG, 1)
+    with pytest.raises(Superseded):
+        await store.save(NOTHING, [Move(PARTITION, EPOCH, 5, 6), Move(other, EPOCH, 3, 4)])
+    assert (await store.positions())[PARTITION].next_offset == 5
+
+
+async def test_an_older_epoch_begins_anew_and_a_newer_one_stays(store: Store) -> None:
+    await store.begin(PARTITION, 5, 100)
+    await store.begin(PARTITION, 6, 7)
+    await store.begin(PARTITION, 5, 50)
+    position = (await store.positions())[PARTITION]
+    assert (position.epoch, position.next_offset) == (6, 7)
+
+
+async def test_a_refused_row_leaves_nothing_and_the_store_goes_on(
+    store: Store, database: Database
+) -> None:
+    database.rows("ALTER TABLE streaming_messages ADD CHECK (content <> 'no')")
+    say = Say("s1", "m1")
+    with pytest.raises(RowRefused):
+        await _write(store, say.answer(["no"]), [])
+    assert database.value("SELECT count(*) FROM answers") == 0
+    await _write(store, say.answer(["yes"]), [])
+    assert database.text("s1") == "yes"
+
+
+async def test_a_writer_that_is_stopped_in_the_middle_of_a_copy_is_ended(
+    store: Store, database: Database
+) -> None:
+    """The server waits for its next bytes without a time-out, and it holds the positions."""
+    await _begin(store)
+    stopped = await psycopg.AsyncConnection.connect(
+        database.dsn,
+        application_name="talklog-persister",
+        options="-c idle_in_transaction_session_timeout=500 -c statement_timeout=500",
+    )
+    await stopped.execute("SELECT * FROM kafka_offsets FOR UPDATE")
+    with pytest.raises(psycopg.Error):
+        await _copy_until_ended(stopped, store)
+    await store.save(NOTHING, [Move(PARTITION, EPOCH, 0, 5)])
+    await stopped.close()
+
+
+async def _copy_until_ended(stopped: "psycopg.AsyncConnection[object]", store: Store) -> None:
+    async with (
+        asyncio.timeout(20),
+        stopped.cursor().copy("COPY streaming_messages (session_id) FROM STDIN"),
+    ):
+        while not await store.end_stalled_writers():
+            with pytest.raises(PositionsHeld):
+                await store.save(NOTHING, [Move(PARTITION, EPOCH, 0, 5)])

@@ -1,0 +1,1 @@
+"""The worker's parts on real servers."""

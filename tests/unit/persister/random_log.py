@@ -1,0 +1,57 @@
+"""Random logs: whatever any number of workers could write, right or wrong, in any order."""
+
+from random import Random
+
+from hypothesis import strategies as st
+from hypothesis.strategies import SearchStrategy
+
+from schemas.events import Event
+from tests.written import Say
+
+SESSIONS = ["s1", "s2", "s3"]
+MESSAGES = ["m1", "m2"]
+ATTEMPTS = ["a1", "a2", "a3"]
+
+
+def any_event(chance: Random) -> Event:
+    """One at random, for tests that are not driven by hypothesis."""
+    say = Say(chance.choice(SESSIONS), chance.choice(MESSAGES))
+    fence = (1, chance.randrange(1, 4), chance.randrange(1, 3))
+    return _event(
+        chance.choice(_KINDS), say, chance.choice(ATTEMPTS), chance.randrange(1, 6), fence
+    )
+
+
+_says = st.builds(Say, st.sampled_from(SESSIONS), st.sampled_from(MESSAGES))
+_attempts = st.sampled_from(ATTEMPTS)
+_sequences = st.integers(1, 5)
+_fences = st.tuples(st.just(1), st.integers(1, 3), st.integers(1, 2))
+
+
+def _event(kind: str, say: Say, attempt: str, sequence: int, fence: tuple[int, int, int]) -> Event:
+    events: dict[str, Event] = {
+        "said": say.said(f"said {sequence}"),
+        "cancel": say.cancel(),
+        "queued": say.queued(),
+        "generating": say.generating(attempt, fence),
+        "chunk": say.chunk(attempt, sequence, f"{say.message_id}{attempt}{sequence} "),
+        "unstorable": say.chunk(attempt, sequence, "\0"),
+        "alive": say.alive(attempt),
+        "cancelling": say.cancelling(attempt),
+        "released": say.released(attempt),
+        "complete": say.complete(attempt, sequence),
+        "failed": say.failed(attempt, "internal", sequence),
+        "never began": say.complete(None, 0, "cancelled"),
+    }
+    return events[kind]
+
+
+_KINDS = [
+    *["generating"] * 4,
+    *["chunk"] * 12,
+    *["said", "cancel", "queued", "alive", "cancelling", "released", "unstorable"],
+    *["complete", "failed", "never began"],
+]
+events: SearchStrategy[list[Event]] = st.lists(
+    st.builds(_event, st.sampled_from(_KINDS), _says, _attempts, _sequences, _fences), max_size=60
+)

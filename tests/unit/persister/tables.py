@@ -1,0 +1,89 @@
+"""The persister's tables in memory, changed as its SQL changes the real ones.
+
+The integration tests hold the two together: the same log gives the same rows in both.
+"""
+
+import json
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from typing import Any
+
+from persister.answer_row import row_of
+from persister.rows import Changes, Key
+
+Row = dict[str, Any]
+
+
+class Tables:
+    """streaming_messages, user_messages and answers."""
+
+    def __init__(self) -> None:
+        self.chunks: dict[tuple[str, int], Row] = {}
+        self.answers: dict[Key, Row] = {}
+        self.prompts: dict[Key, Row] = {}
+
+    def save(self, changes: Changes) -> None:
+        for gone in changes.replaced:
+            for number in range(gone.first, gone.next):
+                row = self.chunks.get((gone.session_id, number))
+                if row is not None and row["message_id"] == gone.message_id:
+                    del self.chunks[gone.session_id, number]
+        for chunk in changes.chunks:
+            place = (chunk.session_id, chunk.chunk_sequence)
+            assert place not in self.chunks, f"a number was given twice: {place}"
+            self.chunks[place] = chunk._asdict()
+        for place in changes.completed:
+            self.chunks[place]["is_complete"] = True
+        for answer in changes.answers:
+            row = json.loads(json.dumps(row_of(answer)))
+            row["ended_at"] = row["ended_at"] and _moment(row["ended_at"])
+            before = self.answers.get((row["session_id"], row["message_id"]))
+            if before is not None:
+                row |= {name: before[name] for name in ("first_epoch", "first_offset")}
+            self.answers[row["session_id"], row["message_id"]] = row
+        for prompt in changes.prompts:
+            self._put_prompt(prompt._asdict())
+        for session_id, message_id, place_ in changes.cancels:
+            stored = self.prompts.get((session_id, message_id))
+            if stored is not None and stored["log_offset"] is not None:
+                stored |= {"seen_epoch": place_.epoch, "seen_offset": place_.offset}
+
+    def lookup(
+        self, keys: Iterable[Key], sessions: Iterable[str]
+    ) -> tuple[list[Row], dict[str, int]]:
+        wanted = set(sessions)
+        highest: dict[str, int] = {}
+        for (session_id, _), row in self.answers.items():
+            if session_id in wanted:
+                number = row["next_chunk_sequence"]
+                highest[session_id] = max(number, highest.get(session_id, 0))
+        return [_typed(self.answers[key]) for key in keys if key in self.answers], highest
+
+    def text(self, session_id: str, message_id: str) -> str:
+        """Its pieces, in the order of chunk_sequence."""
+        rows = [row for (session, _), row in sorted(self.chunks.items()) if session == session_id]
+        return "".join(row["content"] for row in rows if row["message_id"] == message_id)
+
+    def dump(self) -> Row:
+        """Everything, for comparing."""
+        return {"chunks": self.chunks, "answers": self.answers, "prompts": self.prompts}
+
+    def _put_prompt(self, row: Row) -> None:
+        key = (row["session_id"], row["message_id"])
+        stored = self.prompts.get(key)
+        if stored is None:
+            self.prompts[key] = row
+        elif row["log_offset"] is not None:
+            seen = {name: row[name] for name in ("shard", "seen_epoch", "seen_offset")}
+            self.prompts[key] = row if stored["log_offset"] is None else stored | seen
+
+
+def _moment(text: str) -> str:
+    """A timestamptz keeps the moment, not how it was written."""
+    return datetime.fromisoformat(text).astimezone(UTC).isoformat()
+
+
+def _typed(row: Row) -> Row:
+    """As psycopg gives it."""
+    ended_at = row["ended_at"]
+    return row | {"ended_at": ended_at and datetime.fromisoformat(ended_at)}

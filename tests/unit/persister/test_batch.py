@@ -1,0 +1,90 @@
+"""How much goes into one transaction."""
+
+from collections import deque
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from persister.batch import Limit, Partition, Pending, drop, take
+from tests.written import LogRecord
+
+ONE, TWO = Partition("t", 0), Partition("t", 1)
+
+
+def waiting(position: int, *sizes: int) -> Pending[LogRecord]:
+    records = [LogRecord(position + n, b"s", b"x" * size) for n, size in enumerate(sizes)]
+    return Pending(position, deque(records))
+
+
+def offsets(pending: dict[Partition, Pending[LogRecord]], records: int, size: int) -> list[int]:
+    return [record.offset for part in take(pending, records, size) for record in part.records]
+
+
+def test_nothing_pending_gives_no_batch() -> None:
+    assert take({ONE: waiting(5)}, 10, 10) == []
+
+
+def test_a_batch_is_the_oldest_records_within_the_bounds() -> None:
+    pending = {ONE: waiting(5, 10, 10, 10)}
+    assert offsets(pending, 2, 1000) == [5, 6]
+    assert offsets(pending, 10, 20) == [5, 6]
+    assert offsets(pending, 10, 19) == [5]
+
+
+def test_a_single_record_may_exceed_the_bytes() -> None:
+    assert offsets({ONE: waiting(5, 100, 1)}, 10, 20) == [5]
+
+
+def test_a_batch_goes_over_partitions() -> None:
+    parts = take({ONE: waiting(5, 1), TWO: waiting(70, 1, 1)}, 2, 1000)
+    assert [(part.partition, part.expected, part.next) for part in parts] == [
+        (ONE, 5, 6),
+        (TWO, 70, 71),
+    ]
+
+
+def test_a_stored_batch_leaves_and_moves_the_position() -> None:
+    pending = {ONE: waiting(5, 1, 1, 1)}
+    drop(pending, take(pending, 2, 1000))
+    assert pending[ONE].position == 7
+    assert [record.offset for record in pending[ONE].records] == [7]
+    assert pending[ONE].end == 8
+
+
+def test_a_hole_in_the_offsets_is_passed() -> None:
+    pending = {ONE: Pending(5, deque([LogRecord(9, b"", b"")]))}
+    drop(pending, take(pending, 2, 1000))
+    assert pending[ONE].position == pending[ONE].end == 10
+
+
+@given(
+    st.lists(st.lists(st.integers(0, 50), max_size=8), min_size=1, max_size=4),
+    st.integers(1, 6),
+    st.integers(1, 120),
+)
+def test_every_record_is_taken_once_in_order(
+    sizes: list[list[int]], max_records: int, max_bytes: int
+) -> None:
+    pending = {Partition("t", n): waiting(0, *each) for n, each in enumerate(sizes)}
+    taken: dict[Partition, list[int]] = {each: [] for each in pending}
+    while parts := take(pending, max_records, max_bytes):
+        records = [record for part in parts for record in part.records]
+        assert len(records) <= max_records
+        assert len(records) == 1 or sum(len(r.value or b"") for r in records) <= max_bytes
+        for part in parts:
+            taken[part.partition] += [record.offset for record in part.records]
+        drop(pending, parts)
+    assert taken == {Partition("t", n): list(range(len(each))) for n, each in enumerate(sizes)}
+
+
+def test_refusals_halve_down_to_the_bad_record_and_successes_grow_back() -> None:
+    limit = Limit(8)
+    assert not limit.refused(8)
+    assert limit.records == 4
+    assert not limit.refused(2)
+    assert limit.refused(1)
+    sizes = []
+    for _ in range(5):
+        limit.stored()
+        sizes.append(limit.records)
+    assert sizes == [2, 4, 8, 8, 8]

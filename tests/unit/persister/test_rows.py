@@ -1,0 +1,154 @@
+"""The fold as rows, story by story."""
+
+from schemas.events import Event
+from tests.unit.persister.folding import folded
+from tests.unit.persister.tables import Row, Tables
+from tests.written import Say
+
+M1, M2 = Say("s1", "m1"), Say("s1", "m2", content="and?")
+
+
+def numbers(tables: Tables) -> list[tuple[int, str, bool]]:
+    """chunk_sequence, content, is_complete of all rows, in order."""
+    return [
+        (row["chunk_sequence"], row["content"], row["is_complete"])
+        for _, row in sorted(tables.chunks.items())
+    ]
+
+
+def answer(tables: Tables, say: Say) -> Row:
+    return tables.answers[say.session_id, say.message_id]
+
+
+def test_a_conversation_is_its_pieces_in_order() -> None:
+    events = [M1.said(), M1.queued(), *M1.answer(["a", "b"]), *M2.answer(["c"])]
+    tables = folded(events)
+    assert numbers(tables) == [(1, "a", False), (2, "b", True), (3, "c", True)]
+    assert answer(tables, M1)["state"] == "complete"
+    assert answer(tables, M1)["finish_reason"] == "stop"
+    assert answer(tables, M1)["usage"]["completion_tokens"] == 2
+    assert answer(tables, M1)["fence"] == [1, 1, 1]
+    assert tables.prompts["s1", "m2"]["content"] == "and?"
+
+
+def test_the_last_piece_is_marked_when_the_terminal_comes_later() -> None:
+    tables = folded(M1.answer(["a", "b"]), [3, 1])
+    assert numbers(tables) == [(1, "a", False), (2, "b", True)]
+
+
+def test_an_answer_that_failed_keeps_its_pieces_and_is_not_complete() -> None:
+    events = [M1.generating("a1"), M1.chunk("a1", 1, "a"), M1.failed("a1", "model_timeout", 1)]
+    tables = folded(events)
+    assert numbers(tables) == [(1, "a", False)]
+    assert answer(tables, M1)["error_code"] == "model_timeout"
+
+
+def test_an_answer_without_pieces_marks_nothing() -> None:
+    before = M1.answer(["a"])
+    tables = folded([*before, M2.generating("a2"), M2.complete("a2", 0)], [3])
+    assert numbers(tables) == [(1, "a", True)]
+
+
+def restarted() -> list[Event]:
+    return [
+        M1.generating("a1", (1, 1, 1)),
+        M1.chunk("a1", 1, "x"),
+        M2.generating("b1"),
+        M2.chunk("b1", 1, "other"),
+        M1.chunk("a1", 2, "y"),
+        M1.generating("a2", (1, 2, 1)),
+        M1.chunk("a2", 1, "new"),
+        M1.complete("a2", 1),
+    ]
+
+
+def test_a_new_attempt_removes_the_old_pieces_and_the_numbers_go_on() -> None:
+    expected = [(2, "other", False), (4, "new", True)]
+    assert numbers(folded(restarted())) == expected
+    for size in range(1, 8):
+        assert numbers(folded(restarted(), [size] * 8)) == expected
+
+
+def test_an_attempt_that_came_and_went_within_a_batch_still_uses_its_numbers() -> None:
+    tables = folded([*restarted(), *Say("s1", "m3").answer(["z"])])
+    assert numbers(tables)[-1] == (5, "z", True)
+
+
+def test_a_zombie_is_not_written() -> None:
+    events = [
+        M1.generating("a1", (1, 2, 1)),
+        M1.generating("a0", (1, 1, 1)),
+        M1.chunk("a0", 1, "zombie"),
+        M1.chunk("a1", 1, "a"),
+        M1.complete("a0", 1),
+        M1.complete("a1", 1),
+    ]
+    assert numbers(folded(events)) == [(1, "a", True)]
+
+
+def test_a_late_start_of_a_finished_answer_does_not_overwrite_it() -> None:
+    """Memory was thrown away and holds only running answers; the finished one looks new."""
+    late = [M1.generating("a9", (9, 9, 9)), M1.chunk("a9", 1, "late"), M1.complete("a9", 1)]
+    tables = folded([*M1.answer(["a"]), *late], [3, 1, 1, 1], crashes=[False, True])
+    assert numbers(tables) == [(1, "a", True)]
+    assert answer(tables, M1)["attempt"] == "a1"
+    assert answer(tables, M1)["seen_offset"] == 5
+    assert answer(tables, M1)["last_offset"] == 2
+
+
+def test_released_keeps_the_text_until_the_next_start() -> None:
+    events = [M1.generating("a1"), M1.chunk("a1", 1, "a"), M1.released("a1")]
+    tables = folded(events)
+    assert numbers(tables) == [(1, "a", False)]
+    assert answer(tables, M1)["state"] == "queued"
+    assert answer(tables, M1)["unended_starts"] == 0
+
+
+def test_the_first_event_brings_the_prompt() -> None:
+    for first in (M1.queued(), M1.generating("a1"), M1.complete(None, 0, "cancelled")):
+        row = folded([first]).prompts["s1", "m1"]
+        assert (row["content"], row["user_id"], row["log_offset"]) == ("why?", None, None)
+
+
+def test_the_users_own_record_counts_whenever_it_is_read() -> None:
+    own = Say("s1", "m1", user="ada").said("as it was said")
+    for events in ([own, M1.queued()], [M1.queued(), own]):
+        for sizes in ([2], [1, 1]):
+            row = folded(events, sizes).prompts["s1", "m1"]
+            assert (row["content"], row["user_id"], row["log_offset"]) == (
+                "as it was said",
+                "ada",
+                0,
+            )
+
+
+def test_of_two_records_of_an_id_the_first_counts() -> None:
+    for sizes in ([3], [1, 1, 1]):
+        row = folded([M1.said("first"), M1.said("second"), M1.cancel()], sizes).prompts["s1", "m1"]
+        assert (row["content"], row["log_offset"], row["seen_offset"]) == ("first", 0, 2)
+
+
+def test_an_answer_always_has_its_row_among_the_prompts() -> None:
+    event = M1.complete(None, 0, "cancelled")
+    tables = folded(
+        [type(event)(**{f: getattr(event, f) for f in event.__struct_fields__} | {"prompt": None})]
+    )
+    assert tables.prompts["s1", "m1"]["content"] == ""
+
+
+def test_what_never_counted_leaves_no_row() -> None:
+    tables = folded([M1.chunk("a1", 1, "a"), M1.alive("a1"), M1.complete("a1", 1)])
+    assert tables.dump() == {"chunks": {}, "answers": {}, "prompts": {}}
+
+
+def test_a_damaged_answer_says_so() -> None:
+    tables = folded([M1.generating("a1"), M1.chunk("a1", 2, "b"), M1.complete("a1", 2)])
+    assert answer(tables, M1)["damaged"]
+    assert numbers(tables) == [(1, "b", True)]
+
+
+def test_a_piece_that_can_not_be_stored_is_a_hole() -> None:
+    events = [M1.generating("a1"), *[M1.chunk("a1", n, t) for n, t in ((1, "\0"), (2, "b"))]]
+    tables = folded(events)
+    assert answer(tables, M1)["damaged"]
+    assert numbers(tables) == [(1, "b", False)]

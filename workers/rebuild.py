@@ -1,0 +1,66 @@
+"""A conversation put together again: what Postgres has, and what this process has read since.
+
+The persister is a moment behind the log. What came since is mostly in the fold at hand; if that
+began too late, or has forgotten a part, only the log itself can tell. Pure.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from schemas.events import UndecodableEvent, decode_session_event
+from schemas.shard_log import Record
+from schemas.transcript import Message, Place, Transcript
+
+
+@dataclass(frozen=True, slots=True)
+class AtHand:
+    """A session as this process has read it, from offset `start` of its shard to `position`.
+
+    Of messages whose last event lies before `forgotten_to` some may be missing.
+    """
+
+    start: int
+    position: int
+    forgotten_to: int
+    messages: Sequence[Message]
+
+
+def combined(
+    stored: Transcript, at_hand: AtHand, *, next_offset: int, epoch: int
+) -> list[Message] | None:
+    """The messages of `stored` (the fold up to `next_offset`) and of `at_hand`; None: can't tell.
+
+    A message that has its end in `stored` keeps it: whatever came later of it does not count.
+    """
+    if at_hand.start > next_offset or at_hand.forgotten_to > next_offset:
+        return None
+    messages = dict(stored.messages)
+    for message in at_hand.messages:
+        if message.last is None or message.last < Place(epoch, next_offset):
+            continue
+        known = messages.get(message.message_id)
+        if known is not None and known.terminal:
+            continue
+        if known is not None and (known.first or Place(0, 0)) < Place(epoch, at_hand.start):
+            return None  # its beginning is only there, its end only here
+        if text_dropped(message):
+            return None
+        messages[message.message_id] = message
+    return list(messages.values())
+
+
+def text_dropped(message: Message) -> bool:
+    """Whether its text was stored elsewhere and is not kept here any more."""
+    return message.terminal and message.last_sequence > 0 and not message.text
+
+
+def folded_on(stored: Transcript, records: Iterable[Record], epoch: int) -> list[Message]:
+    """The messages of `stored` after these records of the session, which follow it in the log."""
+    for record in records:
+        try:
+            event = decode_session_event(record.value)
+        except UndecodableEvent:
+            continue
+        if event is not None:
+            stored.apply(event, Place(epoch, record.offset))
+    return list(stored.messages.values())
