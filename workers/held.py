@@ -82,6 +82,6 @@ class Shard:
     fold: ShardFold | None = None
     lanes: dict[str, dict[str, Work]] = field(default_factory=dict)
     storing: dict[int, Work] = field(default_factory=dict)
-    unread: set[MessageKey] = field(default_factory=set)  # something of them is to be read back
+    unread: dict[MessageKey, None] = field(default_factory=dict)  # of them something comes back
     floor_ms: int = 0
     settled_floor_ms: int = 0

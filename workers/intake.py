@@ -321,7 +321,7 @@ class Intake:
         )
         if waits:
             return
-        shard.unread.discard(key)
+        shard.unread.pop(key, None)
         self._lanes.advance(shard, key.session_id, now)
         self._leave_if_idle(shard)
 
@@ -344,7 +344,7 @@ class Intake:
         mine.released = outcome is Outcome.RELEASED
         mine.read_past = offset
         shard = self._shards[mine.shard]
-        shard.unread.add(key)
+        shard.unread[key] = None
         self._settle(shard, key, now)
         self._lanes.fill(now)
 
@@ -365,7 +365,7 @@ class Intake:
             self._lanes.advance(shard, work.message.session_id, now)
         else:
             work.read_past = offset
-            shard.unread.add(work.key)
+            shard.unread[work.key] = None
             self._settle(shard, work.key, now)
         self._lanes.fill(now)
 

@@ -78,7 +78,8 @@ class Lanes:
             if work.message.on_busy == "interrupt" and before:
                 view = fold.view(work.key)
                 error = view.error if view else None
-                if not (isinstance(error, Error) and error.code == "busy"):
+                busy = isinstance(error, Error) and error.code == "busy"
+                if not busy and _stands_in_its_place(work, view):
                     for other in before:
                         other.stop = other.stop or "interrupt"
                     before = []
@@ -282,3 +283,14 @@ class Lanes:
         if shard.window.stopped and shard.window.roomy:
             shard.window.stopped = False
             self.actions.append(ReadOn(shard.number))
+
+
+def _stands_in_its_place(work: Work, view: Message | None) -> bool:
+    """Whether the lane holds the message where it was said first.
+
+    A message that is sent again after its first record was acknowledged comes behind messages that
+    were said after it, and must not interrupt those. The log repeats the first record's prompt.
+    """
+    if view is None:
+        return work.looked_up
+    return view.prompt is not None and view.prompt.created_at == work.message.created_at
