@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from schemas.events import UserMessage
 from tests.unit.workers.world import WORDS, Member, World
 from workers.actions import MessageKey
-from workers.intake import Bounds
+from workers.held import Bounds
 
 SESSIONS = ("s", "t")
 

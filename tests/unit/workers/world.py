@@ -25,7 +25,8 @@ from schemas.transcript import Message, Outcome, Place, Transcript
 from workers import actions
 from workers.actions import Delivery, MessageKey
 from workers.actions import Outcome as Ended
-from workers.intake import Bounds, Intake
+from workers.held import Bounds
+from workers.intake import Intake
 from workers.said import event_of, prompt_of
 
 EPOCH = 7
