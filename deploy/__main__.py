@@ -21,6 +21,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "start": ("deploy.local.commands:start", "Start again what is dead in the running stack."),
     "replay": ("deploy.replay:replay", "Print a conversation, re-read from the log."),
     "lag": ("deploy.lag.command:lag", "Show how far the readers are behind the log."),
+    "verify": ("deploy.verify.command:verify", "Hold the log and Postgres to every rule."),
     "rebuild": ("deploy.rebuild:rebuild", "Make the tables anew from the log, and compare."),
     "doctor": ("deploy.doctor:doctor", "Say what this machine lacks, and how to get it."),
     "settings": ("deploy.settings_list:settings", "List every setting with its default."),
