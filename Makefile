@@ -5,7 +5,7 @@ PYTHON ?= python3
 PY := .venv/bin/python
 .DEFAULT_GOAL := help
 
-.PHONY: picture bench help run up down status test check chat replay lag rebuild settings doctor clean \
+.PHONY: help run up down status test check chat replay lag rebuild verify settings doctor clean picture bench \
 	install-run install-test format lint types imports unit
 
 help: ## what there is
@@ -40,6 +40,9 @@ replay: install-run ## re-read a conversation from the topic: SESSION=abc FORMAT
 
 lag: install-run ## how far the readers are behind: WATCH=1 FORMAT=json
 	@exec $(PY) -m deploy lag $(if $(WATCH),--watch) $(if $(FORMAT),--format $(FORMAT))
+
+verify: install-run ## hold the log and Postgres to every rule: SINCE=2h
+	@exec $(PY) -m deploy verify $(if $(SINCE),--since $(SINCE))
 
 rebuild: install-run ## make the persister's tables anew from the log, and compare: COMPARE=1 leaves them
 	@exec $(PY) -m deploy rebuild $(if $(COMPARE),--compare)

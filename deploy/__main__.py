@@ -22,6 +22,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "chat": ("deploy.chat.command:chat", "Chat in the terminal, or pipe one message through."),
     "replay": ("deploy.replay:replay", "Print a conversation, re-read from the log."),
     "lag": ("deploy.lag.command:lag", "Show how far the readers are behind the log."),
+    "verify": ("deploy.verify.command:verify", "Hold the log and Postgres to every rule."),
     "rebuild": ("deploy.rebuild:rebuild", "Make the tables anew from the log, and compare."),
     "doctor": ("deploy.doctor:doctor", "Say what this machine lacks, and how to get it."),
     "schemas": (
