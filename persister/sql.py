@@ -1,4 +1,4 @@
-"""The statements of queries.sql, by name."""
+"""Statements in a file of SQL, by their `-- name:` lines."""
 
 import re
 from importlib.resources import files
@@ -7,8 +7,9 @@ from typing import LiteralString, cast
 _NAME = re.compile(r"^-- name: (\w+)\n", re.MULTILINE)
 
 
-def _statements() -> dict[str, LiteralString]:
-    parts = _NAME.split(files("persister").joinpath("queries.sql").read_text())
+def statements(package: str, file: str) -> dict[str, LiteralString]:
+    """Read the statements of a package's file."""
+    parts = _NAME.split(files(package).joinpath(file).read_text())
     # The file is part of the program, as a literal in the code would be.
     return {
         name: cast(LiteralString, text.strip().rstrip(";"))
@@ -16,4 +17,4 @@ def _statements() -> dict[str, LiteralString]:
     }
 
 
-STATEMENTS: dict[str, LiteralString] = _statements()
+STATEMENTS: dict[str, LiteralString] = statements("persister", "queries.sql")

@@ -75,13 +75,12 @@ CASES = [
 ]
 
 
-def _of_places(places: list[tuple[int, int]]) -> list[Turn]:
-    # One text to a place and one message to a place, as it is in a log.
+def _turns(ends: dict[str, tuple[int, int]]) -> list[Turn]:
     return [
         turn
-        for epoch, offset in places
+        for message_id, (epoch, offset) in ends.items()
         for turn in turn_pair(
-            f"m{(epoch * 31 + offset) % 7}",
+            message_id,
             "?",
             "é😀a"[offset % 3] * (offset % 11 + epoch),
             epoch=epoch,
@@ -90,14 +89,12 @@ def _of_places(places: list[tuple[int, int]]) -> list[Turn]:
     ]
 
 
-TURNS = st.lists(st.tuples(st.integers(1, 3), st.integers(0, 40)), max_size=8, unique=True).map(
-    lambda places: _of_places(_last_of_each(places))
+_PLACES = st.tuples(st.integers(1, 3), st.integers(0, 40))
+
+TURNS = st.lists(_PLACES, max_size=8, unique=True).map(
+    lambda places: _turns({f"m{epoch}-{offset}": (epoch, offset) for epoch, offset in places})
 )
+"""Messages in any order; each ends once, as it is in a log."""
 
-
-def _last_of_each(places: list[tuple[int, int]]) -> list[tuple[int, int]]:
-    ends: dict[int, tuple[int, int]] = {}
-    for epoch, offset in places:
-        name = (epoch * 31 + offset) % 7
-        ends[name] = max(ends.get(name, (0, 0)), (epoch, offset))
-    return list(ends.values())
+TURNS_AGAIN = st.dictionaries(st.sampled_from(["m1", "m2", "m3", "m4"]), _PLACES).map(_turns)
+"""Messages that may end again elsewhere, as when topics are made anew and a message is resent."""

@@ -38,16 +38,6 @@ LEFT JOIN LATERAL (
     OFFSET 0
 ) AS c ON TRUE;
 
--- name: message
--- One message of a session, without its text.
-SELECT
-    session_id, message_id, state, attempt, fence, released, starts,
-    unended_starts, last_sequence, damaged, cancelling, position, model, worker, finish_reason,
-    error_code, error_message, error_retryable, usage, timings, history, ended_at,
-    first_epoch, first_offset, epoch, last_offset
-FROM conversation
-WHERE session_id = %(session_id)s AND message_id = %(message_id)s AND state IS NOT NULL;
-
 -- name: look_up
 -- The state of one message, and how far the session log is in the tables, in one statement. Always
 -- one row.

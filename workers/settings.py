@@ -9,7 +9,7 @@ from pydantic import Field
 from schemas.connections import Connections
 from schemas.limits import ANSWER_MAX_S
 from workers.answer import AnswerSettings
-from workers.intake import Bounds
+from workers.held import Bounds
 from workers.model import ModelLimits
 
 
@@ -21,7 +21,9 @@ class WorkerSettings(Connections):
         validation_alias="OPENAI_BASE_URL",
         description="any OpenAI-compatible API",
     )
-    openai_api_key: str = Field("none", validation_alias="OPENAI_API_KEY", repr=False)
+    openai_api_key: str = Field(
+        "none", validation_alias="OPENAI_API_KEY", repr=False, description="the model's key"
+    )
     openai_model: str = Field(
         "default", validation_alias="OPENAI_MODEL", description="if a message names none"
     )
@@ -30,10 +32,12 @@ class WorkerSettings(Connections):
     max_tokens: int = Field(1024, ge=1, description="of an answer, as the model counts")
     include_usage: bool = Field(True, description="ask the model to count its tokens")
 
-    connect_timeout_s: float = Field(5.0, gt=0)
-    first_token_timeout_s: float = Field(60.0, gt=0)
+    connect_timeout_s: float = Field(5.0, gt=0, description="to reach the model")
+    first_token_timeout_s: float = Field(60.0, gt=0, description="until the first byte")
     idle_timeout_s: float = Field(30.0, gt=0, description="between two tokens")
-    answer_timeout_s: float = Field(ANSWER_MAX_S, gt=0, le=ANSWER_MAX_S)
+    answer_timeout_s: float = Field(
+        ANSWER_MAX_S, gt=0, le=ANSWER_MAX_S, description="for a whole answer"
+    )
     model_retries: int = Field(2, ge=0, le=10, description="before the first byte only")
 
     max_running: int = Field(200, ge=1, description="answers at once in this process")

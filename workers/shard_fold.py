@@ -36,6 +36,8 @@ class ShardFold:
         self.start = self.position = position
         self.forgotten_to = position
         self.read_to = float("-inf")
+        self.asked = 0  # how often the end was asked for
+        self.answered = 0  # which of these was the last to be reached
         self.asking: float | None = None
         self._asked_end: int | None = None
         self._epoch = epoch
@@ -62,6 +64,7 @@ class ShardFold:
         if self.asking is not None:
             return False
         self.asking, self._asked_end = now, None
+        self.asked += 1
         return True
 
     def end_known(self, asked: float, end: int) -> None:
@@ -74,6 +77,7 @@ class ShardFold:
         if self.asking is None or self._asked_end is None or self.position < self._asked_end:
             return False
         self.read_to, self.asking, self._asked_end = self.asking, None, None
+        self.answered = self.asked
         return True
 
     def look_anew(self) -> None:
@@ -126,6 +130,3 @@ class ShardFold:
                         self.forgotten_to = max(self.forgotten_to, gone.last.offset + 1)
             if not session.heard:
                 del self._sessions[session_id]
-
-    def __len__(self) -> int:
-        return sum(len(session.heard) for session in self._sessions.values())

@@ -33,7 +33,6 @@ def _statement(name: str) -> LiteralString:
 
 
 _CONVERSATION = _statement("conversation")
-_MESSAGE = _statement("message")
 _LOOK_UP = _statement("look_up")
 
 
@@ -123,12 +122,6 @@ class StoredConversations:
         messages.sort(key=lambda message: message.first or Place(0, 0))
         transcript = Transcript(messages={each.message_id: each for each in messages})
         return StoredConversation(transcript, rows[0]["next_offset"])
-
-    async def state_of(self, session_id: str, message_id: str) -> Message | None:
-        """What is stored of one message (no text); None: nothing, or Postgres did not answer."""
-        parameters = {"session_id": session_id, "message_id": message_id}
-        rows = await self._within_limit(self._rows(_MESSAGE, parameters))
-        return _message(rows[0]) if rows else None
 
     async def look_up(
         self, session_id: str, message_id: str, *, shard: int, epoch: int

@@ -7,7 +7,8 @@ any order and more than once: they are merged by message, in the order of the lo
 The trim keeps the newest messages up to the one that reaches the budget, this one included.
 Stopping before it would leave room at the old end, and an old message that comes again (a
 duplicate, a rebuild) would be put there, with a hole behind it. So whatever the order of the
-merges, the outcome is the trim of all turns there ever were.
+merges, the outcome is the trim of all turns there ever were (as long as a message ends once; one
+that was sent again to topics made anew may leave the memory a little shorter).
 
 Pure. `history.lua` does the same inside Redis; the same cases are run against both.
 """

@@ -116,6 +116,7 @@ def _mark_formatted(folder: Path) -> None:
 
 
 async def _format(java_command: Sequence[str], config: Path, cluster_id: str) -> None:
+    # In one word: one id in 64 begins with a dash and would pass for an option.
     tool = ["kafka.tools.StorageTool", "format", f"--cluster-id={cluster_id}", "-c", str(config)]
     process = await asyncio.create_subprocess_exec(
         *wrapped([*java_command, *tool], uid=None, death_signal=signal.SIGKILL),

@@ -96,7 +96,8 @@ async def prove(file: StackFile, *, within_s: float = FIRST_WORDS_S) -> float:
                 seen = after(seen, json.loads(text), message_id)
                 if seen.answered and not took_s:
                     took_s = time.monotonic() - started
-                    # The rest is waited for only so that it is out of the way.
+                    # The first words prove it; a model that talks on is not waited for.
+                    await socket.send(json.dumps({"type": "cancel", "message_id": message_id}))
                     limit.reschedule(asyncio.get_running_loop().time() + REST_S)
                 if seen.ended:
                     break

@@ -6,6 +6,7 @@ import { element } from "./element.js";
 import { drawIcons } from "./icons.js";
 import { isTerminal, Session, TooManyWaiting, unsettled } from "./session.js";
 import { hashOf, newSessionId, SessionList, sessionOf, titleOf, touched, without } from "./sessions.js";
+import { Outbox } from "./outbox.js";
 import { Sidebar } from "./sidebar.js";
 import { StickToEnd } from "./scroll.js";
 import { ThemeButton } from "./theme_button.js";
@@ -24,7 +25,8 @@ const EXAMPLES = [
 ];
 
 const byId = (id) => document.getElementById(id);
-const storage = storageOrNull();
+const storage = storageOrNull("localStorage");
+const outbox = new Outbox(storageOrNull("sessionStorage"));
 const chats = new SessionList(storage);
 const toast = new Toast(byId("toast"), byId("toast-text"), byId("toast-action"));
 const transcript = new Transcript(byId("transcript"), {
@@ -83,7 +85,8 @@ function follow() {
   listed = chats.entries.some((entry) => entry.id === id);
   const scheme = window.location.protocol === "https:" ? "wss:" : "ws:";
   session = new Session({ url: `${scheme}//${window.location.host}`, sessionId: id, history });
-  session.onChange = draw;
+  outbox.restore(session, Date.now());
+  session.onChange = changed;
   session.onNotice = (told) => toast.say(notice(told));
   session.connect();
   sidebar.closeIfNarrow();
@@ -145,6 +148,11 @@ function skip(event) {
   byId(link.dataset.skip).focus();
 }
 
+function changed() {
+  outbox.save(session);
+  draw();
+}
+
 /** Draw in the next frame. One that costs much is followed by a pause, so that the page stays at hand. */
 function draw() {
   if (drawing) return;
@@ -201,9 +209,9 @@ function drawChats() {
   document.title = title ? `${title} · talklog` : "talklog";
 }
 
-function storageOrNull() {
+function storageOrNull(kind) {
   try {
-    return window.localStorage;
+    return window[kind];
   } catch {
     return null; // switched off: everything but the list and the theme works
   }

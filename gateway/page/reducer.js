@@ -8,7 +8,8 @@
  * Order is everything. A frame at or before the last cursor is a repeat. After `connected` with
  * `recovered` false or null the fold starts empty, and there is no cursor to resume with until the
  * snapshot has come: what was received in between is not the whole. `ended` names messages that are over
- * but not shown; without it a late start of one would look like a new answer that never ends.
+ * but not shown; without it a late start of one would look like a new answer that never ends. They stay
+ * over until the next snapshot names them anew.
  */
 
 import { applyEvent, isTerminal, messageWith } from "./fold.js";
@@ -74,7 +75,7 @@ const isGatewayError = (frame) => frame.type === "error" && typeof frame.cursor 
 function connected(view, frame) {
   const fresh = { ...view, epoch: frame.epoch ?? null, broken: false, historyMissing: false };
   if (frame.recovered === true) return fresh;
-  return { ...fresh, joined: false, cursor: null, messages: new Map(), ended: new Set() };
+  return { ...fresh, joined: false, cursor: null, messages: new Map() };
 }
 
 function fromLog(view, frame) {
@@ -123,9 +124,8 @@ function withEntry(message, entry) {
   }
   const failed = error_code ?? code ?? null;
   const error = state.error ?? (failed && { code: failed, message: text ?? "", retryable: retryable ?? false });
-  const released = state.state === "queued" && (state.attempt ?? null) !== null;
   const prompt = known.prompt ?? state.prompt ?? null;
-  return Object.freeze({ ...known, released, ...state, prompt, text: content ?? "", error, error_code: error?.code ?? null });
+  return Object.freeze({ ...known, ...state, prompt, text: content ?? "", error, error_code: error?.code ?? null });
 }
 
 function accepted(view, frame) {

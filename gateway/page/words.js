@@ -52,7 +52,7 @@ const STOPPED = {
 
 /** Why an answer failed; what the model server said is not for people, an unknown code's text is. */
 export function answerError({ code, message }) {
-  return ANSWER_ERRORS[code] ?? (message || "Something went wrong while answering.");
+  return ANSWER_ERRORS[code] ?? (message || "This answer failed.");
 }
 
 /** Why a message was not taken. */

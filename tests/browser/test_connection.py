@@ -22,7 +22,7 @@ async def test_cuts_in_mid_answer_lose_and_repeat_nothing(
     await gateway.start(message)
     for sequence in range(1, 61):
         await gateway.chunk(message, sequence, f"{sequence} ")
-        if sequence % 12 == 0:
+        if sequence % 20 == 0:
             # What is on its way is lost with the socket, what comes meanwhile waits in the log.
             connected = len(gateway.addresses)
             gateway.cut()
@@ -115,6 +115,22 @@ async def test_a_reload_in_mid_answer_goes_on(chat: Page, gateway: FakeGateway) 
     await gateway.chunk(message, 2, "two")
     await gateway.complete(message, 2)
     await expect(answer(chat, message)).to_have_text("one two")
+
+
+async def test_a_reload_before_the_first_event_loses_no_message(
+    chat: Page, gateway: FakeGateway
+) -> None:
+    message = await ask(chat, gateway, "Are you there?")
+    await expect(turn(chat, message).locator(".typing")).to_be_visible()
+    await chat.reload()
+    await expect(turn(chat, message).locator(".bubble")).to_have_text("Are you there?")
+    assert (await gateway.next_asked()).message_id == message.message_id
+    await gateway.answer(message, "yes")
+    await expect(answer(chat, message)).to_have_text("yes")
+    await chat.reload()
+    await expect(answer(chat, message)).to_have_text("yes")
+    await expect(chat.locator(".turn")).to_have_count(1)
+    assert len(gateway.submitted) == 2
 
 
 async def test_two_tabs_show_the_same(

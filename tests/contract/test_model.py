@@ -167,9 +167,10 @@ async def test_a_huge_token(asker: Asker) -> None:
     assert asker.text == answer_text("m1", 1, 2) + "~" * 300_000
 
 
-async def test_a_connection_is_used_again(server: ScriptedModel, asker: Asker) -> None:
+@pytest.mark.parametrize("fault", ["", "fault=late_end"])
+async def test_a_connection_is_used_again(server: ScriptedModel, asker: Asker, fault: str) -> None:
     for _ in range(5):
-        await asker.ask("[[tokens=5]]")
+        await asker.ask(f"[[tokens=5 {fault}]]")
     assert server.connections == 1
 
 
@@ -319,7 +320,7 @@ async def test_connecting_takes_too_long() -> None:
         await model.aclose()
 
 
-@pytest.mark.parametrize("fault", ["hang_headers", "hang_after:0"])
+@pytest.mark.parametrize("fault", ["hang_headers", "hang_after:0", "murmur_after:0"])
 async def test_the_first_token_takes_too_long(server: ScriptedModel, fault: str) -> None:
     async with with_limits(server, first_token_s=0.3) as asker:
         with pytest.raises(ModelTimeout) as raised:
@@ -335,10 +336,11 @@ async def test_slow_headers_are_waited_for(server: ScriptedModel) -> None:
     assert asker.text == answer_text("m1", 1, 3)
 
 
-async def test_silence_between_tokens(server: ScriptedModel) -> None:
+@pytest.mark.parametrize("fault", ["hang_after:3", "murmur_after:3"])
+async def test_silence_between_tokens(server: ScriptedModel, fault: str) -> None:
     async with with_limits(server, idle_s=0.3) as asker:
         with pytest.raises(ModelTimeout) as raised:
-            await asker.ask("[[key=m1 fault=hang_after:3]]")
+            await asker.ask(f"[[key=m1 fault={fault}]]")
     assert raised.value.which == "idle"
     assert asker.text == answer_text("m1", 1, 3)
 

@@ -33,7 +33,7 @@ class Reader:
     async def __aenter__(self) -> Self:
         self._socket = await connect(self._address, compression=None, max_size=None)
         self._reading = asyncio.create_task(self._read())
-        await self.until(lambda: self.of_type("snapshot") or self._recovered())
+        await self.until(lambda: self._joined())
         return self
 
     async def __aexit__(
@@ -90,8 +90,12 @@ class Reader:
         """Every frame of a type."""
         return [frame for frame in self.frames if frame["type"] == kind]
 
-    def _recovered(self) -> bool:
-        return any(f.get("state") == "connected" and f["recovered"] for f in self.frames)
+    def _joined(self) -> bool:
+        """Told what there was, or that it can't be had now: what comes from here on is live."""
+        return bool(self.of_type("snapshot")) or any(
+            frame.get("state") == "history_unavailable" or frame.get("recovered")
+            for frame in self.frames
+        )
 
     async def _read(self) -> None:
         async for text in self._socket:

@@ -1,5 +1,6 @@
 """The page in a real Chromium on the whole stack: with the scripted model, and with a real one."""
 
+import functools
 from collections.abc import AsyncIterator
 
 import pytest
@@ -80,7 +81,7 @@ async def test_a_real_model_answers_two_prompts_differently(
                 await answer.locator("p").first.wait_for(timeout=60_000)
                 if number == 0:
                     assert not any(m.terminal for m in reader.transcript.messages.values())
-                await reader.until(lambda n=number: ended(reader) == n + 1, 120)
+                await reader.until(functools.partial(has_ended, reader, number + 1), 120)
                 answers.append(list(reader.transcript.messages.values())[number])
             assert all(answer.state == "complete" for answer in answers), answers
             assert answers[0].text != answers[1].text
@@ -88,9 +89,9 @@ async def test_a_real_model_answers_two_prompts_differently(
             assert all(a.usage and 0 < a.usage.completion_tokens <= 60 for a in answers)
 
 
-def ended(reader: Reader) -> int:
-    """How many messages of the session have ended."""
-    return sum(message.terminal for message in reader.transcript.messages.values())
+def has_ended(reader: Reader, number: int) -> bool:
+    """Whether so many messages of the session have ended."""
+    return sum(message.terminal for message in reader.transcript.messages.values()) == number
 
 
 async def opened(browser: Browser, gateway: str, session: str) -> Page:

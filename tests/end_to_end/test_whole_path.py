@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from urllib.request import urlopen
 
 import psycopg
 import pytest
@@ -40,10 +41,15 @@ async def test_two_hundred_sessions_on_both_gateways(
     """Every answer equals what the model wrote, in order, once, on two sockets and in the table."""
     model.reset()
     sessions = [f"many-{number}" for number in range(200)]
-    await asyncio.gather(*(_three_messages(stack, session) for session in sessions))
+    async with asyncio.TaskGroup() as group:
+        chats = [group.create_task(_three_messages(stack, session)) for session in sessions]
+        # The readers are behind by what is on its way; it must be seen, and be gone at the end.
+        await until(lambda: _lag(stack) > 0, 60, "lag is above 0")
+    assert all(chat.done() for chat in chats)
     counted = model.state()
     assert counted["max_open"] >= 150
     assert counted["by_key"] == {f"{s}-{n}": 1 for s in sessions for n in range(3)}
+    assert min(_starts(stack)) >= 600 / 4, "each worker has started at least a quarter"
     for session in sessions:
         await rows_hold(
             stack, session, "".join(answer_text(f"{session}-{n}", 1, 60) for n in range(3))
@@ -80,8 +86,8 @@ async def test_replay_prints_the_same_from_the_topic_and_from_postgres(
             await reader.ask(f"go [[key=re{number} tokens=10]]", f"m{number}")
             await reader.ended(f"m{number}")
     await rows_hold(stack, "replayed", answer_text("re0", 1, 10) + answer_text("re1", 1, 10))
-    topic = talklog(stack, "replay", "replayed").stdout
-    postgres = talklog(stack, "replay", "replayed", "--from", "postgres").stdout
+    topic = talklog(stack, "replay", "--session", "replayed").stdout
+    postgres = talklog(stack, "replay", "--session", "replayed", "--from", "postgres").stdout
     assert topic == postgres
     assert answer_text("re0", 1, 10).strip() in topic
 
@@ -125,9 +131,21 @@ def _flush(stack: RunningStack) -> None:
 
 def _lag(stack: RunningStack) -> int:
     report = json.loads(talklog(stack, "lag", "--format", "json", check=False).stdout)
-    return sum(part["lag"] or 0 for part in report["partitions"])
+    return sum(part["records"] for part in report["partitions"])
 
 
 def urls(stack: RunningStack) -> list[str]:
     """The gateways' addresses."""
     return [gateway.url for gateway in stack.file.gateways]
+
+
+def _starts(stack: RunningStack) -> list[float]:
+    """Answers that each worker has started, as its metrics say."""
+    return [metric(worker.admin, "talklog_worker_starts_total") for worker in stack.file.workers]
+
+
+def metric(admin: str, name: str) -> float:
+    """One value of a process's metrics; 0 if it is not there."""
+    with urlopen(f"{admin}/metrics", timeout=5) as answer:
+        lines = answer.read().decode().splitlines()
+    return sum(float(line.split()[-1]) for line in lines if line.split(" ")[0] == name)

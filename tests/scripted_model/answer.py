@@ -10,6 +10,8 @@ from tests.scripted_model.ledger import Call, Ledger
 from tests.scripted_model.script import Script
 
 BATCH_TOKENS = 64  # the most that one write carries, so that unpaced streams take turns
+MURMUR_S = 0.05
+LATE_END_S = 0.03
 _CONTEXT = "This model's maximum context length is 4096 tokens. However, you requested 9000 tokens."
 _HTTP_FAULTS = frozenset({"status", "context", "quota", "wrong_type", "drop"})
 
@@ -106,6 +108,9 @@ class Answer:
         fault = self._script.fault
         if fault == "hang_after":
             await asyncio.Event().wait()
+        while fault == "murmur_after":
+            await self._send(b": still at it\n\n")
+            await asyncio.sleep(MURMUR_S)
         self.state = "fault"
         if fault == "cut_after":
             # A moment for what was written to leave: an abort throws away what is still buffered.
@@ -133,6 +138,8 @@ class Answer:
         self.state = "done"
         if script.fault != "no_done":
             await self._send(self._wire.done())
+        if script.fault == "late_end":
+            await asyncio.sleep(LATE_END_S)
 
     async def _send(self, data: bytes) -> None:
         if "bytewise" not in self._script.dress:

@@ -28,6 +28,7 @@ FAULTS = frozenset(
         "empty_body",  # 200, the right type, and nothing
         # in the stream, after N tokens
         "hang_after",
+        "murmur_after",  # comments for ever, and nothing else
         "hold_after",  # until POST /control/release, then goes on
         "cut_after",  # the connection breaks
         "end_after",  # the stream ends in order, without a finish reason and [DONE]
@@ -37,6 +38,7 @@ FAULTS = frozenset(
         # at the end
         "no_finish",
         "no_done",
+        "late_end",  # the body ends a moment after [DONE]
         "hang_end",  # everything was written, the connection stays open
     }
 )

@@ -4,11 +4,12 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import msgspec
 import psutil
 import psycopg
 import pytest
 
-from deploy.local import process_list
+from deploy.local import kept, process_list
 from tests.stack import RunningStack, running_stack, talklog
 
 pytestmark = pytest.mark.stack
@@ -51,6 +52,13 @@ def test_nothing_is_left_and_the_data_is_there_at_the_next_start(tmp_path: Path)
         assert stack.epoch == epoch
         with psycopg.connect(first.postgres) as connection:
             assert connection.execute("SELECT answer FROM kept").fetchone() == (42,)
+
+
+def test_a_cluster_id_that_begins_with_a_dash_is_no_option(tmp_path: Path) -> None:
+    new = kept.load(tmp_path, brokers=1, shards=8)
+    kept.save(tmp_path, msgspec.structs.replace(new, cluster_id="-" + new.cluster_id[1:]))
+    with running_stack(tmp_path, servers_only=True) as stack:
+        assert stack.state_of("kafka") == "ready"
 
 
 def test_servers_die_with_a_killed_supervisor(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from ulid import ULID
 
 from schemas import redis_keys
 from tests.stack import RunningStack
-from tests.turn_cases import CASES, TURNS, Case, pair
+from tests.turn_cases import CASES, TURNS, TURNS_AGAIN, Case, pair
 from workers.history import History, HistoryUnavailable, connect
 from workers.prompt import Turn
 from workers.turns import merged
@@ -59,7 +59,7 @@ async def test_any_turns_are_merged_as_the_rule_says(redis: Redis) -> None:
         assert await kept.load(session) == merged(merged([], stored, budget), new, budget)
 
     @settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
-    @given(stored=TURNS, new=TURNS, budget=st.integers(1, 60))
+    @given(stored=TURNS | TURNS_AGAIN, new=TURNS | TURNS_AGAIN, budget=st.integers(1, 60))
     def examples(stored: list[Turn], new: list[Turn], budget: int) -> None:
         asyncio.run_coroutine_threadsafe(both(stored, new, budget), loop).result(10)
 

@@ -13,7 +13,7 @@ from schemas.topics import SESSION_LOG
 from schemas.transcript import Place
 from tests.stack import RunningStack
 from workers.prompt import Turn
-from workers.stored_conversation import StoredConversations
+from workers.stored_conversation import StoredConversations, StoredState
 from workers.turns import turns_of
 
 EPOCH = 7
@@ -130,12 +130,17 @@ async def test_old_messages_are_known_without_their_text(
     assert all(message.attempt for message in conversation.transcript.messages.values())
 
 
-async def test_the_state_of_one_message(stored: StoredConversations, rows: Rows) -> None:
+async def test_whether_a_message_has_ended(stored: StoredConversations, rows: Rows) -> None:
     await rows.message(1, ["said"])
-    message = await stored.state_of(rows.session, "m1")
-    assert message is not None
-    assert message.terminal
-    assert await stored.state_of(rows.session, "m2") is None
+    await rows.message(2, ["so far"], state="generating")
+    await rows.position(44)
+
+    async def look_up(message_id: str) -> StoredState | None:
+        return await stored.look_up(rows.session, message_id, shard=SHARD, epoch=EPOCH)
+
+    assert await look_up("m1") == StoredState(ended=True, next_offset=44)
+    assert await look_up("m2") == StoredState(ended=False, next_offset=44)
+    assert await look_up("m3") == StoredState(ended=False, next_offset=44)
 
 
 async def test_nobody_listens() -> None:
@@ -143,7 +148,7 @@ async def test_nobody_listens() -> None:
     await stored.open()
     began = time.monotonic()
     assert await stored.read("s", shard=0, epoch=EPOCH) is None
-    assert await stored.state_of("s", "m1") is None
+    assert await stored.look_up("s", "m1", shard=0, epoch=EPOCH) is None
     assert time.monotonic() - began < 1.5
     await stored.close()
 

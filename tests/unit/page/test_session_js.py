@@ -1,29 +1,15 @@
 """The page's modules that need no page, run by node: the shared vectors, and tests of their own."""
 
 import json
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright._impl._driver import compute_driver_executable
 
-ROOT = Path(__file__).parents[3]
+from tests.unit.page.node import ROOT, node
+
 VECTORS = sorted((ROOT / "schemas" / "vectors").glob("*.json"))
 TESTS = sorted((ROOT / "tests" / "javascript").glob("*.test.js"))
-NODE_LIMIT_S = 40
-
-
-def node(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
-    """Run the node inside the playwright wheel, so that nothing else must be installed."""
-    executable, _ = compute_driver_executable()
-    return subprocess.run(
-        [executable, *map(str, arguments)],
-        capture_output=True,
-        text=True,
-        timeout=NODE_LIMIT_S,
-        check=False,
-    )
 
 
 def cases() -> Iterator[tuple[str, str]]:

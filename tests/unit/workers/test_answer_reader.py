@@ -168,3 +168,9 @@ def test_the_wire_and_the_reader_agree() -> None:
     wire = Wire(Script(key="m1", tokens=5), 1, "model")
     _, text = read(wire.opening(), wire.tokens(0, 5), wire.finish(), wire.done())
     assert text == answer_text("m1", 1, 5)
+
+
+def test_a_stream_that_just_ends() -> None:
+    reader, text = read(chunk("a"))
+    assert (text + reader.end(), reader.done, reader.finish_reason) == ("a", True, None)
+    assert reader.broken is None

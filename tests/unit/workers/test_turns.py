@@ -26,7 +26,6 @@ def test_the_cases_that_redis_runs_too(case: Case) -> None:
 def test_the_order_of_merges_does_not_matter(
     memories: list[list[Turn]], budget: int, order: random.Random
 ) -> None:
-    # One text to a place, as it is in a log.
     forward: list[Turn] = []
     for turns in memories:
         forward = merged(forward, turns, budget)

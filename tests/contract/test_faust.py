@@ -1,0 +1,235 @@
+"""What the worker's intake rests on, asked of the real Faust on a real Kafka.
+
+Each of these was found by experiment and is not promised anywhere. If one fails after an update of
+the library, messages can be lost or answered twice.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+
+from schemas.topics import USER_MESSAGES
+from tests.stack import RunningStack
+from workers.app import Delivered, FaustIntake
+
+pytestmark = [pytest.mark.stack, pytest.mark.timeout(120)]
+
+SHARD = 5
+WAIT_S = 40.0
+
+
+class Recorder:
+    """Takes what is delivered; `acknowledge` is up to the test."""
+
+    def __init__(self) -> None:
+        self.records: list[Delivered] = []
+        self.shards: set[int] = set()
+        self.revokes = 0
+        self.assignments = 0
+        self.before_rejoin: Callable[[], asyncio.Future[None]] | None = None
+        self.on_record: Callable[[Delivered], None] | None = None
+        self._changed = asyncio.Event()
+
+    def delivered(self, record: Delivered) -> None:
+        if record.shard == SHARD:
+            self.records.append(record)
+            if self.on_record is not None:
+                self.on_record(record)
+        self._changed.set()
+
+    async def revoked(self) -> None:
+        self.revokes += 1
+        self._changed.set()
+        if self.before_rejoin is not None:
+            await self.before_rejoin()
+
+    def assigned(self, shards: set[int]) -> None:
+        self.assignments += 1
+        self.shards = shards
+        self._changed.set()
+
+    async def until(self, condition: Callable[[], bool]) -> None:
+        async with asyncio.timeout(WAIT_S):
+            while not condition():
+                self._changed.clear()
+                await self._changed.wait()
+
+    @property
+    def offsets(self) -> list[int]:
+        return [record.offset for record in self.records]
+
+
+class Log:
+    """The topic, from its end at the start of the test on."""
+
+    def __init__(self, servers: RunningStack) -> None:
+        self.kafka = servers.file.kafka
+        self.group = f"contract-{uuid4().hex[:8]}"
+        self.partition = TopicPartition(USER_MESSAGES, SHARD)
+        self.start = 0
+        self._producer = AIOKafkaProducer(bootstrap_servers=self.kafka)
+        self._group = AIOKafkaConsumer(
+            bootstrap_servers=self.kafka, group_id=self.group, enable_auto_commit=False
+        )
+
+    async def open(self) -> None:
+        await self._producer.start()
+        await self._group.start()
+        self.start = (await self._group.end_offsets([self.partition]))[self.partition]
+        # The group begins here: what other tests have written is not ours.
+        self._group.assign([TopicPartition(USER_MESSAGES, shard) for shard in range(8)])
+        ends = await self._group.end_offsets(self._group.assignment())
+        await self._group.commit(ends)
+        self._group.unsubscribe()
+
+    async def close(self) -> None:
+        await self._producer.stop()
+        await self._group.stop()
+
+    async def write(self, count: int) -> None:
+        for number in range(count):
+            await self._producer.send(USER_MESSAGES, f"{number}".encode(), partition=SHARD)
+        await self._producer.flush()
+
+    async def committed(self) -> int:
+        """How many of the test's records are committed."""
+        return (await self._group.committed(self.partition) or self.start) - self.start
+
+
+@pytest.fixture
+async def log(servers: RunningStack) -> AsyncIterator[Log]:
+    made = Log(servers)
+    await made.open()
+    yield made
+    await made.close()
+
+
+async def joined(log: Log, recorder: Recorder, folder: Path) -> FaustIntake:
+    intake = FaustIntake(log.kafka, recorder, folder=folder, group=log.group)
+    await intake.start()
+    await recorder.until(lambda: recorder.assignments > 0)
+    return intake
+
+
+async def reaches(log: Log, count: int) -> None:
+    async with asyncio.timeout(WAIT_S):
+        while await log.committed() < count:  # noqa: ASYNC110 - a broker tells nobody
+            await asyncio.sleep(0.1)
+
+
+async def test_what_is_acknowledged_in_order_is_committed_and_nothing_else(
+    log: Log, tmp_path: Path
+) -> None:
+    recorder = Recorder()
+    intake = await joined(log, recorder, tmp_path)
+    await log.write(20)
+    await recorder.until(lambda: len(recorder.records) == 20)
+    assert recorder.offsets == list(range(log.start, log.start + 20))
+    for offset in recorder.offsets[:7]:
+        intake.acknowledge(SHARD, offset)
+    await reaches(log, 7)
+    await intake.stop()
+    assert await log.committed() == 7
+
+    again = Recorder()
+    intake = await joined(log, again, tmp_path)
+    await again.until(lambda: len(again.records) == 13)
+    assert again.offsets == list(range(log.start + 7, log.start + 20))
+    for offset in again.offsets:
+        intake.acknowledge(SHARD, offset)
+    # What is acknowledged is committed when the member leaves, at the latest.
+    await intake.stop()
+    assert await log.committed() == 20
+
+
+async def test_a_full_buffer_stops_delivery_and_loses_nothing(log: Log, tmp_path: Path) -> None:
+    recorder = Recorder()
+    intake = await joined(log, recorder, tmp_path)
+    unacknowledged: list[int] = []
+    most = 0
+    stopped = False
+
+    def take(record: Delivered) -> None:
+        nonlocal most, stopped
+        unacknowledged.append(record.offset)
+        most = max(most, len(unacknowledged))
+        if len(unacknowledged) >= 5 and not stopped:
+            stopped = True
+            intake.stop_reading(SHARD)
+
+    recorder.on_record = take
+    await log.write(400)
+    async with asyncio.timeout(WAIT_S):
+        while len(recorder.records) < 400:
+            await asyncio.sleep(0.01)
+            while unacknowledged:
+                intake.acknowledge(SHARD, unacknowledged.pop(0))
+            if stopped:
+                stopped = False
+                intake.read_on(SHARD)
+    while unacknowledged:
+        intake.acknowledge(SHARD, unacknowledged.pop(0))
+    assert recorder.offsets == list(range(log.start, log.start + 400))
+    assert most <= 5 + 100, "the bound is overshot by more than one batch"
+    await reaches(log, 400)
+    await intake.stop()
+
+
+async def test_the_generation_is_that_of_the_delivery(log: Log, tmp_path: Path) -> None:
+    first, second = Recorder(), Recorder()
+    intake = await joined(log, first, tmp_path)
+    await log.write(3)
+    await first.until(lambda: len(first.records) == 3)
+    generations = {record.generation for record in first.records}
+    assert len(generations) == 1
+
+    other = await joined(log, second, tmp_path)
+    await first.until(lambda: first.assignments == 2)
+    assert first.revokes >= 1
+    assert first.shards | second.shards == set(range(8))
+    assert not first.shards & second.shards
+    # Nothing was acknowledged: all comes again, to whoever has the shard, under a later generation.
+    owner = first if SHARD in first.shards else second
+    old = len(first.records) if owner is first else 0
+    await owner.until(lambda: len(owner.records) == old + 3)
+    [later] = {record.generation for record in owner.records[old:]}
+    assert later > generations.pop()
+    assert owner.offsets[old:] == list(range(log.start, log.start + 3))
+    await other.stop()
+    await intake.stop()
+
+
+async def test_a_member_does_not_rejoin_before_its_revoke_is_handled(
+    log: Log, tmp_path: Path
+) -> None:
+    first, second = Recorder(), Recorder()
+    intake = await joined(log, first, tmp_path)
+    may_go: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+    first.before_rejoin = lambda: may_go
+    joining = asyncio.create_task(joined(log, second, tmp_path))
+    await first.until(lambda: first.revokes == 1)
+    # Longer than a heartbeat, shorter than the session's time-out: it stays a member.
+    done, _ = await asyncio.wait([joining], timeout=3.0)
+    assert not done
+    assert first.assignments == 1
+    first.before_rejoin = None
+    may_go.set_result(None)
+    other = await joining
+    await first.until(lambda: first.assignments == 2)
+    assert first.shards | second.shards == set(range(8))
+    await other.stop()
+    await intake.stop()
+
+
+async def test_who_leaves_gives_its_shards_to_the_others_at_once(log: Log, tmp_path: Path) -> None:
+    first, second = Recorder(), Recorder()
+    intake = await joined(log, first, tmp_path)
+    other = await joined(log, second, tmp_path)
+    await intake.stop()
+    async with asyncio.timeout(4):
+        await second.until(lambda: second.shards == set(range(8)))
+    await other.stop()

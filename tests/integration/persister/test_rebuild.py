@@ -1,0 +1,118 @@
+"""`talklog rebuild` on real servers: the same, repaired, or refused."""
+
+import asyncio
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+
+import psycopg
+import pytest
+from aiokafka import TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.admin.records_to_delete import RecordsToDelete
+
+from schemas.topics import SESSION_LOG
+from tests.integration.persister.conftest import Database, Log, Persisters, wait_for
+from tests.integration.persister.test_persister import Load
+from tests.stack import RunningStack, running_stack
+
+pytestmark = pytest.mark.stack
+
+
+@pytest.fixture(scope="module")
+def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningStack]:
+    """A log of its own: a rebuild needs all of it, and other tests trim theirs."""
+    with running_stack(tmp_path_factory.mktemp("rebuilt"), servers_only=True) as stack:
+        yield stack
+
+
+def rebuild(persisters: Persisters, *options: str) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run(
+        [sys.executable, "-m", "deploy", "rebuild", *options],
+        env=os.environ | persisters.environment,
+        capture_output=True,
+        text=True,
+        timeout=50,
+    )
+
+
+def forged(database: Database, load: Load) -> None:
+    """Three kinds of wrong rows."""
+    session_id = load.says[0].session_id
+    database.rows(
+        "UPDATE streaming_messages SET content = 'forged' "
+        "WHERE session_id = %s AND chunk_sequence = (SELECT max(chunk_sequence) "
+        "FROM streaming_messages WHERE session_id = %s)",
+        session_id,
+        session_id,
+    )
+    database.rows("DELETE FROM answers WHERE session_id = %s", load.says[1].session_id)
+    database.rows("UPDATE user_messages SET content = 'x' WHERE session_id = %s", session_id)
+
+
+async def test_a_rebuild_finds_the_same_repairs_what_differs_and_refuses_a_trimmed_log(
+    servers: RunningStack, database: Database, persisters: Persisters, log: Log
+) -> None:
+    load = Load("rebuilt")
+    persisters.start()
+    await load.write(log)
+    await wait_for(lambda: load.all_ended(database))
+    database.rows("CREATE ROLE reader")
+    database.rows("GRANT SELECT ON streaming_messages, conversation TO reader")
+
+    same = await asyncio.to_thread(rebuild, persisters)
+    assert (same.returncode, same.stderr) == (0, "")
+    assert "the tables are what the log says" in same.stdout
+
+    forged(database, load)
+    compared = await asyncio.to_thread(rebuild, persisters, "--compare")
+    assert compared.returncode == 1
+    assert "streaming_messages: 1 rows only in the table" in compared.stdout
+    assert "answers: 1 rows only in the log" in compared.stdout
+    assert "user_messages: 1 rows only in the table" in compared.stdout
+    assert "forged" in database.text(load.says[0].session_id)
+
+    more = Load("meanwhile")
+    writing = asyncio.create_task(more.write(log))
+    repaired = await asyncio.to_thread(rebuild, persisters)
+    assert repaired.returncode == 0, repaired.stderr
+    assert "the new ones are in use" in repaired.stdout
+    load.check(database)
+    # The persister goes on in the new tables, and so does who may read them.
+    await writing
+    await wait_for(lambda: more.all_ended(database))
+    more.check(database)
+    with psycopg.connect(database.dsn) as connection:
+        connection.execute("SET ROLE reader")
+        connection.execute("SELECT c.content FROM streaming_messages s, conversation c LIMIT 1")
+    schemas = "SELECT count(*) FROM pg_namespace WHERE nspname LIKE 'talklog%'"
+    assert database.value(schemas) == 0
+    assert (await asyncio.to_thread(rebuild, persisters)).returncode == 0
+
+    admin = AIOKafkaAdminClient(bootstrap_servers=servers.file.kafka)
+    await admin.start()
+    await admin.delete_records({TopicPartition(SESSION_LOG, 0): RecordsToDelete(1)})
+    await admin.close()
+    refused = await asyncio.to_thread(rebuild, persisters)
+    assert refused.returncode == 1
+    assert "no longer holds what lies before offset 1" in refused.stderr
+    load.check(database)
+
+
+async def test_one_rebuild_at_a_time(database: Database, persisters: Persisters) -> None:
+    with psycopg.connect(database.dsn) as other:
+        other.execute("SELECT pg_advisory_lock(hashtext('talklog rebuild')::bigint)")
+        assert (await asyncio.to_thread(rebuild, persisters)).returncode == 3
+
+
+def test_settings_that_are_missing_are_named(tmp_path: "os.PathLike[str]") -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "deploy", "rebuild"],
+        env=os.environ | {"STATE": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        timeout=30,
+    )
+    assert done.returncode == 2
+    assert "TALKLOG_KAFKA is not set" in done.stderr

@@ -1,0 +1,57 @@
+"""One seed from its beginning to the end."""
+
+from dataclasses import dataclass
+
+from tests.simulation.generator import Generator
+from tests.simulation.installation import Installation
+from tests.simulation.world import RuleBroken, World
+
+QUIET_S = 400.0
+"""How long nothing may end, once nothing more goes wrong."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """How a seed went."""
+
+    seed: int
+    world: World
+    installation: Installation
+    broken: str | None
+
+    @property
+    def story(self) -> list[str]:
+        return [
+            f"{at:9.3f}  {who:8} {' '.join(map(str, what))}" for at, who, what in self.world.trace
+        ]
+
+
+def run(seed: int, steps: int, broken: frozenset[str] = frozenset()) -> Run:
+    """Let a seed happen: so many steps with mishaps, then quiet until all has ended."""
+    world = World(seed, broken)
+    installation = Installation(
+        world, shards=world.random.choice([1, 2, 3]), workers=world.random.choice([1, 2, 3])
+    )
+    generator = Generator(installation)
+    try:
+        while world.steps < steps:
+            world.step()
+        generator.quiet = True
+        world.say("all", "quiet from now on")
+        installation.heal()
+        _come_to_rest(installation)
+        installation.check()
+    except RuleBroken as error:
+        return Run(seed, world, installation, str(error))
+    return Run(seed, world, installation, None)
+
+
+def _come_to_rest(installation: Installation) -> None:
+    world = installation.world
+    open_messages, since = installation.open_messages, world.now
+    while world.now < since + QUIET_S and not installation.settled:
+        for _ in range(50):
+            world.step()
+        installation.end_what_never_ends()
+        if installation.open_messages != open_messages:
+            open_messages, since = installation.open_messages, world.now

@@ -1,0 +1,247 @@
+"""What is true by construction, and the rules that are watched while everything runs.
+
+Tokens name their message, attempt and number; so a text can be judged without folding anything. The
+little that has to be followed in log order (which attempt is the current one) is told here once
+more, in the fewest words, apart from the code under test.
+"""
+
+from dataclasses import dataclass, field
+
+from schemas.events import (
+    Cancel,
+    Chunk,
+    Complete,
+    Status,
+    Terminal,
+    UserMessage,
+    decode_session_event,
+    decode_user_event,
+)
+from schemas.shard_log import Record
+from schemas.transcript import Fence
+from tests.simulation.log import Log
+from tests.simulation.world import RuleBroken, World
+
+
+def token(message_id: str, attempt: str, number: int) -> str:
+    return f"[{message_id} {attempt} {number}]"
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What the model will do with a message, if nobody stops it."""
+
+    tokens: int
+    token_every_s: float
+    ends: str = (
+        "stop"  # or "error" (after the last token), "never" (the last token is followed by silence)
+    )
+    kills: bool = False  # whoever asks the model dies of it
+
+
+@dataclass
+class Attempt:
+    """One try, as its runner knows it."""
+
+    message_id: str
+    worker: str
+    told: int = 0  # tokens that the model gave
+    finished_with: int | None = None  # tokens sent when it wrote its terminal
+    excuse: str | None = None  # what happened to it, so that another attempt is right
+
+
+@dataclass
+class Told:
+    """One message."""
+
+    message_id: str
+    session_id: str
+    on_busy: str
+    plan: Plan
+    content: str
+    shard: int = 0
+    offset: int | None = None  # of its first record in user_messages
+    open_before: int = 0  # how many messages of its session had not ended then
+    accepted: bool = False
+    cancelled: bool = False
+    interrupted: bool = False
+    attempt: str | None = None
+    fence: Fence | None = None
+    released: bool = False
+    starts: list[str] = field(default_factory=list)
+    pieces: list[str] = field(default_factory=list)
+    terminal: Terminal | None = None
+    ended_at: int | None = None
+
+    @property
+    def text(self) -> str:
+        return "".join(self.pieces)
+
+
+class Truth:
+    """Sees every record as it lands."""
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+        self.messages: dict[str, Told] = {}
+        self.attempts: dict[str, Attempt] = {}
+        self.sessions: dict[str, list[Told]] = {}  # in the order of user_messages
+        self._committed: dict[int, int] = {}
+        self._users: dict[int, list[Told | None]] = {}  # by offset
+        self.model_calls = 0
+
+    # -- what happens
+
+    def planned(self, told: Told) -> None:
+        self.messages[told.message_id] = told
+
+    def excuse(self, worker: str, why: str) -> None:
+        """Every unfinished attempt of this worker may be replaced."""
+        for attempt in self.attempts.values():
+            if attempt.worker == worker and self.messages[attempt.message_id].terminal is None:
+                attempt.excuse = attempt.excuse or why
+
+    def excuse_all(self, why: str) -> None:
+        for worker in {attempt.worker for attempt in self.attempts.values()}:
+            self.excuse(worker, why)
+
+    def user_record(self, log: Log, record: Record) -> None:
+        event = decode_user_event(record.value)
+        users = self._users.setdefault(log.shard, [])
+        if isinstance(event, UserMessage):
+            told = self.messages[event.message_id]
+            users.append(told)
+            self.world.say(
+                "log", f"user_messages/{log.shard}@{record.offset}", event.message_id, event.on_busy
+            )
+            if told.offset is None:
+                self._first_record(told, log, record)
+        else:
+            users.append(None)
+            if isinstance(event, Cancel):
+                told = self.messages[event.message_id]
+                told.cancelled = True
+                self.world.say(
+                    "log", f"user_messages/{log.shard}@{record.offset}", "cancel", told.message_id
+                )
+
+    def _first_record(self, told: Told, log: Log, record: Record) -> None:
+        session = self.sessions.setdefault(told.session_id, [])
+        told.shard, told.offset = log.shard, record.offset
+        told.open_before = sum(other.terminal is None for other in session)
+        if told.on_busy == "interrupt":
+            for other in session:
+                other.interrupted = True
+        session.append(told)
+
+    def session_record(self, log: Log, record: Record) -> None:
+        event = decode_session_event(record.value)
+        assert event is not None
+        where = f"session log/{log.shard}@{record.offset}"
+        told = self.messages[event.message_id]
+        if isinstance(event, Chunk):
+            counts = self._chunk(told, event)
+            self.world.say("log", where, event.message_id, event.attempt, f"chunk {event.sequence}")
+        elif isinstance(event, Status):
+            counts = self._status(told, event)
+            fence = event.fence or ""
+            self.world.say("log", where, event.message_id, event.attempt, event.state, fence)
+        else:
+            counts = self._terminal(told, event, record.offset)
+            what = event.finish_reason if isinstance(event, Complete) else event.code
+            self.world.say("log", where, event.message_id, event.attempt, what)
+        if not counts:
+            self.world.say("log", where, "does not count")
+
+    def committed(self, shard: int, offset: int) -> None:
+        """Nothing unfinished may lie below a committed offset."""
+        for told in self._users.get(shard, [])[self._committed.get(shard, 0) : offset]:
+            if told is not None and told.terminal is None:
+                self.broken(
+                    f"committed {shard}@{offset} past {told.message_id}, which has not ended"
+                )
+        self._committed[shard] = max(self._committed.get(shard, 0), offset)
+
+    def broken(self, what: str) -> None:
+        raise RuleBroken(what)
+
+    # -- the order of the log
+
+    def _status(self, told: Told, event: Status) -> bool:
+        if told.terminal is not None:
+            return False
+        if event.state == "generating":
+            return self._start(told, event)
+        if event.state == "released":
+            if event.attempt != told.attempt or told.released:
+                return False
+            told.released = True
+        return event.state == "queued" or event.attempt == told.attempt
+
+    def _start(self, told: Told, event: Status) -> bool:
+        fence, attempt = event.fence, event.attempt
+        assert fence is not None
+        assert attempt is not None
+        self._in_order(told)
+        if told.fence is not None and fence < told.fence:
+            return False
+        before = self.attempts.get(told.attempt or "")
+        if before is not None and before.excuse is None:
+            self.broken(f"{told.message_id} began again though {told.attempt} was well")
+        told.attempt, told.fence, told.released = attempt, fence, False
+        told.pieces.clear()
+        told.starts.append(attempt)
+        return True
+
+    def _in_order(self, told: Told) -> None:
+        for other in self.sessions[told.session_id]:
+            if other is told:
+                return
+            if other.terminal is None:
+                self.broken(f"{told.message_id} began before {other.message_id} had ended")
+
+    def _chunk(self, told: Told, event: Chunk) -> bool:
+        if told.terminal is not None or told.released or event.attempt != told.attempt:
+            return False
+        if event.sequence != len(told.pieces) + 1:
+            self.broken(f"{told.message_id}: sequence {event.sequence} after {len(told.pieces)}")
+        told.pieces.append(event.content)
+        return True
+
+    def _terminal(self, told: Told, event: Terminal, offset: int) -> bool:
+        if told.terminal is not None or event.attempt != told.attempt:
+            return False
+        told.terminal, told.ended_at = event, offset
+        self._text_is_of_one_attempt(told)
+        if isinstance(event, Complete):
+            self._finish_is_right(told, event)
+        elif event.code == "busy":
+            if told.open_before == 0 or (told.on_busy == "enqueue" and told.open_before <= 5):
+                self.broken(f"{told.message_id} is busy, with {told.open_before} before it")
+        elif event.code == "retries_exhausted":
+            excused = sum(self.attempts[a].excuse is not None for a in set(told.starts))
+            if excused < 3:
+                self.broken(f"{told.message_id} is given up after {excused} failed attempts")
+        return True
+
+    def _text_is_of_one_attempt(self, told: Told) -> None:
+        attempt = self.attempts.get(told.attempt or "")
+        if attempt is None:
+            if told.text:
+                self.broken(f"{told.message_id} has text without an attempt")
+            return
+        text = told.text
+        count = text.count("[")
+        wanted = "".join(token(told.message_id, told.attempt or "", n + 1) for n in range(count))
+        if text != wanted:
+            self.broken(f"{told.message_id} reads {text!r}, not {wanted!r}")
+
+    def _finish_is_right(self, told: Told, event: Complete) -> None:
+        count = told.text.count("[")
+        reason = event.finish_reason
+        if reason == "stop" and count != told.plan.tokens:
+            self.broken(f"{told.message_id} stops after {count} of {told.plan.tokens} tokens")
+        if reason == "cancelled" and not told.cancelled:
+            self.broken(f"{told.message_id} is cancelled, and nobody asked for it")
+        if reason == "interrupted" and not told.interrupted:
+            self.broken(f"{told.message_id} is interrupted, and nobody asked for it")
