@@ -169,7 +169,11 @@ async def test_more_than_can_be_promised_is_a_snapshot_not_an_endless_4008(
 ) -> None:
     first = await writer.put(start(session_id, "m1"))
     piece = "x" * 16_000
-    await writer.put(*chunks(session_id, "m1", [piece] * 80))
+    async with Client(gateway.url, session_id) as follower:
+        await follower.joined()
+        await writer.put(*chunks(session_id, "m1", [piece] * 80))
+        # The whole is in the gateway's memory now.
+        await follower.got(lambda f: f.get("sequence") == 80)
     cursor = writer.cursor(session_id, first)
     async with Client(gateway.url, session_id, f"?cursor={cursor}") as client:
         await client.joined()
