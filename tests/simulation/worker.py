@@ -14,7 +14,8 @@ from tests.simulation.truth import Truth
 from tests.simulation.world import Process, World
 from workers import actions
 from workers.actions import Action, Delivery, MessageKey, Outcome
-from workers.intake import Bounds, Intake
+from workers.held import Bounds
+from workers.intake import Intake
 from workers.said import event_of
 
 TICK_S = 0.25
