@@ -89,16 +89,21 @@ class Installation:
     def add_persister(self) -> None:
         name = f"P{next(self._names)}"
         batch = self.world.random.choice([1, 10, 500])
-        self.persisters.append(Persister(name, self.world, self.broker, self.postgres, batch))
+        self.persisters.append(
+            Persister(name, self.world, self.broker, self.postgres, batch, self.persister_shards)
+        )
 
     def move_persister(self, shard: int) -> None:
         """Another one takes over; the one before may hear of it much later."""
         before = self._persister_of.get(shard)
-        after = self.world.random.choice(self.persisters)
-        self._persister_of[shard] = after
+        after = self._persister_of[shard] = self.world.random.choice(self.persisters)
+        after.hear_of_shards(0.0)
         if before is not None and before is not after:
-            self.world.after(self.world.delay(0.5), before.give_up, shard)
-        after.take_over(shard)
+            before.hear_of_shards(self.world.delay(0.5))
+
+    def persister_shards(self, persister: Persister) -> set[int]:
+        """Give the shards that belong to it, by the group's last word."""
+        return {shard for shard, owner in self._persister_of.items() if owner is persister}
 
     def kill_persister(self, persister: Persister) -> None:
         self.world.kill(persister.process)

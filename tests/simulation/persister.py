@@ -24,31 +24,32 @@ class Persister:
     """One process. `shards` are those that it believes to be its own."""
 
     def __init__(
-        self, name: str, world: World, broker: Broker, postgres: Postgres, batch: int
+        self,
+        name: str,
+        world: World,
+        broker: Broker,
+        postgres: Postgres,
+        batch: int,
+        shards_of: Callable[["Persister"], set[int]],
     ) -> None:
         self.process = Process(name)
         self.world = world
         self._broker = broker
         self._postgres = postgres
         self._batch = batch
+        self._shards_of = shards_of
         self._shards: set[int] = set()
         self._fold = RowFold(broker.epoch, max_answers=world.random.choice([2, 1000]))
         self._pending: dict[Partition, Pending[_Value]] = {}
         self._changes: Changes | None = None
         self._after(0.0, self._poll, timer=True)
 
-    def take_over(self, shard: int) -> None:
-        self._after(0.01, self._taken, shard)
+    def hear_of_shards(self, in_s: float) -> None:
+        """The group has moved shards; a process that is stalled hears of it when it wakes."""
+        self._after(in_s, self._hear)
 
-    def give_up(self, shard: int) -> None:
-        self._after(0.01, self._given_up, shard)
-
-    def _taken(self, shard: int) -> None:
-        self._shards.add(shard)
-        self._forget()
-
-    def _given_up(self, shard: int) -> None:
-        self._shards.discard(shard)
+    def _hear(self) -> None:
+        self._shards = self._shards_of(self)
         self._forget()
 
     def _forget(self) -> None:

@@ -10,7 +10,7 @@ from persister.rows import Changes, ChunkRow, Key
 from schemas.conversation import message_of
 from schemas.topics import SESSION_LOG
 from schemas.transcript import Message
-from tests.simulation.world import World
+from tests.simulation.world import RuleBroken, World
 
 
 class Away(Exception):
@@ -59,7 +59,7 @@ class Postgres:
                     del self.chunks[gone.session_id, number]
         for row in changes.chunks:
             if (row.session_id, row.chunk_sequence) in self.chunks:
-                raise AssertionError(f"chunk_sequence {row.chunk_sequence} is there already")
+                raise RuleBroken(f"chunk_sequence {row.chunk_sequence} is there already")
             self.chunks[row.session_id, row.chunk_sequence] = row
         for session_id, number in changes.completed:
             row = self.chunks[session_id, number]
