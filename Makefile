@@ -5,7 +5,7 @@ PYTHON ?= python3
 PY := .venv/bin/python
 .DEFAULT_GOAL := help
 
-.PHONY: help run up down status test check chat replay lag rebuild verify settings doctor clean picture bench \
+.PHONY: help run up down status test check chat replay lag rebuild verify settings doctor clean schemas docs picture bench \
 	install-run install-test format lint types imports unit
 
 help: ## what there is
@@ -49,6 +49,12 @@ rebuild: install-run ## make the persister's tables anew from the log, and compa
 
 settings: install-run ## every setting with its default and unit
 	@exec $(PY) -m deploy settings
+
+schemas: install-test ## write schemas/json and schemas/asyncapi.yaml again, from the structs
+	@exec $(PY) -m deploy schemas
+
+docs: install-test ## write docs/settings.md again, from the settings classes
+	@exec $(PY) -m deploy settings --format markdown > docs/settings.md
 
 picture: install-test ## take the picture of the page that the README shows
 	@exec $(PY) -m tests.picture

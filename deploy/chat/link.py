@@ -20,6 +20,7 @@ from deploy.chat.reconnect import delay_s, why
 from deploy.chat.view import View
 from schemas.close_codes import CloseCode
 from schemas.limits import HEARTBEAT_S
+from schemas.requests import Ask, Ping, Request, Stop, encode
 
 OPEN_S = 10.0
 CLOSE_S = 2.0
@@ -89,7 +90,7 @@ class Link:
     async def cancel(self, message_id: str) -> None:
         """Stop an answer."""
         self._cancels.add(message_id)
-        await self._send({"type": "cancel", "message_id": message_id})
+        await self._send(Stop(message_id=message_id))
 
     async def _one_connection(self) -> tuple[int, str, bool]:
         """Connect, receive until the socket closes: its code and reason, and if it ever joined."""
@@ -127,7 +128,7 @@ class Link:
             self._enter("connected")
             for message_id in self._cancels:
                 if not self.view.over(message_id):
-                    await self._send({"type": "cancel", "message_id": message_id})
+                    await self._send(Stop(message_id=message_id))
         if again and not whole:
             await asyncio.sleep(UNKNOWN_RETRY_S)
         for message_id in again:
@@ -138,14 +139,13 @@ class Link:
     async def _submit(self, message_id: str) -> None:
         own = self.view.own.get(message_id)
         if own is not None:
-            asked = {"type": "user_message", "message_id": message_id, "content": own.content}
-            await self._send(asked)
+            await self._send(Ask(message_id=message_id, content=own.content))
 
-    async def _send(self, frame: dict[str, str]) -> None:
+    async def _send(self, request: Request) -> None:
         if self._socket is None:
             return  # it goes out after the next join
         try:
-            await asyncio.wait_for(self._socket.send(json.dumps(frame)), OPEN_S)
+            await asyncio.wait_for(self._socket.send(encode(request)), OPEN_S)
         except (ConnectionClosed, TimeoutError):
             return  # the same
 
@@ -160,5 +160,5 @@ async def _heard(socket: ClientConnection) -> str | bytes:
         return await asyncio.wait_for(socket.recv(), QUIET_S)
     except TimeoutError:
         # One that still prepares a snapshot sends no heartbeat, but it answers a ping.
-        await asyncio.wait_for(socket.send('{"type":"ping","nonce":"watch"}'), OPEN_S)
+        await asyncio.wait_for(socket.send(encode(Ping(nonce="watch"))), OPEN_S)
         return await asyncio.wait_for(socket.recv(), QUIET_S)
