@@ -1,50 +1,117 @@
-"""The documents say what the code does."""
+"""The generated schemas are what the structs say, and say what the code checks."""
 
-import json
-from importlib import resources
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 
-import msgspec
 import pytest
 
-from deploy.schema_documents import EVENTS, FRAMES, documents
-from schemas import events, frames
+from deploy.asyncapi import asyncapi
+from deploy.json_schemas import (
+    GATEWAY_FRAMES,
+    SESSION_EVENTS,
+    STATE_FIELDS,
+    USER_EVENTS,
+    json_schemas,
+)
+from deploy.schema_documents import documents
+from gateway import client_frame
+from schemas import events, frames, requests
+
+FOLDER = Path(__file__).parents[3] / "schemas"
+FIELDS: Any = {
+    "attempt": "a1",
+    "fence": (1, 1, 0),
+    "prompt": events.Prompt(content="x", created_at="2026-01-05T10:00:00.000Z"),
+}
 
 
-@pytest.mark.parametrize("name", sorted(documents()))
-def test_a_document_is_what_the_structs_say_now(name: str) -> None:
-    written = resources.files("schemas").joinpath(name).read_text()
-    assert written == documents()[name], f"{name} is old: run `talklog schemas`"
+def test_the_files_are_those_that_would_be_written_now() -> None:
+    there = [FOLDER / "asyncapi.yaml", *sorted((FOLDER / "json").glob("*.json"))]
+    found = {str(path.relative_to(FOLDER)): path.read_text() for path in there}
+    assert found == documents(), "run `make schemas`"
 
 
-def test_there_is_no_document_without_a_struct() -> None:
-    folder = resources.files("schemas").joinpath("json")
-    assert {f"json/{path.name}" for path in folder.iterdir()} == documents().keys() - {
-        "asyncapi.yaml"
-    }
-
-
-def test_every_event_and_every_frame_has_a_document() -> None:
-    documented = {struct for group in EVENTS.values() for struct in group} | set(FRAMES)
-    assert documented == set(_tagged(events, events.Event)) | set(_tagged(frames, frames.Frame))
-
-
-def test_every_reference_of_the_asyncapi_document_leads_somewhere() -> None:
-    document = json.loads(documents()["asyncapi.yaml"])
-    for reference in _references(document):
-        place = document
-        for part in reference.removeprefix("#/").split("/"):
-            place = place[part]
-
-
-def _tagged(module: object, base: type[msgspec.Struct]) -> list[type[msgspec.Struct]]:
-    found = [v for v in vars(module).values() if isinstance(v, type) and issubclass(v, base)]
-    return [struct for struct in found if struct is not base]
-
-
-def _references(value: object) -> list[str]:
+def references(value: object) -> Iterator[str]:
     if isinstance(value, dict):
-        own = [value["$ref"]] if isinstance(value.get("$ref"), str) else []
-        return own + [r for each in value.values() for r in _references(each)]
-    if isinstance(value, list):
-        return [r for each in value for r in _references(each)]
-    return []
+        if isinstance(value.get("$ref"), str):
+            yield value["$ref"]
+        for inner in value.values():
+            yield from references(inner)
+    elif isinstance(value, list):
+        for inner in value:
+            yield from references(inner)
+
+
+@pytest.mark.parametrize(
+    "document", [asyncapi(), *json_schemas().values()], ids=["asyncapi", *json_schemas()]
+)
+def test_every_reference_leads_somewhere(document: dict[str, Any]) -> None:
+    found = set(references(document))
+    assert found
+    for reference in found:
+        place: Any = document
+        for step in reference.removeprefix("#/").split("/"):
+            place = place[step]
+
+
+def test_every_event_and_every_frame_is_described() -> None:
+    assert {*USER_EVENTS, *SESSION_EVENTS} == set(tagged(events, events.Event))
+    assert set(GATEWAY_FRAMES) == set(tagged(frames, frames.Frame))
+    assert set(requests.REQUESTS) == set(tagged(requests, requests.Request))
+
+
+def tagged(module: object, base: type) -> Iterator[type]:
+    for value in vars(module).values():
+        if isinstance(value, type) and issubclass(value, base) and value is not base:
+            yield value
+
+
+@pytest.mark.parametrize("state", STATE_FIELDS)
+@pytest.mark.parametrize("left_out", [None, *FIELDS])
+def test_a_state_needs_what_the_schema_says(state: Any, left_out: str | None) -> None:
+    fields = {name: value for name, value in FIELDS.items() if name != left_out}
+
+    def make() -> None:
+        events.Status(session_id="s", message_id="m", created_at="", state=state, **fields)
+
+    if left_out in STATE_FIELDS[state]:
+        with pytest.raises(ValueError, match=f"{state} without"):
+            make()
+    else:
+        make()
+
+
+def test_ids_mean_the_same_to_every_reader_of_the_pattern() -> None:
+    # Without Python's `$`, which also matches before a last newline.
+    status = json_schemas()["ai_response_chunks"]["$defs"]["Status"]
+    pattern = status["properties"]["session_id"]["pattern"]
+    assert re.search(pattern, "abc123")
+    assert not re.search(pattern, "abc\n")
+
+
+@pytest.mark.parametrize(
+    ("asked", "read"),
+    [
+        (
+            requests.Ask(content="hi", message_id="m1", on_busy="reject"),
+            client_frame.Ask("hi", "m1", "reject", None),
+        ),
+        (requests.Ask(content="hi"), client_frame.Ask("hi", None, "enqueue", None)),
+        (requests.Stop(message_id="m1"), client_frame.Stop("m1")),
+        (requests.Stop(), client_frame.Stop(None)),
+        (requests.Ping(nonce=7), client_frame.Ping(7)),
+        (requests.RenewToken(token="t"), client_frame.RenewToken("t")),
+    ],
+)
+def test_a_gateway_reads_what_a_client_writes(
+    asked: requests.Request, read: client_frame.Request
+) -> None:
+    assert client_frame.parse(requests.encode(asked)) == read
+
+
+def test_a_gateway_knows_no_other_request() -> None:
+    assert {struct.__struct_config__.tag for struct in requests.REQUESTS} == set(
+        client_frame._READERS
+    )
