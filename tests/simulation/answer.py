@@ -1,6 +1,6 @@
 """One attempt, as the worker's answer task lives it: start, model, chunks, one terminal."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Literal
 
 from schemas.events import Chunk, Complete, Error, Event, FinishReason, Status, StopReason
@@ -8,6 +8,7 @@ from schemas.limits import ALIVE_EVERY_S
 from tests.simulation.truth import Attempt, token
 from workers.actions import MessageKey, Outcome, Start
 from workers.chunking import Pacing
+from workers.prompt import Turn
 from workers.said import prompt_of
 
 if TYPE_CHECKING:
@@ -65,9 +66,10 @@ class Answer:
         self._alive_due()
         self._go_on()
 
-    def _ask(self) -> None:
+    def _ask(self, turns: Sequence[Turn], full: bool) -> None:
         if self.over is not None or self.ending is not None:
             return
+        self.worker.truth.prompted(self.told, turns, full=full)
         self.worker.truth.model_calls += 1
         if self.told.plan.kills:
             self.worker.crash()

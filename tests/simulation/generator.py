@@ -13,7 +13,20 @@ from tests.simulation.truth import Plan, Told
 if TYPE_CHECKING:
     from tests.simulation.installation import Installation
 
-MISHAPS = ("kill", "stall", "join", "leave", "bad_sends", "broker_stands")
+MISHAPS = (
+    "kill",
+    "stall",
+    "join",
+    "leave",
+    "bad_sends",
+    "broker_stands",
+    "redis_away",
+    "flush",
+    "postgres_away",
+    "persister_stalls",
+    "persister_dies",
+    "persister_moves",
+)
 OPEN_MAX = 30
 """So many messages may be unfinished before the people wait."""
 
@@ -137,3 +150,36 @@ class Generator:
         if for_s > 2:
             self._of.truth.excuse_all("the broker stood")
         self._of.broker.stands_until = max(self._of.broker.stands_until, self.world.now + for_s)
+
+    def _redis_away(self) -> None:
+        self._of.redis.away = True
+        self.world.say("redis", "is away")
+        self.world.after(self.world.delay(3.0), self._redis_back)
+
+    def _redis_back(self) -> None:
+        self.world.say("redis", "is back")
+        self._of.redis.away = False
+
+    def _flush(self) -> None:
+        self.world.say("redis", "forgets everything")
+        self._of.redis.flush()
+
+    def _postgres_away(self) -> None:
+        self._of.postgres.away = True
+        self.world.say("postgres", "is away")
+        self.world.after(self.world.delay(5.0), self._postgres_back)
+
+    def _postgres_back(self) -> None:
+        self.world.say("postgres", "is back")
+        self._of.postgres.away = False
+
+    def _persister_stalls(self) -> None:
+        persister = self.world.random.choice(self._of.persisters)
+        if not persister.process.stalled:
+            self.world.stall(persister.process, self.world.delay(3.0))
+
+    def _persister_dies(self) -> None:
+        self._of.kill_persister(self.world.random.choice(self._of.persisters))
+
+    def _persister_moves(self) -> None:
+        self._of.move_persister(self.world.random.randrange(self._of.shards))

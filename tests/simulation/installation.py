@@ -2,11 +2,14 @@
 
 from itertools import count
 
-from schemas.events import Cancel, UserMessage
-from schemas.topics import shard_of
+from schemas.events import Cancel, Complete, UserMessage
+from schemas.topics import SESSION_LOG, USER_MESSAGES, shard_of
 from tests.simulation.group import Group
 from tests.simulation.log import Broker, Producer
 from tests.simulation.memory import Memory
+from tests.simulation.persister import Persister
+from tests.simulation.postgres import Postgres
+from tests.simulation.redis import Redis
 from tests.simulation.truth import Told, Truth
 from tests.simulation.worker import Worker
 from tests.simulation.world import Process, RuleBroken, World, at
@@ -19,18 +22,27 @@ class Installation:
     """One epoch of the topics, and the processes around it."""
 
     def __init__(self, world: World, *, shards: int = 2, workers: int = 2) -> None:
+        self._names = count(1)
         self.world = world
         self.shards = shards
-        self.truth = Truth(world)
+        budget_tokens = world.random.choice([150, 100_000])
+        self.truth = Truth(world, budget_tokens)
         self.broker = Broker(world, EPOCH, shards)
         for log in self.broker.users:
             log.on_append = self.truth.user_record
         for log in self.broker.sessions:
             log.on_append = self.truth.session_record
         self.group = Group(world, shards, self.truth)
-        self.memory = Memory(world)
+        self.redis = Redis(world, budget_tokens)
+        self.postgres = Postgres(world)
+        self.memory = Memory(world, self.broker, self.redis, self.postgres)
+        self.persisters: list[Persister] = []
+        self._persister_of: dict[int, Persister] = {}
+        for _ in range(2):
+            self.add_persister()
+        for shard in range(shards):
+            self.move_persister(shard)
         self.workers: list[Worker] = []
-        self._names = count(1)
         self._attempts = count(1)
         self._door = Process("door")
         self.bounds = Bounds(
@@ -72,6 +84,35 @@ class Installation:
         living = self.living()
         return self.world.random.choice(living) if living else None
 
+    # -- persisters
+
+    def add_persister(self) -> None:
+        name = f"P{next(self._names)}"
+        batch = self.world.random.choice([1, 10, 500])
+        self.persisters.append(
+            Persister(name, self.world, self.broker, self.postgres, batch, self.persister_shards)
+        )
+
+    def move_persister(self, shard: int) -> None:
+        """Another one takes over; the one before may hear of it much later."""
+        before = self._persister_of.get(shard)
+        after = self._persister_of[shard] = self.world.random.choice(self.persisters)
+        after.hear_of_shards(0.0)
+        if before is not None and before is not after:
+            before.hear_of_shards(self.world.delay(0.5))
+
+    def persister_shards(self, persister: Persister) -> set[int]:
+        """Give the shards that belong to it, by the group's last word."""
+        return {shard for shard, owner in self._persister_of.items() if owner is persister}
+
+    def kill_persister(self, persister: Persister) -> None:
+        self.world.kill(persister.process)
+        self.persisters.remove(persister)
+        self.add_persister()
+        for shard, owner in self._persister_of.items():
+            if owner is persister:
+                self.move_persister(shard)
+
     # -- the way in
 
     def submit(self, told: Told) -> None:
@@ -103,6 +144,9 @@ class Installation:
     def heal(self) -> None:
         """No more mishaps, and nobody waits for what never ends."""
         self.broker.bad_sends = 0.0
+        self.redis.away = self.postgres.away = False
+        for persister in self.persisters:
+            self.world.wake(persister.process)
         for worker in self.workers:
             self.world.wake(worker.process)
         while len(self.living()) < 2:
@@ -127,9 +171,16 @@ class Installation:
             for told in self.truth.messages.values()
             if told.offset is not None
         )
-        return ended and all(
-            self.group.committed[log.shard] == log.end for log in self.broker.users
+        acknowledged = all(self.group.committed[log.shard] == log.end for log in self.broker.users)
+        stored = all(
+            self.postgres.positions.get((topic, log.shard), 0) == log.end
+            for topic, logs in (
+                (USER_MESSAGES, self.broker.users),
+                (SESSION_LOG, self.broker.sessions),
+            )
+            for log in logs
         )
+        return ended and acknowledged and stored
 
     def check(self) -> None:
         """What must hold at the end."""
@@ -139,4 +190,23 @@ class Installation:
             if told.offset is not None and told.terminal is None:
                 raise RuleBroken(f"{told.message_id} has not ended")
         if not self.settled:
-            raise RuleBroken(f"not acknowledged to the end: {self.group.committed}")
+            raise RuleBroken(f"not to the end: {self.group.committed}, {self.postgres.positions}")
+        for told in self.truth.messages.values():
+            if told.terminal is not None:
+                self._check_rows(told)
+
+    def _check_rows(self, told: Told) -> None:
+        row = self.postgres.answers.get((told.session_id, told.message_id))
+        if row is None or row["state"] not in ("complete", "error"):
+            raise RuleBroken(f"{told.message_id} has not ended in the rows: {row}")
+        text = self.postgres.text_of(told.session_id, lambda mid: mid == told.message_id)
+        if text != told.text:
+            raise RuleBroken(f"{told.message_id} is stored as {text!r}, not {told.text!r}")
+        last = [
+            row.is_complete
+            for row in sorted(self.postgres.chunks.values(), key=lambda row: row.chunk_sequence)
+            if row.message_id == told.message_id
+        ]
+        complete = isinstance(told.terminal, Complete)
+        if last and (last[-1] is not complete or any(last[:-1])):
+            raise RuleBroken(f"{told.message_id}: is_complete is {last}")

@@ -5,6 +5,7 @@ little that has to be followed in log order (which attempt is the current one) i
 more, in the fewest words, apart from the code under test.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from schemas.events import (
@@ -21,6 +22,7 @@ from schemas.shard_log import Record
 from schemas.transcript import Fence
 from tests.simulation.log import Log
 from tests.simulation.world import RuleBroken, World
+from workers.prompt import Turn, estimate_tokens
 
 
 def token(message_id: str, attempt: str, number: int) -> str:
@@ -81,8 +83,9 @@ class Told:
 class Truth:
     """Sees every record as it lands."""
 
-    def __init__(self, world: World) -> None:
+    def __init__(self, world: World, budget_tokens: int) -> None:
         self.world = world
+        self.budget_tokens = budget_tokens
         self.messages: dict[str, Told] = {}
         self.attempts: dict[str, Attempt] = {}
         self.sessions: dict[str, list[Told]] = {}  # in the order of user_messages
@@ -161,6 +164,23 @@ class Truth:
                     f"committed {shard}@{offset} past {told.message_id}, which has not ended"
                 )
         self._committed[shard] = max(self._committed.get(shard, 0), offset)
+
+    def prompted(self, told: Told, turns: Sequence[Turn], *, full: bool) -> None:
+        """The prompt holds every message of the session that has ended with text, in order."""
+        others = [t for t in self.sessions[told.session_id] if t.terminal and t is not told]
+        ended = sorted((t for t in others if t.text), key=lambda t: t.ended_at or 0)
+        wanted = [text for t in ended for text in (t.content, t.text)]
+        have = [turn.content for turn in turns if turn.message_id != told.message_id]
+        self.world.say("prompt", told.message_id, [turn.message_id for turn in turns][::2], full)
+        if not full:
+            rest = iter(wanted)
+            if not all(text in rest for text in have):
+                self.broken(f"{told.message_id} is told {have} after {wanted}")
+            return
+        if have != wanted[len(wanted) - len(have) :]:
+            self.broken(f"{told.message_id} is told {have} after {wanted}")
+        if len(have) < len(wanted) and sum(map(estimate_tokens, have)) < self.budget_tokens:
+            self.broken(f"{told.message_id} is told only {have} of {wanted}")
 
     def broken(self, what: str) -> None:
         raise RuleBroken(what)
