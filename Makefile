@@ -5,7 +5,7 @@ PYTHON ?= python3
 PY := .venv/bin/python
 .DEFAULT_GOAL := help
 
-.PHONY: help run up down status test check chat replay lag rebuild settings doctor clean \
+.PHONY: help run up down status test check chat replay lag rebuild verify settings doctor clean schemas docs picture bench \
 	install-run install-test format lint types imports unit
 
 help: ## what there is
@@ -41,11 +41,26 @@ replay: install-run ## re-read a conversation from the topic: SESSION=abc FORMAT
 lag: install-run ## how far the readers are behind: WATCH=1 FORMAT=json
 	@exec $(PY) -m deploy lag $(if $(WATCH),--watch) $(if $(FORMAT),--format $(FORMAT))
 
+verify: install-run ## hold the log and Postgres to every rule: SINCE=2h
+	@exec $(PY) -m deploy verify $(if $(SINCE),--since $(SINCE))
+
 rebuild: install-run ## make the persister's tables anew from the log, and compare: COMPARE=1 leaves them
 	@exec $(PY) -m deploy rebuild $(if $(COMPARE),--compare)
 
 settings: install-run ## every setting with its default and unit
 	@exec $(PY) -m deploy settings
+
+schemas: install-test ## write schemas/json and schemas/asyncapi.yaml again, from the structs
+	@exec $(PY) -m deploy schemas
+
+docs: install-test ## write docs/settings.md again, from the settings classes
+	@exec $(PY) -m deploy settings --format markdown > docs/settings.md
+
+picture: install-test ## take the picture of the page that the README shows
+	@exec $(PY) -m tests.picture
+
+bench: install-test ## latency and CPU by tier, on a stack of its own: ARGS=--help
+	@exec $(PY) -m tests.bench $(ARGS)
 
 doctor: ## what this machine lacks, and how to get it
 	@exec $(if $(wildcard .venv/installed.json),$(PY) -m deploy doctor,$(PYTHON) deploy/doctor.py)

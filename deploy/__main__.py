@@ -19,10 +19,16 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "down": ("deploy.local.commands:down", "Stop the stack, whatever state it is in."),
     "status": ("deploy.local.commands:status", "Show what lives, with pids and ports."),
     "start": ("deploy.local.commands:start", "Start again what is dead in the running stack."),
+    "chat": ("deploy.chat.command:chat", "Chat in the terminal, or pipe one message through."),
     "replay": ("deploy.replay:replay", "Print a conversation, re-read from the log."),
     "lag": ("deploy.lag.command:lag", "Show how far the readers are behind the log."),
+    "verify": ("deploy.verify.command:verify", "Hold the log and Postgres to every rule."),
     "rebuild": ("deploy.rebuild:rebuild", "Make the tables anew from the log, and compare."),
     "doctor": ("deploy.doctor:doctor", "Say what this machine lacks, and how to get it."),
+    "schemas": (
+        "deploy.schema_documents:schemas",
+        "Write the JSON Schemas and the AsyncAPI document.",
+    ),
     "settings": ("deploy.settings_list:settings", "List every setting with its default."),
     "clean": ("deploy.local.commands:clean", "Remove the stack's data, logs, ports and epoch."),
 }

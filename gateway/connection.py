@@ -206,7 +206,7 @@ class Connection:
         shared.counters.resumed += 1
         self._say_connected(True)
         self._push([wire(frame) for frame in frames])
-        self._go_live(max(position, found.tail.end))
+        self._go_live(found.end)
         return True
 
     def _say_connected(self, recovered: bool | None) -> None:

@@ -22,6 +22,12 @@ class Reach:
     older: ShardLog | None
     tail: ShardLog
 
+    @property
+    def end(self) -> int:
+        """The position after the range. A scan may have come further than the tail has by now."""
+        older_end = self.position if self.older is None else self.older.end
+        return max(self.position, older_end, self.tail.end)
+
     def records(self, session_id: str) -> list[Record]:
         """Give the session's records of the whole range, oldest first."""
         if self.older is None:

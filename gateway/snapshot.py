@@ -22,7 +22,7 @@ _encode = msgspec.json.Encoder().encode
 def shown(messages: Sequence[Message], joined: Place, history: int) -> set[str]:
     """Give the ids of the messages that a snapshot shows; `messages` in the session's order."""
     finished = [message for message in messages if message.terminal]
-    newest = finished[len(finished) - history :] if history else []
+    newest = finished[-history:] if history else []
     since = (m for m in finished if m.last is not None and m.last >= joined)
     open_ones = (message for message in messages if not message.terminal)
     return {message.message_id for part in (newest, since, open_ones) for message in part}

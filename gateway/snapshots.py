@@ -134,7 +134,7 @@ class Snapshots:
                 log_start,
                 lambda id_: id_ in named or stored.named_in_epoch.get(id_, 0) >= self._epoch,
             )
-        return Fold(transcript, max(found.position, found.tail.end))
+        return Fold(transcript, found.end)
 
     async def _serve(self) -> None:
         while True:

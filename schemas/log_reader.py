@@ -61,9 +61,16 @@ class LogReader:
     """
 
     def __init__(
-        self, bootstrap: str, topic: str, shards: int, *, on_records: OnRecords, on_gap: OnGap
+        self,
+        bootstrap: str,
+        topic: str,
+        shards: int,
+        *,
+        on_records: OnRecords,
+        on_gap: OnGap,
+        **options: Any,
     ) -> None:
-        self._consumer = consumer(bootstrap)
+        self._consumer = consumer(bootstrap, **options)
         # A broker answers one request of a connection at a time, so a question would wait behind
         # the fetch that waits for new records. Questions go over a connection of their own.
         self._asker = consumer(bootstrap)

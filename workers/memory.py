@@ -53,7 +53,11 @@ class SessionMemory:
         at_hand: Callable[[int, str], AtHand | None],
         log_start: Callable[[int], Awaitable[int]],
         epoch: int,
+        again_first_s: float = AGAIN_FIRST_S,
+        store_wait_s: float = STORE_WAIT_S,
     ) -> None:
+        self._store_wait_s = store_wait_s
+        self._again_first_s = again_first_s
         self._history = history
         self._conversations = conversations
         self._scanner = scanner
@@ -154,7 +158,7 @@ class SessionMemory:
                 self._forgone.discard(session_id)
 
     async def _store_insistently(self, action: Store) -> None:
-        wait_s = AGAIN_FIRST_S
+        wait_s = self._again_first_s
         while action.key not in self._given_up:
             try:
                 async with self._slots:
@@ -186,7 +190,7 @@ class SessionMemory:
         if session_id not in self._sessions:
             return
         try:
-            async with asyncio.timeout(STORE_WAIT_S), self._settled:
+            async with asyncio.timeout(self._store_wait_s), self._settled:
                 await self._settled.wait_for(lambda: session_id not in self._sessions)
         except TimeoutError:
             return

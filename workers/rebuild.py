@@ -34,15 +34,17 @@ def combined(
     """
     if at_hand.start > next_offset or at_hand.forgotten_to > next_offset:
         return None
+    seen_from = Place(epoch, at_hand.start)
     messages = dict(stored.messages)
+    for known in messages.values():
+        open_here = not known.terminal and known.last is not None and known.last.epoch == epoch
+        if open_here and (known.first is None or known.first < seen_from):
+            return None  # its beginning is only stored, and what came later was not understood
     for message in at_hand.messages:
         if message.last is None or message.last < Place(epoch, next_offset):
             continue
-        known = messages.get(message.message_id)
-        if known is not None and known.terminal:
+        if message.message_id in messages and messages[message.message_id].terminal:
             continue
-        if known is not None and (known.first or Place(0, 0)) < Place(epoch, at_hand.start):
-            return None  # its beginning is only there, its end only here
         if text_dropped(message):
             return None
         messages[message.message_id] = message

@@ -161,3 +161,18 @@ async def test_a_broker_that_does_not_answer_makes_the_outcome_unknown_not_faile
     messages = await published(servers.file.kafka, session_id)
     assert messages[0].message_id == "m0"
     assert {m.message_id for m in messages} == {"m0", "m1"}
+
+
+async def test_a_claim_of_an_earlier_epoch_is_no_duplicate(
+    gateway: Gateway, servers: RunningStack, session_id: str
+) -> None:
+    async with Client(gateway.url, session_id) as client:
+        await client.send(ask("m1"))
+        await client.got(lambda f: f.get("state") == "accepted")
+    log = servers.state / f"{uuid4().hex}.log"
+    # The topics were made anew: the message that was accepted is in no log.
+    with running_gateway(servers, log, TALKLOG_EPOCH=str(servers.epoch + 1)) as anew:
+        async with Client(anew.url, session_id) as client:
+            await client.send(ask("m1"))
+            accepted = await client.got(lambda f: f.get("state") == "accepted")
+            assert accepted["duplicate"] is False

@@ -86,7 +86,7 @@ async def test_a_rebuild_finds_the_same_repairs_what_differs_and_refuses_a_trimm
     with psycopg.connect(database.dsn) as connection:
         connection.execute("SET ROLE reader")
         connection.execute("SELECT c.content FROM streaming_messages s, conversation c LIMIT 1")
-    schemas = "SELECT count(*) FROM pg_namespace WHERE nspname LIKE 'talklog%'"
+    schemas = "SELECT count(*) FROM pg_namespace WHERE nspname LIKE 'talklog%%'"
     assert database.value(schemas) == 0
     assert (await asyncio.to_thread(rebuild, persisters)).returncode == 0
 

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from pathlib import Path
 
+import psutil
 import pytest
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from redis.asyncio import Redis
@@ -296,3 +297,56 @@ async def test_a_record_nobody_understands_is_a_dead_letter_and_the_partition_go
     assert headers["offset"] == str(record.offset).encode()
     assert headers["reason"]
     assert headers["tries"] == b"1"
+
+
+async def test_chat_goes_on_without_redis_and_nothing_is_forgotten(
+    servers: RunningStack, model: ScriptedModel, talk: Conversation, workers: Workers
+) -> None:
+    await workers.start()
+    session = f"redis-{talk.run}"
+    first = await talk.ask(session, "tokens=5")
+    await talk.ended(first)
+    await talk.until_committed()
+    servers.hold("redis")
+    try:
+        second = await talk.ask(session, "tokens=5")
+        assert_whole(await talk.ended(second), 5)
+        third = await talk.ask(session, "tokens=5")
+        assert_whole(await talk.ended(third), 5)
+        # Its own memory of what Redis has not: the log.
+        [call] = model.ledger.of(third)
+        assert [m["content"].split()[0] for m in call.messages if m["role"] == "user"] == [
+            f"[[key={each}" for each in (first, second, third)
+        ]
+        assert not await talk.all_committed()
+    finally:
+        servers.let_go("redis")
+    await talk.until_committed()
+    redis = Redis.from_url(servers.file.redis)
+    stored = json.loads(await redis.get(redis_keys.session(session)) or "")
+    await redis.aclose()
+    assert [turn["message_id"] for turn in stored["history"][::2]] == [first, second, third]
+
+
+async def test_chat_goes_on_without_postgres(
+    servers: RunningStack, model: ScriptedModel, talk: Conversation, workers: Workers
+) -> None:
+    await workers.start()
+    session = f"postgres-{talk.run}"
+    first = await talk.ended(await talk.ask(session, "tokens=5"))
+    postgres = psutil.Process(servers.pid("postgres"))
+    # Those that serve a connection go on by themselves if only their parent is stopped.
+    stopped = [postgres, *postgres.children(recursive=True)]
+    for process in stopped:
+        process.suspend()
+    try:
+        second = await talk.ask(session, "tokens=5")
+        assert (await talk.ended(second)).history == "full"
+        assert model.ledger.of(second)[0].messages[1]["content"] == first.text
+        # A new session has no history that could be missing, but nobody can know that.
+        new = await talk.ask(f"new-{session}", "tokens=5")
+        assert (await talk.ended(new)).history == "partial"
+        await talk.until_committed()
+    finally:
+        for process in stopped:
+            process.resume()

@@ -137,7 +137,8 @@ def test_a_message_of_an_earlier_epoch_that_nothing_holds_is_lost() -> None:
     assert (held.state, ended.state) == ("generating", "complete")
 
 
-states = st.sampled_from(["queued", "generating", "complete", "error"])
+STATES: list[MessageState] = ["queued", "generating", "complete", "error"]
+states = st.sampled_from(STATES)
 some_messages = st.lists(st.tuples(states, st.integers(0, 50)), max_size=12).map(
     lambda drawn: [message(f"m{number}", state, last) for number, (state, last) in enumerate(drawn)]
 )

@@ -18,6 +18,7 @@ def folded(
     *,
     crashes: Iterable[bool] = (),
     max_answers: int = 1000,
+    shards: int = SHARDS,
     tables: Tables | None = None,
 ) -> Tables:
     """Store the log of these events: batch sizes as given (then one for all that is left).
@@ -26,13 +27,13 @@ def folded(
     """
     tables = tables or Tables()
     fold = RowFold(EPOCH, max_answers)
-    log = log_of(events, SHARDS)
+    log = log_of(events, shards)
     records = [(partition, record) for partition, held in log.records.items() for record in held]
     sizes, dies = iter(batches), iter(crashes)
     while records:
         size = next(sizes, len(records))
         batch = records[:size]
-        changes = _changes(fold, tables, batch)
+        changes = _changes(fold, tables, batch, shards)
         if next(dies, False):
             fold = RowFold(EPOCH, max_answers)
             continue
@@ -41,11 +42,11 @@ def folded(
     return tables
 
 
-def _changes(fold: RowFold, tables: Tables, batch: Iterable[tuple]) -> Changes:  # type: ignore[type-arg]
+def _changes(fold: RowFold, tables: Tables, batch: Iterable[tuple], shards: int) -> Changes:  # type: ignore[type-arg]
     read_ones = []
     for partition, record in batch:
         try:
-            event = read(partition.topic, partition.shard, SHARDS, record)
+            event = read(partition.topic, partition.shard, shards, record)
         except BadRecord:
             continue
         if event is not None:

@@ -317,3 +317,32 @@ def test_a_new_owner_stores_what_the_old_one_did_not() -> None:
     world.settle()
     assert world.committed == 1
     assert world.history["m1"] == world.truth.messages["m1"].text
+
+
+def test_a_zombie_that_reads_of_another_start_lets_its_model_go() -> None:
+    world, first, second = two_workers()
+    world.ask("s", "m1")
+    begin(world, first)
+    first.say()
+    world.members.remove(first)
+    world.give_to(second, told=False)
+    for _ in range(24):
+        world.now += 0.25
+        second.tick()
+        for step in (second.deliver, second.tell_end, second.look_up, second.land, second.read):
+            step()
+    assert second.answers
+    first.read()
+    assert first.answers[M1].over == "abandoned"
+
+
+def test_the_next_start_after_a_failed_one_is_not_at_once() -> None:
+    world, first = one_worker()
+    world.ask("s", "m1")
+    begin(world, first, landed=False)
+    first.fail_sends(lambda: True)
+    world.settle()
+    assert world.starts == {"m1": 1}
+    world.settle(1)
+    assert world.starts == {"m1": 2}
+    assert world.ended("m1") == "stop"

@@ -18,7 +18,8 @@ from workers.actions import (
     Unfollow,
     Write,
 )
-from workers.intake import Bounds, Intake
+from workers.held import Bounds
+from workers.intake import Intake
 from workers.said import event_of
 
 

@@ -1,0 +1,140 @@
+"""`talklog chat`: a conversation in the terminal, or one message from a pipe.
+
+`echo hi | talklog chat` writes the whole answer when it has ended, so that what a script reads is
+never the text of an attempt that was replaced. On a terminal the answer streams; Ctrl-C stops the
+answer, Ctrl-C (or Ctrl-D) at the prompt leaves.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import sys
+from collections.abc import Callable
+from typing import Annotated
+
+import typer
+from ulid import ULID
+
+from deploy.chat.link import Address, Link, StoppedError
+from deploy.installation import NoInstallationError, find
+from schemas.limits import ANSWER_MAX_S, CONTENT_MAX_BYTES
+
+EXIT_FAILED = 1
+EXIT_SETTINGS = 2
+EXIT_INTERRUPTED = 130
+JOIN_S = 30.0
+ANSWER_S = ANSWER_MAX_S + 60
+DEFAULT_URL = "ws://localhost:8000"
+
+
+def chat(
+    session: Annotated[str, typer.Option(help="session id; a new one if not given")] = "",
+    url: Annotated[str, typer.Option(help="ws://host:port of any gateway")] = "",
+    history: Annotated[int, typer.Option(min=0, help="finished messages shown at first")] = 20,
+    token: Annotated[str, typer.Option(envvar="TALKLOG_TOKEN", hidden=True)] = "",
+) -> None:
+    """Chat with the model, or send what comes from a pipe and print the answer."""
+    try:
+        found = find({name: value for name, value in os.environ.items() if name != "TALKLOG_TOKEN"})
+    except NoInstallationError as error:
+        _say(str(error))
+        raise typer.Exit(EXIT_SETTINGS) from None
+    interactive = sys.stdin.isatty()
+    address = Address(
+        url or found.url or DEFAULT_URL,
+        session or f"chat-{ULID()}",
+        history if interactive else 0,
+        token or None,
+    )
+    try:
+        code = asyncio.run(_interactive(address) if interactive else _piped(address))
+    except KeyboardInterrupt:
+        code = EXIT_INTERRUPTED
+    raise typer.Exit(code)
+
+
+async def _interactive(address: Address) -> int:
+    # Imported when needed: a pipe has no prompt.
+    from deploy.chat.terminal import converse
+
+    return await converse(address)
+
+
+async def _piped(address: Address) -> int:
+    content = sys.stdin.read().strip()
+    problem = _cannot_be_sent(content)
+    if problem:
+        _say(problem)
+        return EXIT_SETTINGS
+    changed = asyncio.Event()
+    link = Link(address, changed.set)
+    running = asyncio.create_task(link.run())
+    try:
+        return await _one_answer(link, content, changed, running)
+    except StoppedError as error:
+        _say(str(error))
+    except TimeoutError:
+        _say(f"no answer in time; the last of the connection: {link.state}")
+    finally:
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+    return EXIT_FAILED
+
+
+async def _one_answer(
+    link: Link, content: str, changed: asyncio.Event, running: asyncio.Task[None]
+) -> int:
+    message_id = str(ULID())
+    await until(lambda: link.view.joined, changed, running, JOIN_S)
+    await link.ask(message_id, content)
+    await until(lambda: link.view.over(message_id), changed, running, ANSWER_S)
+    message = link.view.transcript.messages.get(message_id)
+    if message is None:
+        own = link.view.own.get(message_id)
+        _say((own and own.problem) or "it has ended, but its text can't be had")
+        return EXIT_FAILED
+    if message.text:
+        print(message.text, flush=True)
+    if message.error is not None:
+        _say(f"{message.error.code}: {message.error.message}")
+        return EXIT_FAILED
+    if message.finish_reason != "stop":
+        _say(f"the answer ended early: {message.finish_reason}")
+    return 0
+
+
+async def until(
+    condition: Callable[[], bool],
+    changed: asyncio.Event,
+    running: asyncio.Task[None],
+    limit_s: float,
+) -> None:
+    """Wait until the condition holds. Raises TimeoutError, or what ended the connection."""
+    async with asyncio.timeout(limit_s):
+        while not condition():
+            changed.clear()
+            waiting = asyncio.create_task(changed.wait())
+            try:
+                await asyncio.wait({waiting, running}, return_when=asyncio.FIRST_COMPLETED)
+            finally:
+                waiting.cancel()
+                with contextlib.suppress(asyncio.CancelledError):
+                    await waiting
+            if running.done():
+                running.result()
+
+
+def _cannot_be_sent(content: str) -> str | None:
+    if not content:
+        return "nothing to send: standard input is empty"
+    size = len(content.encode(errors="replace"))
+    if size > CONTENT_MAX_BYTES:
+        return f"the message has {size} bytes, the limit is {CONTENT_MAX_BYTES}"
+    return None
+
+
+def _say(problem: str) -> None:
+    for line in problem.splitlines():
+        print(f"chat: {line}", file=sys.stderr)

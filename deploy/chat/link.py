@@ -1,0 +1,164 @@
+"""One session over sockets that may break: frames into the view, requests out, until told to stop.
+
+A message is sent again, with the same id, until the log has said something about it: the id makes
+that one message. A cancel is asked again after a reconnect, until its message is over.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import random
+from collections.abc import Callable
+from dataclasses import dataclass
+from urllib.parse import urlencode
+
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidURI
+
+from deploy.chat.reconnect import delay_s, why
+from deploy.chat.view import View
+from schemas.close_codes import CloseCode
+from schemas.limits import HEARTBEAT_S
+from schemas.requests import Ask, Ping, Request, Stop, encode
+
+OPEN_S = 10.0
+CLOSE_S = 2.0
+QUIET_S = HEARTBEAT_S + 1
+"""So long without a frame, and the gateway is asked for one; as long again, and it is gone."""
+FRAME_MAX_BYTES = 16 * 1024 * 1024
+UNKNOWN_RETRY_S = 1.0
+LOST = 1006
+
+
+class StoppedError(Exception):
+    """There will be no further connection; the text says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """Where the session is."""
+
+    url: str
+    session_id: str
+    history: int
+    token: str | None = None
+
+    def with_cursor(self, cursor: str | None) -> str:
+        """The address to connect to."""
+        query = {"history": str(self.history), "cursor": cursor, "token": self.token}
+        told = urlencode({name: value for name, value in query.items() if value})
+        base = self.url.rstrip("/").replace("http://", "ws://").replace("https://", "wss://")
+        return f"{base}/ws/chat/{self.session_id}/" + (f"?{told}" if told else "")
+
+
+class Link:
+    """Keeps a connection while `run` runs. `state` is what a person may read."""
+
+    def __init__(self, address: Address, on_change: Callable[[], None]) -> None:
+        self.view = View()
+        self.state = "connecting"
+        self._address = address
+        self._on_change = on_change
+        self._socket: ClientConnection | None = None
+        self._cancels: set[str] = set()
+        self._wanted = asyncio.Event()
+
+    async def run(self) -> None:
+        """Stay connected until cancelled. Raises StoppedError if that can't be."""
+        failures = 0
+        while True:
+            code, reason, joined = await self._one_connection()
+            failures = 0 if joined else failures + 1
+            wait_s = delay_s(code, reason, failures, random.random())  # noqa: S311 - jitter
+            if wait_s is None:
+                raise StoppedError(why(code, reason))
+            if code == CloseCode.IDLE:
+                self._enter("idle")
+                await self._wanted.wait()
+                continue
+            self._enter(f"{why(code, reason)}; connecting again in {wait_s:.1f} s")
+            await asyncio.sleep(wait_s)
+
+    async def ask(self, message_id: str, content: str) -> None:
+        """Submit a message now, or as soon as there is a connection that knows where it stands."""
+        self.view.submitted(message_id, content)
+        self._wanted.set()
+        if self.view.joined:
+            await self._submit(message_id)
+
+    async def cancel(self, message_id: str) -> None:
+        """Stop an answer."""
+        self._cancels.add(message_id)
+        await self._send(Stop(message_id=message_id))
+
+    async def _one_connection(self) -> tuple[int, str, bool]:
+        """Connect, receive until the socket closes: its code and reason, and if it ever joined."""
+        self._enter("connecting")
+        self._wanted.clear()
+        joined = False
+        try:
+            async with connect(
+                self._address.with_cursor(self.view.resume_cursor()),
+                open_timeout=OPEN_S,
+                close_timeout=CLOSE_S,
+                ping_interval=None,
+                compression=None,
+                max_size=FRAME_MAX_BYTES,
+            ) as socket:
+                self._socket = socket
+                while not self.view.broken:
+                    joined = await self._receive(await _heard(socket)) or joined
+            return LOST, "out of step", joined
+        except ConnectionClosed as closed:
+            said = closed.rcvd
+            return (said.code, said.reason, joined) if said else (LOST, "", joined)
+        except (OSError, TimeoutError, InvalidHandshake) as error:
+            return LOST, f"({type(error).__name__})", joined
+        except InvalidURI as error:
+            raise StoppedError(str(error)) from error
+        finally:
+            self._socket = None
+
+    async def _receive(self, text: str | bytes) -> bool:
+        frame = json.loads(text)
+        again = self.view.receive(frame)
+        whole = frame.get("type") == "snapshot" or frame.get("recovered") is True
+        if whole:
+            self._enter("connected")
+            for message_id in self._cancels:
+                if not self.view.over(message_id):
+                    await self._send(Stop(message_id=message_id))
+        if again and not whole:
+            await asyncio.sleep(UNKNOWN_RETRY_S)
+        for message_id in again:
+            await self._submit(message_id)
+        self._on_change()
+        return whole
+
+    async def _submit(self, message_id: str) -> None:
+        own = self.view.own.get(message_id)
+        if own is not None:
+            await self._send(Ask(message_id=message_id, content=own.content))
+
+    async def _send(self, request: Request) -> None:
+        if self._socket is None:
+            return  # it goes out after the next join
+        try:
+            await asyncio.wait_for(self._socket.send(encode(request)), OPEN_S)
+        except (ConnectionClosed, TimeoutError):
+            return  # the same
+
+    def _enter(self, state: str) -> None:
+        self.state = state
+        self._on_change()
+
+
+async def _heard(socket: ClientConnection) -> str | bytes:
+    """The next frame. Raises TimeoutError if the gateway says nothing, not even when asked."""
+    try:
+        return await asyncio.wait_for(socket.recv(), QUIET_S)
+    except TimeoutError:
+        # One that still prepares a snapshot sends no heartbeat, but it answers a ping.
+        await asyncio.wait_for(socket.send(encode(Ping(nonce="watch"))), OPEN_S)
+        return await asyncio.wait_for(socket.recv(), QUIET_S)

@@ -1,0 +1,44 @@
+-- What `talklog verify` asks, all of it in one snapshot.
+
+-- name: positions
+SELECT topic, shard, epoch, next_offset FROM kafka_offsets;
+
+-- name: gaps
+SELECT topic, shard, from_offset, to_offset FROM log_gaps ORDER BY topic, shard, from_offset;
+
+-- name: answers
+SELECT * FROM answers WHERE session_id = ANY (%(sessions)s);
+
+-- name: prompts
+SELECT session_id, message_id, content, epoch, log_offset
+FROM user_messages WHERE session_id = ANY (%(sessions)s);
+
+-- name: pieces
+SELECT session_id, message_id, chunk_sequence, attempt, sequence, content, is_complete
+FROM streaming_messages WHERE session_id = ANY (%(sessions)s)
+ORDER BY session_id, chunk_sequence;
+
+-- name: answer_places
+-- Answers of which all events are in what was read.
+SELECT session_id, message_id, last_offset
+FROM answers
+WHERE shard = %(shard)s AND epoch = %(epoch)s AND first_epoch = %(epoch)s
+  AND first_offset >= %(start)s AND last_offset < %(end)s;
+
+-- name: prompt_places
+SELECT session_id, message_id, log_offset
+FROM user_messages
+WHERE shard = %(shard)s AND epoch = %(epoch)s
+  AND log_offset >= %(start)s AND log_offset < %(end)s;
+
+-- name: stray_pieces
+-- Pieces that belong to no answer, or lie outside the range that their answer names.
+SELECT s.session_id, s.message_id, count(*) AS pieces
+FROM streaming_messages s
+LEFT JOIN answers a ON a.session_id = s.session_id AND a.message_id = s.message_id
+WHERE a.message_id IS NULL
+   OR a.first_chunk_sequence IS NULL
+   OR s.chunk_sequence < a.first_chunk_sequence
+   OR s.chunk_sequence >= a.next_chunk_sequence
+GROUP BY s.session_id, s.message_id
+ORDER BY s.session_id, s.message_id;

@@ -1,0 +1,1 @@
+"""What all tiers share, against real servers."""

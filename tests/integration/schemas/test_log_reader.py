@@ -1,0 +1,229 @@
+"""Reading shards as they grow, and older ranges of them, on a real Kafka."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from uuid import uuid4
+
+import pytest
+from aiokafka import AIOKafkaProducer, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic, RecordsToDelete
+
+from schemas.log_reader import LogReader, LogUnavailable
+from schemas.log_scan import LogScanner, RangeTrimmed, ScanTooLarge
+from schemas.shard_log import Record
+from tests.stack import RunningStack
+
+SHARDS = 2
+DEADLINE_S = 15.0
+
+
+class Log:
+    """A topic of a test's own."""
+
+    def __init__(self, kafka: str, topic: str, producer: AIOKafkaProducer) -> None:
+        self.kafka = kafka
+        self.topic = topic
+        self._producer = producer
+
+    async def put(self, count: int, shard: int = 0, size: int = 1) -> int:
+        """Append records; give the end."""
+        sent = [
+            await self._producer.send(self.topic, b"x" * size, b"s1", partition=shard)
+            for _ in range(count)
+        ]
+        return int((await asyncio.gather(*sent))[-1].offset) + 1
+
+    async def trim(self, before: int, shard: int = 0) -> None:
+        admin = AIOKafkaAdminClient(bootstrap_servers=self.kafka)
+        await admin.start()
+        try:
+            partition = TopicPartition(self.topic, shard)
+            await admin.delete_records({partition: RecordsToDelete(before_offset=before)})
+        finally:
+            await admin.close()
+
+
+@pytest.fixture
+async def log(servers: RunningStack) -> AsyncIterator[Log]:
+    topic = f"log-{uuid4().hex[:8]}"
+    admin = AIOKafkaAdminClient(bootstrap_servers=servers.file.kafka)
+    await admin.start()
+    await admin.create_topics([NewTopic(topic, SHARDS, 1)])
+    producer = AIOKafkaProducer(bootstrap_servers=servers.file.kafka, acks="all")
+    await producer.start()
+    try:
+        yield Log(servers.file.kafka, topic, producer)
+    finally:
+        await producer.stop()
+        await admin.delete_topics([topic])
+        await admin.close()
+
+
+class Seen:
+    """What a reader was given."""
+
+    def __init__(self) -> None:
+        self.offsets: dict[int, list[int]] = {shard: [] for shard in range(SHARDS)}
+        self.gaps: list[tuple[int, int, int]] = []
+        self._changed = asyncio.Event()
+
+    def on_records(self, shard: int, records: Sequence[Record]) -> None:
+        self.offsets[shard] += [record.offset for record in records]
+        self._changed.set()
+
+    def on_gap(self, shard: int, start: int, end: int) -> None:
+        self.gaps.append((shard, start, end))
+        self._changed.set()
+
+    async def until(self, condition: Callable[[], bool]) -> None:
+        async with asyncio.timeout(DEADLINE_S):
+            while not condition():
+                self._changed.clear()
+                await self._changed.wait()
+
+
+@asynccontextmanager
+async def reading(log: Log, seen: Seen) -> AsyncIterator[LogReader]:
+    reader = LogReader(log.kafka, log.topic, SHARDS, on_records=seen.on_records, on_gap=seen.on_gap)
+    await reader.start()
+    try:
+        async with asyncio.TaskGroup() as tasks:
+            running = tasks.create_task(reader.run())
+            yield reader
+            running.cancel()
+    finally:
+        await reader.stop()
+
+
+@asynccontextmanager
+async def scanning(log: Log, max_bytes: int = 10**6) -> AsyncIterator[LogScanner]:
+    scanner = LogScanner(log.kafka, log.topic, SHARDS, max_bytes=max_bytes)
+    async with asyncio.TaskGroup() as tasks:
+        running = tasks.create_task(scanner.run())
+        yield scanner
+        running.cancel()
+
+
+async def test_each_record_from_the_position_on_is_given_once_in_order(log: Log) -> None:
+    await log.put(10)
+    seen = Seen()
+    async with reading(log, seen) as reader:
+        reader.follow(0, 4)
+        await log.put(10)
+        await seen.until(lambda: len(seen.offsets[0]) == 16)
+        await log.put(5)
+        await seen.until(lambda: len(seen.offsets[0]) == 21)
+        assert reader.position(0) == 25
+    assert seen.offsets[0] == list(range(4, 25))
+    assert seen.offsets[1] == []
+
+
+async def test_following_one_shard_disturbs_no_other(log: Log) -> None:
+    seen = Seen()
+    async with reading(log, seen) as reader:
+        reader.follow(0, 0)
+        for _ in range(20):
+            await log.put(5, shard=0)
+            reader.follow(1, 0)
+            await log.put(1, shard=1)
+            reader.unfollow(1)
+        reader.follow(1, 0)
+        await seen.until(lambda: len(seen.offsets[0]) == 100)
+        await seen.until(lambda: seen.offsets[1][-20:] == list(range(20)))
+    assert seen.offsets[0] == list(range(100))
+
+
+async def test_the_end_is_told_at_once_although_a_fetch_waits_for_records(log: Log) -> None:
+    end = await log.put(3)
+    seen = Seen()
+    async with reading(log, seen) as reader:
+        reader.follow(0, end)
+        await log.put(1)
+        await seen.until(lambda: seen.offsets[0] == [3])
+        loop = asyncio.get_running_loop()
+        took_s = []
+        for _ in range(10):
+            begun_s = loop.time()
+            assert await reader.end_offset(0) == 4
+            took_s.append(loop.time() - begun_s)
+        assert min(took_s) < 0.05
+
+
+async def test_what_was_trimmed_before_it_was_read_is_an_event(log: Log) -> None:
+    await log.put(20)
+    await log.trim(12)
+    seen = Seen()
+    async with reading(log, seen) as reader:
+        reader.follow(0, 5)
+        await seen.until(lambda: len(seen.offsets[0]) == 8)
+        assert (await reader.start_offsets([0]))[0] == 12
+    assert seen.gaps == [(0, 5, 12)]
+    assert seen.offsets[0] == list(range(12, 20))
+
+
+async def test_a_position_past_the_end_is_an_event(log: Log) -> None:
+    await log.put(5)
+    seen = Seen()
+    async with reading(log, seen) as reader:
+        reader.follow(0, 900)
+        await seen.until(lambda: len(seen.offsets[0]) == 5)
+    assert seen.gaps == [(0, 900, 0)]
+
+
+async def test_a_broker_that_is_not_there_is_named() -> None:
+    reader = LogReader("127.0.0.1:1", "t", 1, on_records=print, on_gap=print)
+    with pytest.raises(LogUnavailable):
+        await reader.start()
+    await reader.stop()
+
+
+async def test_a_scan_gives_exactly_the_range(log: Log) -> None:
+    await log.put(50)
+    async with scanning(log) as scanner:
+        found = await scanner.scan(0, 10, 30)
+        assert found.start == 10
+        assert found.end >= 30
+        assert [r.offset for r in found.read_all(10)][:20] == list(range(10, 30))
+        assert (await scanner.scan(0, 7, 7)).read_all(7) == []
+
+
+async def test_those_who_wait_share_a_scan(log: Log) -> None:
+    end = await log.put(200)
+    async with scanning(log) as scanner:
+        ranges = [(start, end) for start in range(100)]
+        found = await asyncio.gather(*(scanner.scan(0, *one) for one in ranges))
+        for (start, _), one in zip(ranges, found, strict=True):
+            assert [r.offset for r in one.read_all(start)] == list(range(start, end))
+        assert scanner.scans == 1
+
+
+async def test_who_comes_while_a_scan_runs_is_served_by_it_if_it_covers_him(log: Log) -> None:
+    end = await log.put(200)
+    async with scanning(log) as scanner:
+        first = asyncio.create_task(scanner.scan(0, 0, end))
+        for _ in range(3):
+            await asyncio.sleep(0)  # the scanner has begun, and has read nothing yet
+        assert scanner.scans == 1
+        late = asyncio.create_task(scanner.scan(0, 50, end))
+        assert (await first) is (await late)
+        assert scanner.scans == 1
+
+
+async def test_too_large_a_range_is_refused_and_spoils_no_other(log: Log) -> None:
+    end = await log.put(1000, size=1000)
+    async with scanning(log, max_bytes=200_000) as scanner:
+        greedy = asyncio.create_task(scanner.scan(0, 0, end))
+        modest = asyncio.create_task(scanner.scan(0, end - 50, end))
+        with pytest.raises(ScanTooLarge):
+            await greedy
+        assert [r.offset for r in (await modest).read_all(end - 50)] == list(range(end - 50, end))
+
+
+async def test_a_range_that_was_trimmed_is_named(log: Log) -> None:
+    end = await log.put(20)
+    await log.trim(12)
+    async with scanning(log) as scanner:
+        with pytest.raises(RangeTrimmed):
+            await scanner.scan(0, 5, end)
+        assert len((await scanner.scan(0, 12, end)).read_all(12)) == 8
