@@ -284,7 +284,8 @@ class Intake:
                 self._lanes.stop(mine, event.reason)
             return
         own = event.attempt == mine.attempt
-        lost = effect is Effect.ENDED and not own
+        # Also of our own attempt: if we seemed silent, the owner has ended it in our place.
+        lost = effect is Effect.ENDED
         if isinstance(event, Status) and event.state == "generating":
             # A start of another that is lower than ours, which is still to come, changes nothing.
             higher = event.fence is not None and event.fence > mine.fence

@@ -50,6 +50,9 @@ class Generator:
         self.quiet = False
         self._messages = 0
         self.rates = self._draw_rates()
+        self._answers_back = self.world.random.choice([0.0, 0.0, 0.5])
+        self._of.broker.latency_s = self.world.random.choice([0.004, 0.004, 0.05, 0.3])
+        self._of.truth.on_ended = self._ended
         self._next()
 
     def _draw_rates(self) -> Rates:
@@ -75,13 +78,13 @@ class Generator:
 
     # -- people
 
-    def _send(self) -> None:
+    def _send(self, session: str | None = None) -> None:
         if self._of.open_messages >= OPEN_MAX:
             return
         random = self.world.random
         self._messages += 1
         message_id = f"m{self._messages}"
-        session = f"s{random.randrange(self.rates.sessions)}"
+        session = session or f"s{random.randrange(self.rates.sessions)}"
         on_busy = random.choice(["enqueue", "enqueue", "reject", "interrupt"])
         told = Told(message_id, session, on_busy, self._plan(), f"question {message_id}")
         self._of.truth.planned(told)
@@ -97,6 +100,11 @@ class Generator:
         if ends == "error":
             tokens += 1
         return Plan(tokens, every_s, ends, kills=random.random() < self.rates.killing)
+
+    def _ended(self, told: Told) -> None:
+        """Somebody who sees the end of an answer often says the next thing at once."""
+        if not self.quiet and self.world.chance(self._answers_back):
+            self.world.after(self.world.delay(0.005), self._send, told.session_id)
 
     def _cancel(self) -> None:
         told = self._some_message()
@@ -123,7 +131,7 @@ class Generator:
     def _stall(self) -> None:
         worker = self._of.some_worker()
         if worker is not None and not worker.process.stalled:
-            for_s = self.world.random.choice([0.5, 3.0, 6.0, 8.0, 15.0])
+            for_s = self.world.random.choice([0.5, 3.0, 5.3, 6.0, 8.0, 15.0])
             if for_s > 2:
                 self._of.truth.excuse(worker.process.name, "its worker stalled")
             self.world.stall(worker.process, for_s)
@@ -138,7 +146,7 @@ class Generator:
             worker.leave(self.world.random.choice([0.5, 5.0, 600.0]))
 
     def _bad_sends(self) -> None:
-        self._of.broker.bad_sends = self.world.random.choice([0.02, 0.2])
+        self._of.broker.bad_sends = self.world.random.choice([0.02, 0.2, 0.5])
         self.world.after(self.world.random.uniform(0.2, 10), self._good_sends)
 
     def _good_sends(self) -> None:

@@ -180,7 +180,17 @@ class Installation:
             )
             for log in logs
         )
-        return ended and acknowledged and stored
+        return ended and acknowledged and stored and not self.still_running()
+
+    def still_running(self) -> list[str]:
+        """Give what processes do though it is over."""
+        return [
+            f"{worker.process.name} {key.message_id}"
+            for worker in self.workers
+            if worker.process.alive
+            for key in worker.answers
+            if self.truth.messages[key.message_id].terminal is not None
+        ]
 
     def check(self) -> None:
         """What must hold at the end."""

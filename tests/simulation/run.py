@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from tests.simulation.broken import taken_out
 from tests.simulation.generator import Generator
 from tests.simulation.installation import Installation
 from tests.simulation.world import RuleBroken, World
@@ -28,6 +29,11 @@ class Run:
 
 def run(seed: int, steps: int, broken: frozenset[str] = frozenset()) -> Run:
     """Let a seed happen: so many steps with mishaps, then quiet until all has ended."""
+    with taken_out(broken):
+        return _run(seed, steps, broken)
+
+
+def _run(seed: int, steps: int, broken: frozenset[str]) -> Run:
     world = World(seed, broken)
     installation = Installation(
         world, shards=world.random.choice([1, 2, 3]), workers=world.random.choice([1, 2, 3])

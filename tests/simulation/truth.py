@@ -5,7 +5,7 @@ little that has to be followed in log order (which attempt is the current one) i
 more, in the fewest words, apart from the code under test.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from schemas.events import (
@@ -92,6 +92,7 @@ class Truth:
         self._committed: dict[int, int] = {}
         self._users: dict[int, list[Told | None]] = {}  # by offset
         self.model_calls = 0
+        self.on_ended: Callable[[Told], None] = lambda told: None
 
     # -- what happens
 
@@ -232,6 +233,7 @@ class Truth:
         if told.terminal is not None or event.attempt != told.attempt:
             return False
         told.terminal, told.ended_at = event, offset
+        self.on_ended(told)
         self._text_is_of_one_attempt(told)
         if isinstance(event, Complete):
             self._finish_is_right(told, event)

@@ -5,6 +5,7 @@ from itertools import count
 from schemas.events import Cancel, Complete, Event, OnBusy, Prompt, Status, UserMessage, encode
 from schemas.shard_log import Record
 from workers.actions import (
+    Abandon,
     Action,
     AskEnd,
     Delivery,
@@ -138,3 +139,16 @@ def test_an_answer_and_a_write_of_a_lost_shard_may_be_read_back_at_once() -> Non
     shard.read(ended(start), event_of(write.said, write.message, "2026-01-01T00:00:01.000Z"))
     assert shard.intake.running == 0
     assert [action for action in shard.taken if isinstance(action, Unfollow)] == [Unfollow(0)]
+
+
+def test_an_attempt_that_its_owner_has_ended_is_given_up_by_its_runner() -> None:
+    shard = Shard()
+    shard.say("s", "m1", "2026-01-01T00:00:00.000Z")
+    start = shard.start_of("m1")
+    shard.read(begun(start))
+    shard.intake.started(MessageKey("s", "m1"), start.attempt)
+    shard.intake.revoking()
+    shard.intake.assigned((), 1.0)
+    # This process was stopped, the new owner heard nothing, and ended the attempt as cancelled.
+    shard.read(ended(start))
+    assert Abandon(MessageKey("s", "m1")) in shard.taken
