@@ -334,6 +334,8 @@ async def test_chat_goes_on_without_postgres(
     await workers.start()
     session = f"postgres-{talk.run}"
     first = await talk.ended(await talk.ask(session, "tokens=5"))
+    assert first.history == "full"
+    await talk.until_committed()
     postgres = psutil.Process(servers.pid("postgres"))
     # Those that serve a connection go on by themselves if only their parent is stopped.
     stopped = [postgres, *postgres.children(recursive=True)]
