@@ -135,7 +135,6 @@ async def test_a_refused_row_leaves_nothing_and_the_store_goes_on(
     assert database.text("s1") == "yes"
 
 
-@pytest.mark.unsteady
 async def test_a_writer_that_is_stopped_in_the_middle_of_a_copy_is_ended(
     store: Store, database: Database
 ) -> None:
@@ -147,17 +146,26 @@ async def test_a_writer_that_is_stopped_in_the_middle_of_a_copy_is_ended(
         options="-c idle_in_transaction_session_timeout=500 -c statement_timeout=500",
     )
     await stopped.execute("SELECT * FROM kafka_offsets FOR UPDATE")
-    with pytest.raises(psycopg.Error):
-        await _copy_until_ended(stopped, store)
-    await store.save(NOTHING, [Move(PARTITION, EPOCH, 0, 5)])
-    await stopped.close()
+    try:
+        with pytest.raises(psycopg.Error):
+            await _copy_until_ended(stopped, store, database)
+        await store.save(NOTHING, [Move(PARTITION, EPOCH, 0, 5)])
+    finally:
+        await stopped.close()
 
 
-async def _copy_until_ended(stopped: "psycopg.AsyncConnection[object]", store: Store) -> None:
+async def _copy_until_ended(
+    stopped: "psycopg.AsyncConnection[object]", store: Store, database: Database
+) -> None:
+    """Leave the copy only when the server's side is gone: until then it could still be finished."""
+    pid = stopped.info.backend_pid
+    lives = "SELECT count(*) FROM pg_stat_activity WHERE pid = %s"
     async with (
-        asyncio.timeout(20),
+        asyncio.timeout(40),
         stopped.cursor().copy("COPY streaming_messages (session_id) FROM STDIN"),
     ):
         while not await store.end_stalled_writers():
             with pytest.raises(PositionsHeld):
                 await store.save(NOTHING, [Move(PARTITION, EPOCH, 0, 5)])
+        while database.value(lives, pid):  # noqa: ASYNC110 - the server tells nobody
+            await asyncio.sleep(0.01)

@@ -1,10 +1,12 @@
 """A scripted model and a reader of the log for every test; workers are started by the tests."""
 
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import pytest
 
 from tests.integration.workers.conversation import Conversation
+from tests.integration.workers.process import Workers
 from tests.scripted_model.server import ScriptedModel
 from tests.stack import RunningStack
 
@@ -20,4 +22,12 @@ async def model() -> AsyncIterator[ScriptedModel]:
 async def talk(servers: RunningStack) -> AsyncIterator[Conversation]:
     """Asks, and reads the answers."""
     async with Conversation(servers).open() as running:
+        yield running
+
+
+@pytest.fixture
+async def workers(
+    servers: RunningStack, model: ScriptedModel, tmp_path: Path
+) -> AsyncIterator[Workers]:
+    async with Workers(servers, model, tmp_path) as running:
         yield running

@@ -10,11 +10,13 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
 from deploy.local.ports import free_run
 from deploy.local.program import wrapped
+from tests.scripted_model.server import ScriptedModel
 from tests.stack import RunningStack
 
 START_WITHIN_S = 30.0
@@ -82,6 +84,29 @@ def running_worker(
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
+
+
+class Workers:
+    """Starts workers without holding up the test's own loop, in which the model answers."""
+
+    def __init__(self, servers: RunningStack, model: ScriptedModel, folder: Path) -> None:
+        self._servers, self._model, self._folder = servers, model, folder
+        self._stack = AsyncExitStack()
+        self._count = 0
+
+    async def __aenter__(self) -> "Workers":
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._stack.aclose()
+
+    async def start(self, **variables: str) -> Worker:
+        self._count += 1
+        output = self._folder / f"worker-{self._count}.log"
+        context = running_worker(self._servers, self._model.url, output, **variables)
+        worker = await asyncio.to_thread(context.__enter__)
+        self._stack.push_async_callback(asyncio.to_thread, context.__exit__, None, None, None)
+        return worker
 
 
 def _wait_ready(worker: Worker) -> None:

@@ -4,11 +4,7 @@ import asyncio
 import json
 import signal
 import time
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack
-from pathlib import Path
 
-import psutil
 import pytest
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from redis.asyncio import Redis
@@ -17,42 +13,11 @@ from schemas import redis_keys
 from schemas.topics import DEAD_LETTERS
 from schemas.transcript import Outcome
 from tests.integration.workers.conversation import Conversation, assert_whole
-from tests.integration.workers.process import Worker, running_worker
+from tests.integration.workers.process import Workers
 from tests.scripted_model.server import ScriptedModel
 from tests.stack import RunningStack
 
 pytestmark = [pytest.mark.stack, pytest.mark.timeout(120)]
-
-
-class Workers:
-    """Starts workers without holding up the test's own loop, in which the model answers."""
-
-    def __init__(self, servers: RunningStack, model: ScriptedModel, folder: Path) -> None:
-        self._servers, self._model, self._folder = servers, model, folder
-        self._stack = AsyncExitStack()
-        self._count = 0
-
-    async def __aenter__(self) -> "Workers":
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        await self._stack.aclose()
-
-    async def start(self, **variables: str) -> Worker:
-        self._count += 1
-        output = self._folder / f"worker-{self._count}.log"
-        context = running_worker(self._servers, self._model.url, output, **variables)
-        worker = await asyncio.to_thread(context.__enter__)
-        self._stack.push_async_callback(asyncio.to_thread, context.__exit__, None, None, None)
-        return worker
-
-
-@pytest.fixture
-async def workers(
-    servers: RunningStack, model: ScriptedModel, tmp_path: Path
-) -> AsyncIterator[Workers]:
-    async with Workers(servers, model, tmp_path) as running:
-        yield running
 
 
 async def test_an_answer_is_streamed_counted_remembered_and_acknowledged(
@@ -297,63 +262,3 @@ async def test_a_record_nobody_understands_is_a_dead_letter_and_the_partition_go
     assert headers["offset"] == str(record.offset).encode()
     assert headers["reason"]
     assert headers["tries"] == b"1"
-
-
-@pytest.mark.unsteady
-async def test_chat_goes_on_without_redis_and_nothing_is_forgotten(
-    servers: RunningStack, model: ScriptedModel, talk: Conversation, workers: Workers
-) -> None:
-    await workers.start()
-    session = f"redis-{talk.run}"
-    first = await talk.ask(session, "tokens=5")
-    await talk.ended(first)
-    await talk.until_committed()
-    servers.hold("redis")
-    try:
-        second = await talk.ask(session, "tokens=5")
-        assert_whole(await talk.ended(second), 5)
-        third = await talk.ask(session, "tokens=5")
-        assert_whole(await talk.ended(third), 5)
-        # Its own memory of what Redis has not: the log.
-        [call] = model.ledger.of(third)
-        assert [m["content"].split()[0] for m in call.messages if m["role"] == "user"] == [
-            f"[[key={each}" for each in (first, second, third)
-        ]
-        assert not await talk.all_committed()
-    finally:
-        servers.let_go("redis")
-    await talk.until_committed()
-    redis = Redis.from_url(servers.file.redis)
-    stored = json.loads(await redis.get(redis_keys.session(session)) or "")
-    await redis.aclose()
-    assert [turn["message_id"] for turn in stored["history"][::2]] == [first, second, third]
-
-
-@pytest.mark.unsteady
-async def test_chat_goes_on_without_postgres(
-    servers: RunningStack, model: ScriptedModel, talk: Conversation, workers: Workers
-) -> None:
-    await workers.start()
-    for number in range(20):
-        session = f"postgres-{number}-{talk.run}"
-        first = await talk.ended(await talk.ask(session, "tokens=5"))
-        if first.history == "full":
-            break  # a busy machine may miss the time that a first read of Postgres is given
-    assert first.history == "full"
-    await talk.until_committed()
-    postgres = psutil.Process(servers.pid("postgres"))
-    # Those that serve a connection go on by themselves if only their parent is stopped.
-    stopped = [postgres, *postgres.children(recursive=True)]
-    for process in stopped:
-        process.suspend()
-    try:
-        second = await talk.ask(session, "tokens=5")
-        assert (await talk.ended(second)).history == "full"
-        assert model.ledger.of(second)[0].messages[1]["content"] == first.text
-        # A new session has no history that could be missing, but nobody can know that.
-        new = await talk.ask(f"new-{session}", "tokens=5")
-        assert (await talk.ended(new)).history == "partial"
-        await talk.until_committed()
-    finally:
-        for process in stopped:
-            process.resume()

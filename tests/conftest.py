@@ -1,4 +1,4 @@
-"""Real servers for the integration tests: Kafka, Postgres and Valkey, started once for all."""
+"""Real servers for every test that needs them: Kafka, Postgres and Valkey, started once for all."""
 
 from collections.abc import Iterator
 
