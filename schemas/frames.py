@@ -97,13 +97,18 @@ class SnapshotPrompt(Struct, frozen=True, kw_only=True, tag_field="role", tag="u
 
 
 class SnapshotAnswer(Struct, frozen=True, kw_only=True, tag_field="role", tag="assistant"):
-    """The fold's state of one message; `content` is the answer's text so far."""
+    """The fold's state of one message, whole: folding on from it is as if nothing were left out.
+
+    `content` is the answer's text so far.
+    """
 
     message_id: str
     content: str
     state: MessageState
     attempt: str | None
     fence: tuple[int, int, int] | None
+    starts: int
+    unended_starts: int
     last_sequence: int
     released: bool
     damaged: bool

@@ -120,7 +120,7 @@ function withEntry(message, entry) {
   const known = message ?? messageWith({ message_id: entry.message_id });
   const { role, content, created_at = null, error_code, code, message: text, retryable, ...state } = entry;
   if (role === "user") {
-    return Object.freeze({ ...known, ...(message ? {} : state), prompt: { content, created_at }, created_at });
+    return Object.freeze({ ...known, ...(message ? {} : state), prompt: { content, created_at } });
   }
   const failed = error_code ?? code ?? null;
   const error = state.error ?? (failed && { code: failed, message: text ?? "", retryable: retryable ?? false });
