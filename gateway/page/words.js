@@ -60,9 +60,10 @@ export function submitError({ code, message }) {
   return SUBMIT_ERRORS[code] ?? (message || "The message wasn’t sent.");
 }
 
-/** How an answer ended, if it is worth a word. */
+/** How an answer ended, if it is worth a word; a reason of a later version is its own word. */
 export function ending(finishReason) {
-  return ENDINGS[finishReason] ?? null;
+  if (!finishReason || finishReason === "stop") return null;
+  return ENDINGS[finishReason] ?? `The answer ended: ${finishReason.replaceAll("_", " ")}.`;
 }
 
 /** What a refused request that belongs to no message means. */
