@@ -67,12 +67,16 @@ class Reconnect(Frame, frozen=True, kw_only=True, tag="status"):
 
 
 class Refused(Frame, frozen=True, kw_only=True, tag="error"):
-    """A frame of the client was refused; `message_id` names the message that failed, if one did."""
+    """A frame of the client was refused; `message_id` names the message that failed, if one did.
+
+    `retry_after_ms` is there if it is known when the same frame can succeed.
+    """
 
     code: GatewayErrorCode
     message: str
     retryable: bool
     message_id: str | None = None
+    retry_after_ms: int | None = None
 
 
 class Heartbeat(Frame, frozen=True, kw_only=True, tag="heartbeat"):

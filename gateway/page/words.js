@@ -55,8 +55,9 @@ export function answerError({ code, message }) {
   return ANSWER_ERRORS[code] ?? (message || "This answer failed.");
 }
 
-/** Why a message was not taken. */
-export function submitError({ code, message }) {
+/** Why a message was not taken, and when it would be. */
+export function submitError({ code, message, retry_after_ms: waitMs }) {
+  if (code === "rate_limited" && waitMs > 0) return `Too many messages in a short time. Try again in ${Math.ceil(waitMs / 1000)} s.`;
   return SUBMIT_ERRORS[code] ?? (message || "The message wasn’t sent.");
 }
 

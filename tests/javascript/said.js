@@ -13,6 +13,7 @@ console.log(JSON.stringify({
   submit: each(submit, (code) => submitError({ code, message: "" })),
   finish: each(finish, ending),
   close: each(close, (code) => afterClose(code, "", 0, 0).next),
+  waits: submitError({ code: "rate_limited", message: "", retry_after_ms: 1_201 }),
   later: [answerError(later), submitError(later)],
   unknown: [answerError(unknown), submitError(unknown)],
 }));

@@ -37,6 +37,10 @@ def test_only_an_answer_that_simply_ended_needs_no_words(said: Any) -> None:
     assert [reason for reason, words in said["finish"].items() if words is None] == ["stop"]
 
 
+def test_a_message_that_came_too_soon_says_when_to_try_again(said: Any) -> None:
+    assert said["waits"].endswith("Try again in 2 s.")
+
+
 def test_a_code_of_a_later_version_is_shown_with_its_own_words(said: Any) -> None:
     assert said["finish"]["out_of_budget"] == "The answer ended: out of budget."
     assert said["later"] == ["It is gone.", "It is gone."]
