@@ -36,8 +36,6 @@ NAMES: frozenset[str] = frozenset(
         "CONNECTIONS_PER_SESSION",
         "GRACE_S",
         "IDLE_LIMIT_S",
-        "MESSAGES_PER_MINUTE",
-        "CONNECTIONS_PER_SESSION",
         # workers
         "SYSTEM_PROMPT",
         "MAX_RUNNING",
