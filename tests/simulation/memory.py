@@ -5,7 +5,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from schemas.transcript import Message, Transcript
-from tests.simulation.log import Broker
+from tests.simulation.log import Broker, Trimmed
 from tests.simulation.postgres import Away, Postgres
 from tests.simulation.redis import Redis
 from tests.simulation.world import World
@@ -117,7 +117,11 @@ class WorkerMemory:
                 return
         log = self._broker.sessions[shard]
         end = at_hand.position if at_hand else next_offset
-        records = log.read(next_offset, max(0, end - next_offset))
+        try:
+            records = log.read(next_offset, max(0, end - next_offset))
+        except Trimmed:
+            self._with_what_is_at_hand(shard, session_id, then)
+            return
         mine = [record for record in records if record.session_id == session_id]
         self._tell(folded_on(transcript, mine, epoch), then, full=True)
 

@@ -24,6 +24,9 @@ from tests.simulation.log import Log
 from tests.simulation.world import RuleBroken, World
 from workers.prompt import Turn, estimate_tokens
 
+RECENT = 8
+"""So many of the last messages may be cancelled or said again; the log holds them."""
+
 
 def token(message_id: str, attempt: str, number: int) -> str:
     return f"[{message_id} {attempt} {number}]"
@@ -74,6 +77,8 @@ class Told:
     pieces: list[str] = field(default_factory=list)
     terminal: Terminal | None = None
     ended_at: int | None = None
+    first_event: int | None = None  # offset of its first event in the session log
+    trimmed: bool = False  # that log does not hold its end any more
 
     @property
     def text(self) -> str:
@@ -143,6 +148,8 @@ class Truth:
         assert event is not None
         where = f"session log/{log.shard}@{record.offset}"
         told = self.messages[event.message_id]
+        if told.first_event is None:
+            told.first_event = record.offset
         if isinstance(event, Chunk):
             counts = self._chunk(told, event)
             self.world.say("log", where, event.message_id, event.attempt, f"chunk {event.sequence}")
@@ -166,8 +173,10 @@ class Truth:
                 )
         self._committed[shard] = max(self._committed.get(shard, 0), offset)
 
-    def prompted(self, told: Told, turns: Sequence[Turn], *, full: bool) -> None:
+    def prompted(self, told: Told, attempt: str, turns: Sequence[Turn], *, full: bool) -> None:
         """The prompt holds every message of the session that has ended with text, in order."""
+        if told.terminal is not None or told.attempt != attempt:
+            return  # nobody listens to this attempt
         others = [t for t in self.sessions[told.session_id] if t.terminal and t is not told]
         ended = sorted((t for t in others if t.text), key=lambda t: t.ended_at or 0)
         wanted = [text for t in ended for text in (t.content, t.text)]
