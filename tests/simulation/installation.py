@@ -163,12 +163,16 @@ class Installation:
                 for told in self.truth.messages.values()
                 if told.shard == log.shard
                 and told.first_event is not None
-                and (told.terminal is None or told.message_id in needed)
+                and (self._is_open(told) or told.message_id in needed)
             ]
             log.trim(min([self.postgres.positions.get((SESSION_LOG, log.shard), 0), *firsts]))
             for told in self.truth.messages.values():
                 if told.shard == log.shard and told.ended_at is not None:
                     told.trimmed = told.ended_at < log.start
+
+    def _is_open(self, told: Told) -> bool:
+        """Whether a worker may be given it again."""
+        return told.last_offset is None or told.last_offset >= self.group.committed[told.shard]
 
     # -- the end
 

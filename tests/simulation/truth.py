@@ -66,6 +66,7 @@ class Told:
     content: str
     shard: int = 0
     offset: int | None = None  # of its first record in user_messages
+    last_offset: int | None = None  # of its last one: it may have been said again
     open_before: int = 0  # how many messages of its session had not ended then
     accepted: bool = False
     cancelled: bool = False
@@ -120,6 +121,7 @@ class Truth:
         if isinstance(event, UserMessage):
             told = self.messages[event.message_id]
             users.append(told)
+            told.last_offset = record.offset
             self.world.say(
                 "log", f"user_messages/{log.shard}@{record.offset}", event.message_id, event.on_busy
             )
