@@ -1,6 +1,7 @@
 """The persister's whole life: settings, wiring, run, drain, exit."""
 
 import asyncio
+import gc
 import os
 import signal
 import sys
@@ -30,6 +31,9 @@ def main() -> None:
     except SettingsError as error:
         exit_with(error)
     logs.configure(settings.log_level, settings.log_format)
+    # A batch makes many objects and no cycles; collecting as often as by default took a fifth of
+    # the CPU.
+    gc.set_threshold(100_000, 50, 100)
     sys.exit(uvloop.run(serve(settings)))
 
 

@@ -20,7 +20,7 @@ class AdminPort:
     ) -> None:
         self._port = port
         self._not_ready = not_ready
-        self._registry = registry
+        self._collectors = registry
         self._runner: web.AppRunner | None = None
 
     async def start(self) -> None:
@@ -49,5 +49,5 @@ class AdminPort:
 
     async def _metrics(self, _: web.Request) -> web.Response:
         return web.Response(
-            body=generate_latest(self._registry), content_type="text/plain", charset="utf-8"
+            body=generate_latest(self._collectors), content_type="text/plain", charset="utf-8"
         )

@@ -127,6 +127,8 @@ async def serve(settings: WorkerSettings) -> None:
             await group.stop()
             await worker.finish(settings.drain_s)
         finally:
+            # After a drain it has left already; after a failure it still gives its shards back.
+            await group.stop()
             for task in running:
                 task.cancel()
             await asyncio.wait(running, timeout=5.0)
@@ -178,7 +180,9 @@ def main() -> None:
         sys.exit(130)
     except Exception:
         log.exception("the worker has failed")
-        sys.exit(1)
+        # Not sys.exit: a thread of the consumer that stands still would keep the process alive.
+        logging.shutdown()
+        os._exit(1)
 
 
 if __name__ == "__main__":

@@ -22,13 +22,9 @@ from typing import Literal, Protocol
 import structlog
 
 from schemas.events import (
-    Chunk,
-    Complete,
-    Error,
     ErrorCode,
     Event,
     FinishReason,
-    Status,
     StopReason,
     Timing,
     Usage,
@@ -36,13 +32,13 @@ from schemas.events import (
 )
 from schemas.limits import ALIVE_EVERY_S, ANSWER_MAX_BYTES
 from schemas.topics import HEADERS, SESSION_LOG
+from workers import said
 from workers.actions import Outcome, Start
 from workers.chunking import Pacing
 from workers.fault import ModelFault
 from workers.model_stream import Finished, Piece
 from workers.producer import Headers, SendFailed
 from workers.prompt import ChatMessage, Turn, build_prompt, estimate_usage
-from workers.said import prompt_of
 
 log = structlog.get_logger(__name__)
 
@@ -183,7 +179,14 @@ class Answer:
     async def run(self) -> tuple[Outcome, int | None]:
         """Answer; gives how it ended and the offset of its last record."""
         try:
-            await self._send(self._generating())
+            await self._send(
+                said.generating(
+                    self._start,
+                    model=self._model_name,
+                    worker=self._settings.worker,
+                    created_at=now_text(),
+                )
+            )
         except SendFailed as error:
             # It may be in the log all the same: `released` ends it if it is, and is ignored if not.
             self._failed(error)
@@ -196,7 +199,8 @@ class Answer:
             if offset is not None:
                 return Outcome.TERMINAL, offset
         if self._over == "released":
-            return Outcome.RELEASED, await self._insist(self._status("released"))
+            released = said.status(self._start, "released", now_text())
+            return Outcome.RELEASED, await self._insist(released)
         return Outcome.ABANDONED, None
 
     async def _answer(self) -> None:
@@ -290,7 +294,8 @@ class Answer:
             now = time.monotonic()
             text = pacing.take(now)
             if text is not None:
-                await self._send(self._chunk(text))
+                self._sequence += 1
+                await self._send(said.chunk(self._start, self._sequence, text, now_text()))
                 pacing.acknowledged()
                 self._on_chunk()
                 self._room.set()
@@ -298,7 +303,7 @@ class Answer:
                 return
             elif now >= pacing.alive_at():
                 pacing.alive_sent(now)
-                await self._send(self._status("alive"))
+                await self._send(said.status(self._start, "alive", now_text()))
             else:
                 await self._something_comes(min(pacing.due_at() or inf, pacing.alive_at()) - now)
 
@@ -309,76 +314,24 @@ class Answer:
             async with asyncio.timeout(limit_s):
                 await self._changed.wait()
 
-    def _chunk(self, text: str) -> Chunk:
-        self._sequence += 1
-        message = self._start.message
-        return Chunk(
-            session_id=message.session_id,
-            message_id=message.message_id,
-            created_at=now_text(),
-            attempt=self._start.attempt,
-            sequence=self._sequence,
-            content=text,
-        )
-
     async def _send(self, event: Event) -> int:
         return await self._sender.send(
             SESSION_LOG, self._start.shard, self._key, encode(event), self._headers
         )
 
-    # -- its events
-
-    def _generating(self) -> Status:
-        message = self._start.message
-        return Status(
-            session_id=message.session_id,
-            message_id=message.message_id,
-            created_at=now_text(),
-            state="generating",
-            attempt=self._start.attempt,
-            fence=self._start.fence,
-            prompt=prompt_of(message),
-            model=self._model_name,
-            worker=self._settings.worker,
-        )
-
-    def _status(self, state: Literal["alive", "released"]) -> Status:
-        message = self._start.message
-        return Status(
-            session_id=message.session_id,
-            message_id=message.message_id,
-            created_at=now_text(),
-            state=state,
-            attempt=self._start.attempt,
-        )
-
     def _terminal(self) -> Event:
-        ending = self._ending
+        ending, start = self._ending, self._start
         assert ending is not None  # noqa: S101 - writing ends with an ending, else it is over
-        message = self._start.message
         if ending.error is not None:
-            code, text, retryable = ending.error
-            return Error(
-                session_id=message.session_id,
-                message_id=message.message_id,
-                created_at=now_text(),
-                attempt=self._start.attempt,
-                code=code,
-                message=text,
-                retryable=retryable,
-                last_sequence=self._sequence,
-            )
-        assert ending.finish_reason is not None  # noqa: S101 - an ending is one or the other
-        return Complete(
-            session_id=message.session_id,
-            message_id=message.message_id,
-            created_at=now_text(),
-            attempt=self._start.attempt,
-            last_sequence=self._sequence,
+            return said.failed(start, ending.error, self._sequence, now_text())
+        return said.complete(
+            start,
+            self._sequence,
+            now_text(),
             finish_reason=ending.finish_reason,
             usage=ending.usage or estimate_usage(self._prompt, "".join(self._told)),
             timing=Timing(
-                queued_ms=max(0, self._began_ms() - self._start.accepted_ms),
+                queued_ms=max(0, self._began_ms() - start.accepted_ms),
                 first_token_ms=self._first_token_ms,
                 total_ms=self._ms(),
             ),

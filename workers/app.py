@@ -64,6 +64,9 @@ class FaustIntake:
     ) -> None:
         self._receiver = receiver
         self._events: dict[tuple[int, int], Any] = {}
+        self._failure: Exception | None = None
+        self._failed = asyncio.Event()
+        self._left = False
         self._app = faust.App(
             group,
             broker=[f"aiokafka://{address}" for address in kafka.split(",")],
@@ -99,12 +102,23 @@ class FaustIntake:
         await self._app.start()
 
     async def crashed(self) -> IntakeCrashed:
-        """Wait until Faust has crashed, and give the reason."""
-        await self._app._crashed.wait()
-        return IntakeCrashed(repr(self._app.crash_reason))
+        """Wait until Faust or the receiver has failed, and give the reason."""
+        waits = [asyncio.create_task(event.wait()) for event in (self._app._crashed, self._failed)]
+        try:
+            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for wait in waits:
+                wait.cancel()
+        return IntakeCrashed(repr(self._failure or self._app.crash_reason))
 
     async def stop(self) -> None:
-        """Commit what is acknowledged and leave the group, so that others take over at once."""
+        """Commit what is acknowledged and leave the group, so that others take over at once.
+
+        A second call does nothing.
+        """
+        if self._left:
+            return
+        self._left = True
         self._events.clear()
         try:
             await asyncio.wait_for(self._app.stop(), STOP_TIMEOUT_S)
@@ -134,7 +148,13 @@ class FaustIntake:
         async for event in stream.noack().events():
             message = event.message
             self._events[message.partition, message.offset] = event
-            self._receiver.delivered(_delivered(message))
+            try:
+                self._receiver.delivered(_delivered(message))
+            except Exception as error:
+                # Faust would acknowledge the record and go on. Nothing more is taken instead.
+                self._failure = error
+                self._failed.set()
+                await asyncio.Event().wait()
 
     async def _on_revoked(self, *_: Any, **__: Any) -> None:
         self._events.clear()

@@ -233,3 +233,22 @@ async def test_who_leaves_gives_its_shards_to_the_others_at_once(log: Log, tmp_p
     async with asyncio.timeout(4):
         await second.until(lambda: second.shards == set(range(8)))
     await other.stop()
+
+
+async def test_a_receiver_that_fails_stops_the_intake_and_acknowledges_nothing(
+    log: Log, tmp_path: Path
+) -> None:
+    recorder = Recorder()
+
+    def fail(record: Delivered) -> None:
+        raise RuntimeError("bug")
+
+    recorder.on_record = fail
+    intake = await joined(log, recorder, tmp_path)
+    await log.write(3)
+    async with asyncio.timeout(WAIT_S):
+        crash = await intake.crashed()
+    assert "bug" in str(crash)
+    assert len(recorder.records) == 1
+    await intake.stop()
+    assert await log.committed() == 0

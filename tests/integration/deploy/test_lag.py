@@ -2,6 +2,7 @@
 
 import json
 import uuid
+from collections.abc import Iterator
 from typing import Any
 
 import psycopg
@@ -9,7 +10,7 @@ import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 
 from schemas.topics import PERSISTER_GROUP, SESSION_LOG, USER_MESSAGES, WORKER_GROUP
-from tests.stack import RunningStack, talklog
+from tests.stack import RunningStack, running_stack, talklog
 
 pytestmark = pytest.mark.stack
 
@@ -32,6 +33,13 @@ async def write(servers: RunningStack, topic: str, shard: int, count: int) -> in
             for _ in range(count)
         ]
     return int(written[0].offset)
+
+
+@pytest.fixture(scope="module")
+def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningStack]:
+    """Servers of their own: what other tests' groups have committed would be seen here."""
+    with running_stack(tmp_path_factory.mktemp("lag"), servers_only=True) as stack:
+        yield stack
 
 
 async def test_the_workers_position_is_what_they_have_committed(servers: RunningStack) -> None:
