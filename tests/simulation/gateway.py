@@ -214,8 +214,9 @@ class Connection:
         if "snapshot-without-ended" in self.world.broken:
             frame = structs.replace(frame, ended=())
         self._say(frame)
-        if "snapshot-behind-the-socket" not in self.world.broken:
+        if "live-from-the-asked-end" in self.world.broken:
             position = max(self.position, position)
+        # Not from where it joined: the tail may not have come to there.
         self._go_live(position)
 
     # -- live

@@ -18,6 +18,7 @@ from tests.simulation.world import RuleBroken, World
 from workers.held import Bounds
 
 EPOCH = 1
+YOUNG_S = 40.0
 
 
 class Installation:
@@ -163,7 +164,7 @@ class Installation:
                 for told in self.truth.messages.values()
                 if told.shard == log.shard
                 and told.first_event is not None
-                and (self._is_open(told) or told.message_id in needed)
+                and (self._is_open(told) or told.message_id in needed or self._is_young(told))
             ]
             log.trim(min([self.postgres.positions.get((SESSION_LOG, log.shard), 0), *firsts]))
             for told in self.truth.messages.values():
@@ -173,6 +174,10 @@ class Installation:
     def _is_open(self, told: Told) -> bool:
         """Whether a worker may be given it again."""
         return told.last_offset is None or told.last_offset >= self.group.committed[told.shard]
+
+    def _is_young(self, told: Told) -> bool:
+        """Whether something that repeats it may still be under way."""
+        return told.ended_when is None or told.ended_when > self.world.now - YOUNG_S
 
     # -- the end
 

@@ -78,6 +78,7 @@ class Told:
     pieces: list[str] = field(default_factory=list)
     terminal: Terminal | None = None
     ended_at: int | None = None
+    ended_when: float | None = None
     first_event: int | None = None  # offset of its first event in the session log
     trimmed: bool = False  # that log does not hold its end any more
 
@@ -243,7 +244,7 @@ class Truth:
     def _terminal(self, told: Told, event: Terminal, offset: int) -> bool:
         if told.terminal is not None or event.attempt != told.attempt:
             return False
-        told.terminal, told.ended_at = event, offset
+        told.terminal, told.ended_at, told.ended_when = event, offset, self.world.now
         self.on_ended(told)
         self._text_is_of_one_attempt(told)
         if isinstance(event, Complete):
