@@ -47,6 +47,7 @@ class Gateway:
         self.producer = Producer(broker, self.process)
         self.connections: list[Connection] = []
         self.tails = [ShardLog(log.end, max_bytes=tail_max_bytes) for log in broker.sessions]
+        self.slow_tail_s = 0.01
         self._due: set[int] = set()
         for log in broker.sessions:
             log.watchers[self] = partial(self._read_soon, log)
@@ -66,7 +67,7 @@ class Gateway:
     def _read_soon(self, log: Log) -> None:
         if log.shard not in self._due:
             self._due.add(log.shard)
-            self.after(self.world.delay(0.01), self._read, log)
+            self.after(self.world.delay(self.slow_tail_s), self._read, log)
 
     def _read(self, log: Log) -> None:
         self._due.discard(log.shard)

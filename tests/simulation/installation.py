@@ -24,7 +24,7 @@ YOUNG_S = 40.0
 class Installation:
     """One epoch of the topics, and the processes around it."""
 
-    def __init__(self, world: World, *, shards: int = 2, workers: int = 2) -> None:
+    def __init__(self, world: World, *, shards: int, workers: int) -> None:
         self._names = count(1)
         self.world = world
         self.shards = shards

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from functools import partial
 
 from schemas.events import Cancel, UserEvent, UserMessage
+from schemas.transcript import Message
 from tests.simulation.gateway import Connection, Gateway
 from tests.simulation.truth import Told, Truth, token
 from tests.simulation.view import View
@@ -28,7 +29,7 @@ class Reader:
         self.view = View()
         self.connection: Connection | None = None
         self._gateways = gateways
-        self._history = world.random.choice([0, 0, 2, 1000])
+        self.history = world.random.choice([0, 0, 2, 1000])
         self._connect()
 
     @property
@@ -57,7 +58,7 @@ class Reader:
             return
         gateway = self.world.random.choice(gateways)
         cursor = self.view.resume_cursor
-        self.connection = gateway.connect(self, cursor, self._history)
+        self.connection = gateway.connect(self, cursor, self.history)
         self.world.say(self.process.name, f"connects to {gateway.process.name} with {cursor}")
 
     def lost(self, connection: Connection) -> None:
@@ -108,7 +109,11 @@ class Reader:
     # -- reading
 
     def receive(self, data: bytes) -> None:
+        shown = [m for m in self.view.transcript.messages.values() if m.terminal]
+        is_snapshot = data.startswith(b'{"type":"snapshot"')
         message_id, again = self.view.receive(data)
+        if is_snapshot:
+            self._check_still_there(shown)
         if b'"accepted"' in data:
             self._accepted(data)
         if message_id is not None:
@@ -116,8 +121,14 @@ class Reader:
         if self.view.broken:
             self.cut()
             return
-        for each in again:
+        for each in again if "not-sent-again" not in self.world.broken else ():
             self._after(self.world.delay(0.05), partial(self._submit, self.truth.messages[each]))
+
+    def _check_still_there(self, shown: list[Message]) -> None:
+        """What has ended on the screen since it was connected does not vanish."""
+        for message in shown:
+            if message.message_id not in self.view.transcript.messages:
+                self.truth.broken(f"{message.message_id} vanishes from {self.process.name}")
 
     def _accepted(self, data: bytes) -> None:
         for message_id, state in self.view.own.items():

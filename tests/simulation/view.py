@@ -58,7 +58,6 @@ class View:
             return self._unsettled()
         self.whole, self.cursor = False, None
         self.transcript = Transcript()
-        self.ended = set()
         return []
 
     def _unsettled(self) -> list[str]:
