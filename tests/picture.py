@@ -11,8 +11,8 @@ from tests.stack import running_stack
 
 PICTURE = Path(__file__).parents[1] / "docs" / "page.png"
 PROMPTS = (
-    "What is a message log good for? Answer in three short bullet points.",
-    "Write a Python function that adds two numbers.",
+    "Hello! Who are you?",
+    "What is the capital of France?",
 )
 ANSWER_LIMIT_MS = 120_000
 

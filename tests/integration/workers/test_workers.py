@@ -299,6 +299,7 @@ async def test_a_record_nobody_understands_is_a_dead_letter_and_the_partition_go
     assert headers["tries"] == b"1"
 
 
+@pytest.mark.unsteady
 async def test_chat_goes_on_without_redis_and_nothing_is_forgotten(
     servers: RunningStack, model: ScriptedModel, talk: Conversation, workers: Workers
 ) -> None:
@@ -328,6 +329,7 @@ async def test_chat_goes_on_without_redis_and_nothing_is_forgotten(
     assert [turn["message_id"] for turn in stored["history"][::2]] == [first, second, third]
 
 
+@pytest.mark.unsteady
 async def test_chat_goes_on_without_postgres(
     servers: RunningStack, model: ScriptedModel, talk: Conversation, workers: Workers
 ) -> None:
