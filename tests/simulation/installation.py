@@ -137,9 +137,12 @@ class Installation:
         if len(self.gateways) < 2:
             self.add_gateway()
 
-    def add_reader(self, session_id: str) -> Reader:
+    def add_reader(self, session_id: str, history: int | None = None) -> Reader:
+        """Open a tab; without `history` it asks for as much as chance will have it."""
         name = f"R{next(self._names)}"
-        reader = Reader(name, session_id, self.world, self.truth, lambda: self.gateways)
+        if history is None:
+            history = self.world.random.choice([0, 0, 2, 1000])
+        reader = Reader(name, session_id, history, self.world, self.truth, lambda: self.gateways)
         self.readers.append(reader)
         return reader
 

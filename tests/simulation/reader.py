@@ -18,6 +18,7 @@ class Reader:
         self,
         name: str,
         session_id: str,
+        history: int,
         world: World,
         truth: Truth,
         gateways: Callable[[], list[Gateway]],
@@ -29,7 +30,7 @@ class Reader:
         self.view = View()
         self.connection: Connection | None = None
         self._gateways = gateways
-        self.history = world.random.choice([0, 0, 2, 1000])
+        self.history = history
         self._connect()
 
     @property

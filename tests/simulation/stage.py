@@ -1,4 +1,4 @@
-"""A stage for stories: nothing happens by chance, every delay is the mean one, a test says the rest."""
+"""A stage for stories: nothing is left to chance, every delay is the mean, a test says the rest."""
 
 import random
 from collections.abc import Callable, MutableSequence, Sequence
@@ -53,8 +53,7 @@ class Stage:
         self.of = Installation(self.world, shards=1, workers=1)
         self.of.bounds = Bounds()
         self.truth = self.of.truth
-        self.reader = self.of.add_reader("s")
-        self.reader.history = 1000
+        self.reader = self.of.add_reader("s", history=1000)
 
     def __enter__(self) -> "Stage":
         self._rules.enter_context(taken_out(self._broken))
@@ -113,9 +112,7 @@ class Stage:
         self.of.broker.sessions[0].append("s", encode(event), self.world.now_ms)
 
     def opens_a_tab(self, history: int = 0) -> Reader:
-        reader = self.of.add_reader("s")
-        reader.history = history
-        return reader
+        return self.of.add_reader("s", history=history)
 
     # -- time
 
