@@ -1,5 +1,6 @@
 """One seed from its beginning to the end."""
 
+import random
 from dataclasses import dataclass
 
 from tests.simulation.broken import taken_out
@@ -27,14 +28,23 @@ class Run:
         ]
 
 
-def run(seed: int, steps: int, broken: frozenset[str] = frozenset()) -> Run:
-    """Let a seed happen: so many steps with mishaps, then quiet until all has ended."""
+def run(
+    seed: int,
+    steps: int,
+    broken: frozenset[str] = frozenset(),
+    chance: random.Random | None = None,
+) -> Run:
+    """Let a seed happen: so many steps with mishaps, then quiet until all has ended.
+
+    With `chance` it decides instead of the seed.
+    """
     with taken_out(broken):
-        return _run(seed, steps, broken)
+        return _run(seed, steps, broken, chance)
 
 
-def _run(seed: int, steps: int, broken: frozenset[str]) -> Run:
+def _run(seed: int, steps: int, broken: frozenset[str], chance: random.Random | None) -> Run:
     world = World(seed, broken)
+    world.random = chance or world.random
     installation = Installation(
         world, shards=world.random.choice([1, 2, 3]), workers=world.random.choice([1, 2, 3])
     )

@@ -24,6 +24,9 @@ from tests.simulation.log import Log
 from tests.simulation.world import RuleBroken, World
 from workers.prompt import Turn, estimate_tokens
 
+RECENT = 8
+"""So many of the last messages may be cancelled or said again; the log holds them."""
+
 
 def token(message_id: str, attempt: str, number: int) -> str:
     return f"[{message_id} {attempt} {number}]"
@@ -63,6 +66,7 @@ class Told:
     content: str
     shard: int = 0
     offset: int | None = None  # of its first record in user_messages
+    last_offset: int | None = None  # of its last one: it may have been said again
     open_before: int = 0  # how many messages of its session had not ended then
     accepted: bool = False
     cancelled: bool = False
@@ -74,6 +78,9 @@ class Told:
     pieces: list[str] = field(default_factory=list)
     terminal: Terminal | None = None
     ended_at: int | None = None
+    ended_when: float | None = None
+    first_event: int | None = None  # offset of its first event in the session log
+    trimmed: bool = False  # that log does not hold its end any more
 
     @property
     def text(self) -> str:
@@ -115,6 +122,7 @@ class Truth:
         if isinstance(event, UserMessage):
             told = self.messages[event.message_id]
             users.append(told)
+            told.last_offset = record.offset
             self.world.say(
                 "log", f"user_messages/{log.shard}@{record.offset}", event.message_id, event.on_busy
             )
@@ -143,6 +151,8 @@ class Truth:
         assert event is not None
         where = f"session log/{log.shard}@{record.offset}"
         told = self.messages[event.message_id]
+        if told.first_event is None:
+            told.first_event = record.offset
         if isinstance(event, Chunk):
             counts = self._chunk(told, event)
             self.world.say("log", where, event.message_id, event.attempt, f"chunk {event.sequence}")
@@ -166,8 +176,10 @@ class Truth:
                 )
         self._committed[shard] = max(self._committed.get(shard, 0), offset)
 
-    def prompted(self, told: Told, turns: Sequence[Turn], *, full: bool) -> None:
+    def prompted(self, told: Told, attempt: str, turns: Sequence[Turn], *, full: bool) -> None:
         """The prompt holds every message of the session that has ended with text, in order."""
+        if told.terminal is not None or told.attempt != attempt:
+            return  # nobody listens to this attempt
         others = [t for t in self.sessions[told.session_id] if t.terminal and t is not told]
         ended = sorted((t for t in others if t.text), key=lambda t: t.ended_at or 0)
         wanted = [text for t in ended for text in (t.content, t.text)]
@@ -232,7 +244,7 @@ class Truth:
     def _terminal(self, told: Told, event: Terminal, offset: int) -> bool:
         if told.terminal is not None or event.attempt != told.attempt:
             return False
-        told.terminal, told.ended_at = event, offset
+        told.terminal, told.ended_at, told.ended_when = event, offset, self.world.now
         self.on_ended(told)
         self._text_is_of_one_attempt(told)
         if isinstance(event, Complete):
