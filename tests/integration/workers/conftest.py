@@ -36,5 +36,5 @@ async def talk(servers: RunningStack) -> AsyncIterator[Conversation]:
 async def workers(
     servers: RunningStack, model: ScriptedModel, tmp_path: Path
 ) -> AsyncIterator[Workers]:
-    async with Workers(servers, model, tmp_path) as running:
+    async with Workers(servers, model.url, tmp_path) as running:
         yield running
