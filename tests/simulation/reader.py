@@ -100,7 +100,7 @@ class Reader:
                     message_id=told.message_id,
                     created_at=at(self.world.now_ms),
                     content=told.content,
-                    on_busy=told.on_busy,  # type: ignore[arg-type]
+                    on_busy=told.on_busy,
                 )
             )
 
