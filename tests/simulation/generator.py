@@ -55,12 +55,16 @@ class Generator:
     def __init__(self, installation: "Installation") -> None:
         self._of = installation
         self.world = installation.world
-        self.quiet = False
         self._messages = 0
         self.rates = self._draw_rates()
         self._answers_back = self.world.random.choice([0.0, 0.0, 0.5])
-        self._of.broker.latency_s = self.world.random.choice([0.004, 0.004, 0.05, 0.3])
         self._of.truth.on_ended = self._ended
+        self.begin()
+
+    def begin(self) -> None:
+        """Let things happen, until it is quiet."""
+        self.quiet = False
+        self._of.broker.latency_s = self.world.random.choice([0.004, 0.004, 0.05, 0.3])
         self._next()
 
     def _draw_rates(self) -> Rates:
@@ -126,7 +130,7 @@ class Generator:
 
     def _some_message(self) -> Told | None:
         """Mostly one of the last few."""
-        last = list(self._of.truth.messages.values())[-RECENT:]
+        last = self._of.truth.of_this_epoch()[-RECENT:]
         return self.world.random.choice(last) if last else None
 
     # -- mishaps

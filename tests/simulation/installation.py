@@ -30,12 +30,7 @@ class Installation:
         self.shards = shards
         budget_tokens = world.random.choice([150, 100_000])
         self.truth = Truth(world, budget_tokens)
-        self.broker = Broker(world, EPOCH, shards)
-        for log in self.broker.users:
-            log.on_append = self.truth.user_record
-        for log in self.broker.sessions:
-            log.on_append = self.truth.session_record
-        self.group = Group(world, shards, self.truth)
+        self._make_topics(EPOCH)
         self.redis = Redis(world, budget_tokens)
         self.postgres = Postgres(world)
         self.memory = Memory(world, self.broker, self.redis, self.postgres)
@@ -58,6 +53,36 @@ class Installation:
             self.add_worker()
         for _ in range(2):
             self.add_gateway()
+
+    def _make_topics(self, epoch: int) -> None:
+        self.broker = Broker(self.world, epoch, self.shards)
+        for log in self.broker.users:
+            log.on_append = self.truth.user_record
+        for log in self.broker.sessions:
+            log.on_append = self.truth.session_record
+        self.group = Group(self.world, self.shards, self.truth)
+
+    def make_topics_anew(self) -> None:
+        """As an operator does it: when all is stored, everything stops; the epoch is raised."""
+        for log in [*self.broker.users, *self.broker.sessions]:
+            log.on_append = lambda log, record: None
+        for process in [p.process for p in self.workers] + [p.process for p in self.persisters]:
+            self.world.kill(process)
+        gateways, self.gateways = self.gateways, []
+        for gateway in gateways:
+            gateway.die()
+        self.world.say("all", "the topics are made anew")
+        self._make_topics(self.broker.epoch + 1)
+        self.truth.topics_made_anew()
+        self.memory.broker = self.broker
+        self.postgres.positions.clear()  # each is of the epoch before
+        self.workers, self.persisters, self._persister_of = [], [], {}
+        for _ in range(2):
+            self.add_persister()
+            self.add_worker()
+            self.add_gateway()
+        for shard in range(self.shards):
+            self.move_persister(shard)
 
     # -- workers
 
@@ -159,18 +184,18 @@ class Installation:
 
     def trim(self) -> None:
         """Drop what is stored, acknowledged and over, as retention does after days."""
-        needed = {told.message_id for told in list(self.truth.messages.values())[-RECENT:]}
+        needed = {told.message_id for told in self.truth.of_this_epoch()[-RECENT:]}
         needed |= {message_id for reader in self.readers for message_id in reader.view.own}
         for log in self.broker.sessions:
             firsts = [
                 told.first_event
-                for told in self.truth.messages.values()
+                for told in self.truth.of_this_epoch()
                 if told.shard == log.shard
                 and told.first_event is not None
                 and (self._is_open(told) or told.message_id in needed or self._is_young(told))
             ]
             log.trim(min([self.postgres.positions.get((SESSION_LOG, log.shard), 0), *firsts]))
-            for told in self.truth.messages.values():
+            for told in self.truth.of_this_epoch():
                 if told.shard == log.shard and told.ended_at is not None:
                     told.trimmed = told.ended_at < log.start
 

@@ -100,8 +100,20 @@ class Truth:
         self._users: dict[int, list[Told | None]] = {}  # by offset
         self.model_calls = 0
         self.on_ended: Callable[[Told], None] = lambda told: None
+        self._of_earlier_epochs = 0
 
     # -- what happens
+
+    def of_this_epoch(self) -> list[Told]:
+        return list(self.messages.values())[self._of_earlier_epochs :]
+
+    def topics_made_anew(self) -> None:
+        """All that was said has ended, and stands in the rows alone."""
+        self._of_earlier_epochs = len(self.messages)
+        self._committed.clear()
+        self._users.clear()
+        for told in self.messages.values():
+            told.trimmed = True
 
     def planned(self, told: Told) -> None:
         self.messages[told.message_id] = told
@@ -181,7 +193,9 @@ class Truth:
         if told.terminal is not None or told.attempt != attempt:
             return  # nobody listens to this attempt
         others = [t for t in self.sessions[told.session_id] if t.terminal and t is not told]
-        ended = sorted((t for t in others if t.text), key=lambda t: t.ended_at or 0)
+        ended = sorted(
+            (t for t in others if t.text), key=lambda t: (t.ended_when or 0, t.ended_at or 0)
+        )
         wanted = [text for t in ended for text in (t.content, t.text)]
         have = [turn.content for turn in turns if turn.message_id != told.message_id]
         self.world.say("prompt", told.message_id, [turn.message_id for turn in turns][::2], full)
@@ -279,3 +293,8 @@ class Truth:
             self.broken(f"{told.message_id} is cancelled, and nobody asked for it")
         if reason == "interrupted" and not told.interrupted:
             self.broken(f"{told.message_id} is interrupted, and nobody asked for it")
+
+
+def _when_ended(told: Told) -> tuple[float, int]:
+    """Offsets begin anew with each epoch, time does not."""
+    return told.ended_when or 0.0, told.ended_at or 0
