@@ -76,6 +76,7 @@ async def _run(settings: GatewaySettings) -> int:
             snapshots=snapshots,
             counters=counters,
             models=settings.allowed_models(),
+            idle_limit_s=settings.idle_limit_s,
             spawn=tasks.create_task,
         )
         server = ChatServer(settings, shared, tail.not_ready)

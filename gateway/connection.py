@@ -52,6 +52,7 @@ class Shared:
     snapshots: Snapshots
     counters: Counters
     models: Collection[str]
+    idle_limit_s: float
     spawn: Callable[[Coroutine[Any, Any, None]], object]
 
 
@@ -89,7 +90,9 @@ class Connection:
         self._history_is_unavailable = False
         self._socket = socket
         self._shared = shared
-        self._protocol = Protocol(self.session_id, time.monotonic(), _new_id, shared.models)
+        self._protocol = Protocol(
+            self.session_id, time.monotonic(), _new_id, shared.models, shared.idle_limit_s
+        )
 
     @property
     def position(self) -> int:
@@ -136,9 +139,14 @@ class Connection:
             self._close_slow()
         elif self.caught_up and self._socket.writable and not self._snapshot_is_due:
             for action in self._protocol.tick(now_s):
-                if isinstance(action, Beat):
-                    cursor = cursor_prefix(self._shared.epoch, self.shard) + str(self.position - 1)
-                    self._say(Heartbeat(session_id=self.session_id, cursor=cursor))
+                self._pass_time(action)
+
+    def _pass_time(self, action: Action) -> None:
+        if isinstance(action, Beat):
+            cursor = cursor_prefix(self._shared.epoch, self.shard) + str(self.position - 1)
+            self._say(Heartbeat(session_id=self.session_id, cursor=cursor))
+        elif isinstance(action, Close):
+            self.close_soon(action.code, action.reason)
 
     def take_snapshot(self, frame: Snapshot, position: int) -> None:
         """Give the client its snapshot; what lies before `position` is in it."""
@@ -275,6 +283,8 @@ class Connection:
                 self._close_slow()
                 return
             self._push(batch.frames)
+            if batch.frames:
+                self._protocol.delivered()
             self._position, self.caught_up = batch.position, batch.caught_up
 
     def _push(self, frames: Sequence[bytes]) -> None:

@@ -63,22 +63,39 @@ Action = Send | Submit | StopAnswer | Beat | Close
 
 
 class Protocol:
-    """The state of one connection: bad frames in a row, and when something was last said.
+    """The state of one connection: bad frames in a row, when something was last said or happened.
 
     `new_id` makes a message_id for a client that sends none. `now_s` is of any clock that only goes
-    forward; `created_at` is the wall's, as text.
+    forward; `created_at` is the wall's, as text. `idle_limit_s`: 0 is for ever.
     """
 
-    __slots__ = ("_bad_frames", "_models", "_new_id", "_said_at_s", "_session_id")
+    __slots__ = (
+        "_active",
+        "_active_at_s",
+        "_bad_frames",
+        "_idle_limit_s",
+        "_models",
+        "_new_id",
+        "_said_at_s",
+        "_session_id",
+    )
 
     def __init__(
-        self, session_id: str, now_s: float, new_id: Callable[[], str], models: Collection[str] = ()
+        self,
+        session_id: str,
+        now_s: float,
+        new_id: Callable[[], str],
+        models: Collection[str] = (),
+        idle_limit_s: float = 0.0,
     ) -> None:
         self._session_id = session_id
         self._new_id = new_id
         self._models = models
         self._bad_frames = 0
         self._said_at_s = now_s
+        self._idle_limit_s = idle_limit_s
+        self._active = False  # something happened since `_active_at_s`; the next tick dates it
+        self._active_at_s = now_s
 
     def receive(self, frame: str | bytes, created_at: str) -> list[Action]:
         """Take a frame of the client."""
@@ -100,8 +117,16 @@ class Protocol:
         """Note that something was sent: no heartbeat is needed for a while."""
         self._said_at_s = now_s
 
+    def delivered(self) -> None:
+        """Note that the client was given something of its session."""
+        self._active = True
+
     def tick(self, now_s: float) -> list[Action]:
         """Let time pass."""
+        if self._active:
+            self._active, self._active_at_s = False, now_s
+        elif 0 < self._idle_limit_s <= now_s - self._active_at_s:
+            return [Close(CloseCode.IDLE, f"nothing was said for {self._idle_limit_s:g} s")]
         if now_s - self._said_at_s < HEARTBEAT_S:
             return []
         self._said_at_s = now_s
@@ -109,6 +134,8 @@ class Protocol:
 
     def _answer(self, frame: str, created_at: str) -> list[Action]:
         request = parse(frame, self._models)
+        # A ping asks whether the connection lives: it must not be what keeps it alive.
+        self._active = self._active or not isinstance(request, Ping)
         if isinstance(request, Ask):
             message = UserMessage(
                 session_id=self._session_id,
@@ -127,7 +154,11 @@ class Protocol:
 
 
 def refused(
-    session_id: str, code: GatewayErrorCode, message: str, message_id: str | None = None
+    session_id: str,
+    code: GatewayErrorCode,
+    message: str,
+    message_id: str | None = None,
+    retry_after_ms: int | None = None,
 ) -> Refused:
     """Give the error frame for a code."""
     return Refused(
@@ -136,4 +167,5 @@ def refused(
         message=message,
         retryable=code in RETRYABLE,
         message_id=message_id,
+        retry_after_ms=retry_after_ms,
     )

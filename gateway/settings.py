@@ -20,6 +20,9 @@ class GatewaySettings(Connections):
     models: str = Field("", description="models a client may ask for, separated by commas")
     messages_per_minute: int = Field(20, ge=0, description="per session; 0: no limit")
     connections_per_session: int = Field(10, ge=1, description="on this gateway")
+    idle_limit_s: float = Field(
+        0.0, ge=0, description="a socket on which nothing is said for so long is closed; 0: never"
+    )
     grace_s: float = Field(5.0, ge=0, le=3600, description="longest time a drain may take")
 
     @field_validator("auth")

@@ -6,12 +6,12 @@ the finished ones before that, as many as the client asked for. The others are n
 without that, a late start of one of them would look like an answer that never ends.
 """
 
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 
 import msgspec
 
 from schemas.cursor import Cursor
-from schemas.events import Error, Prompt
+from schemas.events import Error
 from schemas.frames import Snapshot, SnapshotAnswer, SnapshotPrompt
 from schemas.limits import ENDED_MAX_IDS, SNAPSHOT_MAX_BYTES
 from schemas.transcript import Message, Place, Transcript, is_lost
@@ -85,38 +85,45 @@ def snapshot(
 
 
 def entries(message: Message) -> list[SnapshotPrompt | SnapshotAnswer]:
-    """Give a message's entries: what was said, then the state of its answer."""
-    prompt = message.prompt or Prompt(content="", created_at="")
+    """Give a message's entries: what was said, if that is known, then the state of its answer."""
+    return [*_said(message), _answer(message)]
+
+
+def _said(message: Message) -> Iterator[SnapshotPrompt]:
+    if message.prompt is not None:
+        yield SnapshotPrompt(
+            message_id=message.message_id,
+            content=message.prompt.content,
+            created_at=message.prompt.created_at,
+            state=message.state,
+        )
+
+
+def _answer(message: Message) -> SnapshotAnswer:
     error = message.error
-    return [
-        SnapshotPrompt(
-            message_id=message.message_id,
-            content=prompt.content,
-            created_at=prompt.created_at,
-            state=message.state,
-        ),
-        SnapshotAnswer(
-            message_id=message.message_id,
-            content=message.text,
-            state=message.state,
-            attempt=message.attempt,
-            fence=message.fence,
-            last_sequence=message.last_sequence,
-            released=message.released,
-            damaged=message.damaged,
-            position=message.position,
-            cancelling=message.cancelling,
-            finish_reason=message.finish_reason,
-            code=error.code if error else None,
-            message=error.message if error else None,
-            retryable=error.retryable if error else None,
-            usage=message.usage,
-            timing=message.timing,
-            history=message.history,
-            model=message.model,
-            worker=message.worker,
-        ),
-    ]
+    return SnapshotAnswer(
+        message_id=message.message_id,
+        content=message.text,
+        state=message.state,
+        attempt=message.attempt,
+        fence=message.fence,
+        starts=message.starts,
+        unended_starts=message.unended_starts,
+        last_sequence=message.last_sequence,
+        released=message.released,
+        damaged=message.damaged,
+        position=message.position,
+        cancelling=message.cancelling,
+        finish_reason=message.finish_reason,
+        code=error.code if error else None,
+        message=error.message if error else None,
+        retryable=error.retryable if error else None,
+        usage=message.usage,
+        timing=message.timing,
+        history=message.history,
+        model=message.model,
+        worker=message.worker,
+    )
 
 
 def _fitting(messages: Sequence[Message], ids: Collection[str], max_bytes: int) -> set[str]:

@@ -38,10 +38,9 @@ class Submitter:
         if claim.verdict == "reused":
             return _refused(message, "message_id_reused", "this id was sent with other content")
         if claim.verdict == "limited":
-            wait_s = claim.retry_after_ms / 1000
-            return _refused(
-                message, "rate_limited", f"too many messages: again after {wait_s:.1f} s"
-            )
+            wait_ms = claim.retry_after_ms
+            text = f"too many messages: again after {wait_ms / 1000:.1f} s"
+            return _refused(message, "rate_limited", text, wait_ms)
         try:
             await self._publish(message)
         except OutcomeUnknown:
@@ -87,5 +86,7 @@ def _accepted(message: UserMessage, *, duplicate: bool) -> Accepted:
     )
 
 
-def _refused(message: UserMessage, code: GatewayErrorCode, text: str) -> Frame:
-    return refused(message.session_id, code, text, message.message_id)
+def _refused(
+    message: UserMessage, code: GatewayErrorCode, text: str, retry_after_ms: int | None = None
+) -> Frame:
+    return refused(message.session_id, code, text, message.message_id, retry_after_ms)

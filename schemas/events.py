@@ -1,12 +1,14 @@
 """The events of the log: what people did, and what became of it.
 
 Each is a tagged msgspec struct; its JSON is the value of one Kafka record. Readers ignore unknown
-fields and skip unknown types and states, so that a new writer never stops an old reader. What is
-known but malformed is an error (`UndecodableEvent`), because it is nobody's future: it is a broken
-writer.
+fields, skip unknown types and states, and take a word that they do not know (a code, a reason) as
+it is, so that a new writer never stops an old reader: a terminal that could not be read would be an
+answer that never ends. Writers are held to the words there are by the types of what they call
+(`ErrorCode`, `FinishReason`, …). What is known but malformed is an error (`UndecodableEvent`),
+because it is nobody's future: it is a broken writer.
 """
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal, get_args
 
 import msgspec
 from msgspec import Meta, Struct
@@ -56,6 +58,21 @@ ErrorCode = Literal[
     "lost",
     "unsupported",
 ]
+HistoryState = Literal["full", "partial"]
+
+
+def _word_of(known: Any) -> Meta:
+    """Say what a reader takes where writers write one of `known`."""
+    words = ", ".join(get_args(known))
+    description = f"one of: {words}; a later version may have more"
+    return Meta(min_length=1, max_length=64, description=description)
+
+
+OnBusyRead = Annotated[str, _word_of(OnBusy)]
+StopReasonRead = Annotated[str, _word_of(StopReason)]
+FinishReasonRead = Annotated[str, _word_of(FinishReason)]
+ErrorCodeRead = Annotated[str, _word_of(ErrorCode)]
+HistoryStateRead = Annotated[str, _word_of(HistoryState)]
 
 
 class UndecodableEvent(ValueError):
@@ -97,7 +114,7 @@ class UserMessage(Event, frozen=True, kw_only=True, tag="user_message"):
     """A user asks. Topic `user_messages`."""
 
     content: str
-    on_busy: OnBusy = "enqueue"
+    on_busy: OnBusyRead = "enqueue"
     model: str | None = None
     user: str | None = None
 
@@ -124,7 +141,7 @@ class Status(Event, frozen=True, kw_only=True, tag="status"):
     position: int | None = None
     model: str | None = None
     worker: str | None = None
-    reason: StopReason | None = None
+    reason: StopReasonRead | None = None
 
     def __post_init__(self) -> None:
         """Refuse a state without the fields that the fold needs of it."""
@@ -150,10 +167,10 @@ class Complete(Event, frozen=True, kw_only=True, tag="ai_response_complete"):
 
     attempt: str | None
     last_sequence: LastSequence
-    finish_reason: FinishReason
+    finish_reason: FinishReasonRead
     usage: Usage | None = None
     timing: Timing | None = None
-    history: Literal["full", "partial"] = "full"
+    history: HistoryStateRead = "full"
     prompt: Prompt | None = None
 
 
@@ -161,7 +178,7 @@ class Error(Event, frozen=True, kw_only=True, tag="error"):
     """The answer has failed. `attempt` is null (and `prompt` there) only if there was no start."""
 
     attempt: str | None
-    code: ErrorCode
+    code: ErrorCodeRead
     message: str
     retryable: bool
     last_sequence: LastSequence = 0

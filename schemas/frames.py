@@ -67,12 +67,16 @@ class Reconnect(Frame, frozen=True, kw_only=True, tag="status"):
 
 
 class Refused(Frame, frozen=True, kw_only=True, tag="error"):
-    """A frame of the client was refused; `message_id` names the message that failed, if one did."""
+    """A frame of the client was refused; `message_id` names the message that failed, if one did.
+
+    `retry_after_ms` is there if it is known when the same frame can succeed.
+    """
 
     code: GatewayErrorCode
     message: str
     retryable: bool
     message_id: str | None = None
+    retry_after_ms: int | None = None
 
 
 class Heartbeat(Frame, frozen=True, kw_only=True, tag="heartbeat"):
@@ -97,13 +101,18 @@ class SnapshotPrompt(Struct, frozen=True, kw_only=True, tag_field="role", tag="u
 
 
 class SnapshotAnswer(Struct, frozen=True, kw_only=True, tag_field="role", tag="assistant"):
-    """The fold's state of one message; `content` is the answer's text so far."""
+    """The fold's state of one message, whole: folding on from it is as if nothing were left out.
+
+    `content` is the answer's text so far.
+    """
 
     message_id: str
     content: str
     state: MessageState
     attempt: str | None
     fence: tuple[int, int, int] | None
+    starts: int
+    unended_starts: int
     last_sequence: int
     released: bool
     damaged: bool

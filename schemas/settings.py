@@ -35,6 +35,7 @@ NAMES: frozenset[str] = frozenset(
         "MESSAGES_PER_MINUTE",
         "CONNECTIONS_PER_SESSION",
         "GRACE_S",
+        "IDLE_LIMIT_S",
         "MESSAGES_PER_MINUTE",
         "CONNECTIONS_PER_SESSION",
         # workers

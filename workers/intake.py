@@ -43,6 +43,7 @@ from workers.held import Bounds, Shard, Work
 from workers.lanes import Lanes
 from workers.rebuild import AtHand
 from workers.shard_fold import ShardFold
+from workers.verdict import known_stop
 from workers.window import Window
 
 FORGET_EVERY_S = 10.0
@@ -281,7 +282,7 @@ class Intake:
             return
         if isinstance(event, Status) and event.state == "cancelling":
             if event.attempt == mine.attempt and event.reason is not None:
-                self._lanes.stop(mine, event.reason)
+                self._lanes.stop(mine, known_stop(event.reason))
             return
         own = event.attempt == mine.attempt
         # Also of our own attempt: if we seemed silent, the owner has ended it in our place.

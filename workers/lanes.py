@@ -29,7 +29,7 @@ from workers.actions import (
 from workers.held import Bounds, Mine, Shard, Work
 from workers.room import Room
 from workers.shard_fold import ShardFold
-from workers.verdict import Decision, Do, Facts, Silence, decide
+from workers.verdict import Decision, Do, Facts, Silence, decide, known_on_busy, known_stop
 
 BACKOFF_FIRST_S = 0.2
 BACKOFF_MAX_S = 10.0
@@ -99,14 +99,15 @@ class Lanes:
             return
         key = work.key
         mine = self.mine.get(key)
+        stopped = view.cancelling if view else None
         decision = decide(
             Facts(
                 view=view,
                 runs_here=mine is not None,
                 silence=self._silence(fold, key, view, now),
-                stop=work.stop or (view.cancelling if view else None),  # type: ignore[arg-type]
+                stop=work.stop or (known_stop(stopped) if stopped else None),
                 ahead=ahead,
-                on_busy=work.message.on_busy,
+                on_busy=known_on_busy(work.message.on_busy),
                 read_since_delivery=fold.answered > work.asked_before,
                 looked_up=work.looked_up,
                 dead_lettered=work.dead_lettered,
@@ -153,7 +154,7 @@ class Lanes:
             case Do.STOP:
                 mine = self.mine[work.key]
                 reason = work.stop or (view.cancelling if view else None)
-                self.stop(mine, "interrupt" if reason == "interrupt" else "cancel")
+                self.stop(mine, known_stop(reason or "cancel"))
             case Do.DEAD_LETTER:
                 starts = view.unended_starts if view else 0
                 work.dead_lettering = True

@@ -81,6 +81,17 @@ def decide(facts: Facts) -> Decision:
     return _run(facts, view)
 
 
+def known_stop(told: str) -> StopReason:
+    """Whatever else a later version may stop an answer for, here it is stopped as by a person."""
+    return "interrupt" if told == "interrupt" else "cancel"
+
+
+def known_on_busy(told: str) -> OnBusy:
+    """What a later version may ask for and is not known here waits in line, as by default."""
+    known: dict[str, OnBusy] = {"reject": "reject", "interrupt": "interrupt"}
+    return known.get(told, "enqueue")
+
+
 def _wait_for_runner(facts: Facts, view: Message) -> Decision:
     # Waiting is not running: it counts neither as an answer here nor as a start.
     if facts.stop and view.cancelling is None and view.attempt is not None:

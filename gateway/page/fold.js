@@ -32,7 +32,6 @@ const NEW = Object.freeze({
   history: null,
   model: null,
   worker: null,
-  created_at: null,
 });
 
 /** What changed something; every other outcome left the message as it was. */
@@ -57,7 +56,7 @@ export function isTerminal(message) {
  */
 export function applyEvent(message, event) {
   if (message && isTerminal(message)) return { message, outcome: "LATE" };
-  const before = message ?? messageWith({ message_id: event.message_id, created_at: event.created_at ?? null });
+  const before = message ?? messageWith({ message_id: event.message_id });
   const [outcome, changes] = step(before, event);
   if (!COUNTING.has(outcome)) return { message, outcome: message ? outcome : "UNKNOWN" };
   if (message && !changes) return { message, outcome };
@@ -151,6 +150,6 @@ function end(message, event) {
     const { code, message: text, retryable } = event;
     return ["ENDED", { ...changes, state: "error", error_code: code, error: { code, message: text, retryable } }];
   }
-  const { finish_reason = null, usage = null, timing = null, history = null } = event;
+  const { finish_reason = null, usage = null, timing = null, history = "full" } = event;
   return ["ENDED", { ...changes, state: "complete", finish_reason, usage, timing, history }];
 }

@@ -120,7 +120,7 @@ function withEntry(message, entry) {
   const known = message ?? messageWith({ message_id: entry.message_id });
   const { role, content, created_at = null, error_code, code, message: text, retryable, ...state } = entry;
   if (role === "user") {
-    return Object.freeze({ ...known, ...(message ? {} : state), prompt: { content, created_at }, created_at });
+    return Object.freeze({ ...known, ...(message ? {} : state), prompt: { content, created_at } });
   }
   const failed = error_code ?? code ?? null;
   const error = state.error ?? (failed && { code: failed, message: text ?? "", retryable: retryable ?? false });
@@ -135,13 +135,13 @@ function accepted(view, frame) {
 }
 
 /** An error of the gateway that names an own message. It ends nothing: the log may still give a state. */
-function refused(view, { message_id, code, message, retryable = false }) {
+function refused(view, { message_id, code, message, retryable = false, retry_after_ms = null }) {
   const own = view.own.get(message_id);
   // These two answer a cancel as well, and a cancel that came to nothing is no failure of the message.
   const aboutCancel = code === "nothing_to_cancel" || (code === "unsupported" && own?.submit === "accepted");
   if (!own || own.submit === "ended" || aboutCancel) return view;
   const submit = code === "outcome_unknown" ? "unknown" : "failed";
-  return withOwn(view, Object.freeze({ ...own, submit, error: { code, message, retryable } }));
+  return withOwn(view, Object.freeze({ ...own, submit, error: { code, message, retryable, retry_after_ms } }));
 }
 
 function withOwn(view, message) {

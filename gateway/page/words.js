@@ -55,14 +55,16 @@ export function answerError({ code, message }) {
   return ANSWER_ERRORS[code] ?? (message || "This answer failed.");
 }
 
-/** Why a message was not taken. */
-export function submitError({ code, message }) {
+/** Why a message was not taken, and when it would be. */
+export function submitError({ code, message, retry_after_ms: waitMs }) {
+  if (code === "rate_limited" && waitMs > 0) return `Too many messages in a short time. Try again in ${Math.ceil(waitMs / 1000)} s.`;
   return SUBMIT_ERRORS[code] ?? (message || "The message wasn’t sent.");
 }
 
-/** How an answer ended, if it is worth a word. */
+/** How an answer ended, if it is worth a word; a reason of a later version is its own word. */
 export function ending(finishReason) {
-  return ENDINGS[finishReason] ?? null;
+  if (!finishReason || finishReason === "stop") return null;
+  return ENDINGS[finishReason] ?? `The answer ended: ${finishReason.replaceAll("_", " ")}.`;
 }
 
 /** What a refused request that belongs to no message means. */

@@ -47,6 +47,10 @@ async def test_an_answer_that_starts_again_begins_anew(chat: Page, gateway: Fake
     await expect(turn(chat, message).locator(".notes")).to_have_text(
         "The answer was started again."
     )
+    await chat.reload()
+    await expect(turn(chat, message).locator(".notes")).to_have_text(
+        "The answer was started again."
+    )
     await gateway.chunk(message, 2, "zombie", attempt="a1")
     await gateway.chunk(message, 1, "second try", attempt="a2")
     await gateway.complete(message, 1, attempt="a2")

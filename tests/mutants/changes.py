@@ -29,6 +29,14 @@ class Mutant:
     tests: tuple[str, ...]
 
 
+def misfit(mutant: Mutant, source: str) -> str | None:
+    """Say why the change can't be made in `source`, the text of its file."""
+    found = source.count(mutant.old)
+    if found == 1:
+        return None
+    return f"{mutant.name}: its text stands {found} times in {mutant.file}"
+
+
 MUTANTS = (
     Mutant(
         "a fenced chunk is shown",

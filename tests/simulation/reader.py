@@ -100,7 +100,7 @@ class Reader:
                     message_id=told.message_id,
                     created_at=at(self.world.now_ms),
                     content=told.content,
-                    on_busy=told.on_busy,  # type: ignore[arg-type]
+                    on_busy=told.on_busy,
                 )
             )
 
@@ -126,9 +126,15 @@ class Reader:
             self._after(self.world.delay(0.05), partial(self._submit, self.truth.messages[each]))
 
     def _check_still_there(self, shown: list[Message]) -> None:
-        """What has ended on the screen since it was connected does not vanish."""
+        """What has ended since it was connected does not vanish from the screen.
+
+        A second terminal of what had ended before may have been on it: that one did not count.
+        """
+        assert self.connection is not None
         for message in shown:
-            if message.message_id not in self.view.transcript.messages:
+            ended_at = self.truth.messages[message.message_id].ended_at
+            old = ended_at is not None and ended_at < self.connection.joined_at
+            if not old and message.message_id not in self.view.transcript.messages:
                 self.truth.broken(f"{message.message_id} vanishes from {self.process.name}")
 
     def _accepted(self, data: bytes) -> None:

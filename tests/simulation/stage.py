@@ -92,7 +92,7 @@ class Stage:
             message_id=told.message_id,
             created_at=at(self.world.now_ms),
             content=told.content,
-            on_busy=told.on_busy,  # type: ignore[arg-type]
+            on_busy=told.on_busy,
         )
         self.of.broker.users[0].append("s", encode(event), self.world.now_ms)
         return told

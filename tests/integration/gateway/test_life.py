@@ -116,3 +116,19 @@ async def test_a_client_that_never_reads_is_closed_with_4008_and_others_are_not_
         assert busy.metric("shard_log_bytes") < 8 * 40 * 1024 * 1024
         async with Client(busy.url, session_id, f"?cursor={cursor}") as again:
             await again.joined()
+
+
+async def test_an_idle_socket_is_closed_with_4010_and_resumes_on_demand(
+    servers: RunningStack, writer: Writer, session_id: str
+) -> None:
+    output = servers.state / f"{uuid4().hex}.log"
+    with running_gateway(servers, output, TALKLOG_IDLE_LIMIT_S="1") as gateway:
+        async with Client(gateway.url, session_id) as idle:
+            await idle.joined()
+            await writer.put(start(session_id, "m1"))
+            assert (await idle.until_closed())[0] == 4010
+            cursor = idle.log_frames()[-1]["cursor"]
+        await writer.put(*chunks(session_id, "m1", ["meanwhile"]))
+        async with Client(gateway.url, session_id, f"?cursor={cursor}") as again:
+            await again.joined()
+            await again.until(lambda: again.text() == "meanwhile")

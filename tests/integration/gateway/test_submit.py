@@ -98,6 +98,7 @@ async def test_the_twenty_first_message_of_a_minute_is_refused(
             await client.send(ask(f"m{number}"))
         error = await client.got(lambda f: f["type"] == "error")
         assert (error["code"], error["retryable"]) == ("rate_limited", True)
+        assert 0 < error["retry_after_ms"] <= 60_000
         # The same id again is no new message.
         await client.send(ask("m0"))
         await client.got(lambda f: f.get("duplicate"))

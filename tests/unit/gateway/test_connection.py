@@ -39,6 +39,7 @@ def test_what_the_tail_had_not_read_at_the_join_comes_after_the_snapshot() -> No
         snapshots=cast(Any, None),
         counters=cast(Any, SimpleNamespace(frames_sent=0, bytes_sent=0)),
         models=(),
+        idle_limit_s=0.0,
         spawn=lambda work: None,
     )
     socket = Socket()

@@ -93,3 +93,34 @@ def test_what_is_said_puts_the_heartbeat_off() -> None:
     one.said(110.0)
     assert one.tick(115.0) == []
     assert one.tick(125.0) == [Beat()]
+
+
+def idle_after(limit_s: float) -> Protocol:
+    return Protocol("s1", 100.0, lambda: "made", idle_limit_s=limit_s)
+
+
+def test_a_socket_on_which_nothing_is_said_for_the_limit_is_closed_as_idle() -> None:
+    one = idle_after(60.0)
+    assert one.tick(159.9) == [Beat()]
+    assert one.tick(160.0) == [Close(CloseCode.IDLE, "nothing was said for 60 s")]
+
+
+def test_what_is_asked_and_what_is_delivered_keep_a_socket_open() -> None:
+    one = idle_after(60.0)
+    one.receive('{"type":"cancel"}', AT)
+    assert one.tick(150.0) == [Beat()]
+    one.delivered()
+    assert one.tick(200.0) == [Beat()]
+    assert one.tick(259.9) == [Beat()]
+    assert [type(action) for action in one.tick(260.0)] == [Close]
+
+
+def test_a_ping_asks_whether_a_socket_lives_and_does_not_keep_it_open() -> None:
+    one = idle_after(60.0)
+    one.receive('{"type":"ping","nonce":1}', AT)
+    one.said(150.0)
+    assert [type(action) for action in one.tick(160.0)] == [Close]
+
+
+def test_without_a_limit_an_idle_socket_stays_open() -> None:
+    assert protocol(now_s=100.0).tick(1e9) == [Beat()]

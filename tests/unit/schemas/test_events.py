@@ -76,6 +76,24 @@ def test_types_and_states_of_a_later_version_are_skipped() -> None:
     assert events.decode_user_event(raw(type="edited")) is None
 
 
+def test_words_of_a_later_version_are_read_as_they_are() -> None:
+    ended = raw(type="ai_response_complete", attempt="a1", last_sequence=1, finish_reason="tired")
+    complete = events.decode_session_event(ended)
+    assert isinstance(complete, events.Complete)
+    assert complete.finish_reason == "tired"
+    broke = raw(type="error", attempt="a1", code="gone", message="it has gone", retryable=True)
+    error = events.decode_session_event(broke)
+    assert isinstance(error, events.Error)
+    assert (error.code, error.message, error.retryable) == ("gone", "it has gone", True)
+    asked = events.decode_user_event(raw(type="user_message", content="x", on_busy="merge"))
+    assert isinstance(asked, UserMessage)
+    assert asked.on_busy == "merge"
+    stopping = raw(type="status", state="cancelling", attempt="a1", reason="budget")
+    status = events.decode_session_event(stopping)
+    assert isinstance(status, Status)
+    assert status.reason == "budget"
+
+
 @pytest.mark.parametrize(
     "value",
     [
@@ -108,8 +126,8 @@ def test_types_and_states_of_a_later_version_are_skipped() -> None:
         raw(type="ai_response_chunk", attempt=None, sequence=1, content="x"),
         raw(type="ai_response_chunk", attempt="a1", sequence=1),
         raw(type="ai_response_complete", attempt="a1", last_sequence=-1, finish_reason="stop"),
-        raw(type="ai_response_complete", attempt="a1", last_sequence=1, finish_reason="tired"),
-        raw(type="error", attempt="a1", code="nonsense", message="", retryable=True),
+        raw(type="ai_response_complete", attempt="a1", last_sequence=1, finish_reason=""),
+        raw(type="error", attempt="a1", code="x" * 65, message="", retryable=True),
         raw(type="user_message", content="x"),
         b'{"type":"tool_call","x":"\\ud800"}',
     ],

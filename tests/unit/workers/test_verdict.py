@@ -7,7 +7,16 @@ import pytest
 
 from schemas.transcript import Message
 from workers.actions import Cancelling, EndedEarly, Failed
-from workers.verdict import QUEUE_MAX_MESSAGES, Decision, Do, Facts, Silence, decide
+from workers.verdict import (
+    QUEUE_MAX_MESSAGES,
+    Decision,
+    Do,
+    Facts,
+    Silence,
+    decide,
+    known_on_busy,
+    known_stop,
+)
 
 NEW = Facts(
     view=None,
@@ -124,3 +133,10 @@ def test_decision(facts: dict[str, Any], expected: Decision | str) -> None:
         assert decision.attempt == (view.attempt if view else None)
     else:
         assert decision == expected
+
+
+def test_what_a_later_version_asks_for_waits_in_line_and_what_it_stops_for_stops() -> None:
+    asked = [known_on_busy(told) for told in ("enqueue", "reject", "interrupt", "merge")]
+    assert asked == ["enqueue", "reject", "interrupt", "enqueue"]
+    stops = [known_stop(told) for told in ("cancel", "interrupt", "budget")]
+    assert stops == ["cancel", "interrupt", "cancel"]

@@ -141,7 +141,7 @@ class SimAnswer:
             created_at=AT,
             attempt=self.start.attempt,
             last_sequence=self.words,
-            finish_reason=self.ending or "stop",  # type: ignore[arg-type]
+            finish_reason=self.ending or "stop",
         )
 
 
