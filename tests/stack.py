@@ -108,7 +108,10 @@ def running_stack(
 
 
 def talklog(
-    stack: RunningStack, *arguments: str, check: bool = True
+    stack: RunningStack,
+    *arguments: str,
+    check: bool = True,
+    within_s: float = COMMAND_WITHIN_S,
 ) -> "subprocess.CompletedProcess[str]":
     """Run `talklog` as a person would beside this stack; an exit code but 0 fails if `check`."""
     done = subprocess.run(
@@ -116,7 +119,7 @@ def talklog(
         env=_environment() | {"STATE": str(stack.state)},
         capture_output=True,
         text=True,
-        timeout=COMMAND_WITHIN_S,
+        timeout=within_s,
     )
     assert not (check and done.returncode), f"talklog {arguments}: {done.stdout}{done.stderr}"
     return done
