@@ -5,7 +5,7 @@ PYTHON ?= python3
 PY := .venv/bin/python
 .DEFAULT_GOAL := help
 
-.PHONY: help run up down status test check chat replay lag rebuild verify settings doctor clean schemas docs picture bench \
+.PHONY: help run up down status test check chat replay lag rebuild verify settings doctor clean schemas docs picture bench bench-stored mutants \
 	install-run install-test format lint types imports unit
 
 help: ## what there is
@@ -61,6 +61,12 @@ picture: install-test ## take the picture of the page that the README shows
 
 bench: install-test ## latency and CPU by tier, on a stack of its own: ARGS=--help
 	@exec $(PY) -m tests.bench $(ARGS)
+
+bench-stored: install-test ## a million pieces: rows a second, verify, rebuild: ARGS=--help
+	@exec $(PY) -m tests.bench.stored $(ARGS)
+
+mutants: install-test ## break one rule at a time in a copy; a test must notice: ARGS="--list"
+	@exec $(PY) -m tests.mutants $(ARGS)
 
 doctor: ## what this machine lacks, and how to get it
 	@exec $(if $(wildcard .venv/installed.json),$(PY) -m deploy doctor,$(PYTHON) deploy/doctor.py)

@@ -154,7 +154,9 @@ class Connection:
             return
         self._snapshot_is_due = False
         self._say(frame)
-        self._go_live(max(self.position, position))
+        # Not from where it joined, if that is later: the tail may not have come to there when the
+        # fold was made, and what lies between would be neither in the snapshot nor live.
+        self._go_live(position)
 
     def history_is_unavailable(self) -> None:
         """Say, once, that the snapshot comes later; live frames go on."""

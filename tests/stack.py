@@ -18,6 +18,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import psutil
+
 from deploy.local import process_list, stack_file
 from deploy.local.program import wrapped
 from deploy.local.settings import StackSettings
@@ -57,12 +59,18 @@ class RunningStack:
         os.kill(self.pid(name), signal.SIGKILL)
 
     def hold(self, name: str) -> None:
-        """SIGSTOP."""
-        os.kill(self.pid(name), signal.SIGSTOP)
+        """SIGSTOP, to its children too: Postgres has a process for each connection."""
+        self._signal_all(name, signal.SIGSTOP)
 
     def let_go(self, name: str) -> None:
         """SIGCONT."""
-        os.kill(self.pid(name), signal.SIGCONT)
+        self._signal_all(name, signal.SIGCONT)
+
+    def _signal_all(self, name: str, which: signal.Signals) -> None:
+        parent = psutil.Process(self.pid(name))
+        for process in [parent, *parent.children(recursive=True)]:
+            with contextlib.suppress(psutil.NoSuchProcess):  # it had ended, and is now reaped
+                process.send_signal(which)
 
     def state_of(self, name: str) -> str:
         """starting, ready, dead or stopped; empty for a name that is not there."""
@@ -100,7 +108,10 @@ def running_stack(
 
 
 def talklog(
-    stack: RunningStack, *arguments: str, check: bool = True
+    stack: RunningStack,
+    *arguments: str,
+    check: bool = True,
+    within_s: float = COMMAND_WITHIN_S,
 ) -> "subprocess.CompletedProcess[str]":
     """Run `talklog` as a person would beside this stack; an exit code but 0 fails if `check`."""
     done = subprocess.run(
@@ -108,7 +119,7 @@ def talklog(
         env=_environment() | {"STATE": str(stack.state)},
         capture_output=True,
         text=True,
-        timeout=COMMAND_WITHIN_S,
+        timeout=within_s,
     )
     assert not (check and done.returncode), f"talklog {arguments}: {done.stdout}{done.stderr}"
     return done

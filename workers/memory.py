@@ -219,16 +219,16 @@ class SessionMemory:
 
     async def _whole(
         self, shard: int, session_id: str, stored: Transcript, next_offset: int | None
-    ) -> Sequence[Message]:
+    ) -> Sequence[Message] | None:
         if next_offset is None:
             next_offset = await self._log_start(shard)
         at_hand = self._at_hand(shard, session_id)
-        if at_hand is not None:
-            messages = combined(stored, at_hand, next_offset=next_offset, epoch=self._epoch)
-            if messages is not None:
-                return messages
-        end = at_hand.position if at_hand else next_offset
-        scanned = await self._scanner.scan(shard, next_offset, end)
+        if at_hand is None:
+            return None  # the shard was lost: how far its log goes beyond the rows is unknown here
+        messages = combined(stored, at_hand, next_offset=next_offset, epoch=self._epoch)
+        if messages is not None:
+            return messages
+        scanned = await self._scanner.scan(shard, next_offset, at_hand.position)
         return folded_on(stored, scanned.read(session_id, scanned.start), self._epoch)
 
     # -- Redis and Postgres, each asked only if it did not fail a moment ago

@@ -14,10 +14,11 @@ def cpu_by_tier(stack_file: StackFile) -> dict[str, float]:
         "kafka": [broker.pid for broker in stack_file.brokers],
         **{name: [pid] for name, pid in stack_file.others.items() if pid},
     }
-    return {tier: sum(map(_cpu_s, pids)) for tier, pids in tiers.items()}
+    return {tier: sum(map(cpu_of, pids)) for tier, pids in tiers.items()}
 
 
-def _cpu_s(pid: int) -> float:
+def cpu_of(pid: int) -> float:
+    """CPU seconds of a process and its living children."""
     process = psutil.Process(pid)
     total = 0.0
     for each in [process, *process.children(recursive=True)]:

@@ -2,9 +2,7 @@
 
 import asyncio
 import os
-import signal
 
-import psutil
 import psycopg
 import pytest
 
@@ -56,9 +54,7 @@ async def test_chat_goes_on_while_postgres_stands_still(
     """Rows do not grow meanwhile; afterwards the table is complete."""
     await _chat(stack, "before-standstill")
     await rows_hold(stack, "before-standstill", answer_text("before-standstill", 1, 30))
-    processes = _postgres_processes(stack.pid("postgres"))
-    for pid in processes:
-        os.kill(pid, signal.SIGSTOP)
+    stack.hold("postgres")
     try:
         loop = asyncio.get_running_loop()
         end, number = loop.time() + STANDSTILL_S, 0
@@ -66,8 +62,7 @@ async def test_chat_goes_on_while_postgres_stands_still(
             await _chat(stack, f"standstill-{number}")
             number += 1
     finally:
-        for pid in processes:
-            os.kill(pid, signal.SIGCONT)
+        stack.let_go("postgres")
     assert number > 0
     for each in range(number):
         await rows_hold(stack, f"standstill-{each}", answer_text(f"standstill-{each}", 1, 30))
@@ -93,8 +88,3 @@ def _rows_if_up(stack: RunningStack, session: str) -> str:
         return rows(stack, session)
     except psycopg.OperationalError:
         return ""
-
-
-def _postgres_processes(pid: int) -> list[int]:
-    postmaster = psutil.Process(pid)
-    return [postmaster.pid, *(child.pid for child in postmaster.children(recursive=True))]

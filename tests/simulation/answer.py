@@ -69,7 +69,7 @@ class Answer:
     def _ask(self, turns: Sequence[Turn], full: bool) -> None:
         if self.over is not None or self.ending is not None:
             return
-        self.worker.truth.prompted(self.told, turns, full=full)
+        self.worker.truth.prompted(self.told, self.start.attempt, turns, full=full)
         self.worker.truth.model_calls += 1
         if self.told.plan.kills:
             self.worker.crash()

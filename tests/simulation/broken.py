@@ -10,8 +10,10 @@ from dataclasses import replace
 from typing import Any
 from unittest.mock import patch
 
+from gateway.resume import resume_position
 from schemas import transcript
 from schemas.events import Complete, Status
+from tests.simulation import gateway as simulated_gateway
 from workers import intake, lanes, window
 from workers.actions import Outcome
 from workers.verdict import Silence, decide
@@ -22,6 +24,11 @@ SHELL = {
     "history-appended": "turns are put at the end of the history instead of merged",
     "failed-write-forgotten": "a message is acknowledged though its turns could not be stored",
     "no-look-up": "the persister takes every message that it has forgotten for a new one",
+    "whole-without-the-log": "rows that are behind the log are stored as the whole history",
+    "snapshot-without-ended": "a snapshot does not name the finished messages that it leaves out",
+    "snapshot-without-what-ended-since": "what ended between the join and the snapshot is left out",
+    "live-from-the-asked-end": "live goes on beyond the end of the fold in the snapshot",
+    "not-sent-again": "a client does not send again what it is not sure of",
     "no-offset-guard": "a persister writes without looking whether the position is still its own",
 }
 
@@ -115,6 +122,11 @@ def _fold_from_the_record(self: intake.Intake, delivery: Any, now: float) -> Non
         _DELIVERED(self, delivery, now)
 
 
+def _resume_one_later(cursor: str, *, epoch: int, shard: int, end: int) -> int | None:
+    position = resume_position(cursor, epoch=epoch, shard=shard, end=end)
+    return None if position is None else position + 1
+
+
 _START = lanes.Lanes._start
 _SILENCE = lanes.Lanes._silence
 _JUDGE = lanes.Lanes._judge
@@ -173,6 +185,10 @@ CODE: dict[str, tuple[str, Replaced]] = {
     "start-after-terminal": (
         "an answer that has ended begins again",
         (transcript.Transcript, "apply", _ends_again),
+    ),
+    "cursor-off-by-one": (
+        "a resume leaves out the record after the cursor",
+        (simulated_gateway, "resume_position", _resume_one_later),
     ),
     "fold-without-margin": (
         "a new owner reads the log from the first record on, and takes a repetition for new",

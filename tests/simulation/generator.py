@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from tests.simulation.truth import Plan, Told
+from tests.simulation.truth import RECENT, Plan, Told
 
 if TYPE_CHECKING:
     from tests.simulation.installation import Installation
@@ -26,9 +26,17 @@ MISHAPS = (
     "persister_stalls",
     "persister_dies",
     "persister_moves",
+    "cut",
+    "slow_reader",
+    "new_tab",
+    "close_tab",
+    "gateway_dies",
+    "gateway_stalls",
+    "trim",
 )
 OPEN_MAX = 30
 """So many messages may be unfinished before the people wait."""
+TABS_MAX = 20
 
 
 @dataclass
@@ -47,12 +55,16 @@ class Generator:
     def __init__(self, installation: "Installation") -> None:
         self._of = installation
         self.world = installation.world
-        self.quiet = False
         self._messages = 0
         self.rates = self._draw_rates()
         self._answers_back = self.world.random.choice([0.0, 0.0, 0.5])
-        self._of.broker.latency_s = self.world.random.choice([0.004, 0.004, 0.05, 0.3])
         self._of.truth.on_ended = self._ended
+        self.begin()
+
+    def begin(self) -> None:
+        """Let things happen, until it is quiet."""
+        self.quiet = False
+        self._of.broker.latency_s = self.world.random.choice([0.004, 0.004, 0.05, 0.3])
         self._next()
 
     def _draw_rates(self) -> Rates:
@@ -88,7 +100,7 @@ class Generator:
         on_busy = random.choice(["enqueue", "enqueue", "reject", "interrupt"])
         told = Told(message_id, session, on_busy, self._plan(), f"question {message_id}")
         self._of.truth.planned(told)
-        self._of.submit(told)
+        self._of.reader_of(session).say(told)
 
     def _plan(self) -> Plan:
         random = self.world.random
@@ -109,16 +121,16 @@ class Generator:
     def _cancel(self) -> None:
         told = self._some_message()
         if told is not None:
-            self._of.cancel(told)
+            self._of.reader_of(told.session_id).cancel(told)
 
     def _again(self) -> None:
         told = self._some_message()
         if told is not None:
-            self._of.submit(told)
+            self._of.reader_of(told.session_id).say(told)
 
     def _some_message(self) -> Told | None:
         """Mostly one of the last few."""
-        last = list(self._of.truth.messages.values())[-8:]
+        last = self._of.truth.of_this_epoch()[-RECENT:]
         return self.world.random.choice(last) if last else None
 
     # -- mishaps
@@ -191,3 +203,33 @@ class Generator:
 
     def _persister_moves(self) -> None:
         self._of.move_persister(self.world.random.randrange(self._of.shards))
+
+    def _cut(self) -> None:
+        if self._of.readers:
+            self.world.random.choice(self._of.readers).cut()
+
+    def _slow_reader(self) -> None:
+        if self._of.readers:
+            self.world.random.choice(self._of.readers).slow_down(self.world.delay(3.0))
+
+    def _new_tab(self) -> None:
+        if self._of.readers and len(self._of.readers) < TABS_MAX:
+            self._of.add_reader(self.world.random.choice(self._of.readers).session_id)
+
+    def _close_tab(self) -> None:
+        """Only one that has said all it had to say."""
+        reader = self.world.random.choice(self._of.readers) if self._of.readers else None
+        if reader is not None and reader.settled:
+            self._of.close_reader(reader)
+
+    def _gateway_dies(self) -> None:
+        if self._of.gateways:
+            self._of.kill_gateway(self.world.random.choice(self._of.gateways))
+
+    def _gateway_stalls(self) -> None:
+        gateway = self.world.random.choice(self._of.gateways) if self._of.gateways else None
+        if gateway is not None and not gateway.process.stalled:
+            self.world.stall(gateway.process, self.world.delay(2.0))
+
+    def _trim(self) -> None:
+        self._of.trim()

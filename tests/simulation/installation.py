@@ -2,37 +2,35 @@
 
 from itertools import count
 
-from schemas.events import Cancel, Complete, UserMessage
-from schemas.topics import SESSION_LOG, USER_MESSAGES, shard_of
+from schemas.events import Complete
+from schemas.topics import SESSION_LOG, USER_MESSAGES
+from tests.simulation.gateway import Gateway
 from tests.simulation.group import Group
-from tests.simulation.log import Broker, Producer
+from tests.simulation.log import Broker
 from tests.simulation.memory import Memory
 from tests.simulation.persister import Persister
 from tests.simulation.postgres import Postgres
+from tests.simulation.reader import Reader
 from tests.simulation.redis import Redis
-from tests.simulation.truth import Told, Truth
+from tests.simulation.truth import RECENT, Told, Truth
 from tests.simulation.worker import Worker
-from tests.simulation.world import Process, RuleBroken, World, at
+from tests.simulation.world import RuleBroken, World
 from workers.held import Bounds
 
 EPOCH = 1
+YOUNG_S = 40.0
 
 
 class Installation:
     """One epoch of the topics, and the processes around it."""
 
-    def __init__(self, world: World, *, shards: int = 2, workers: int = 2) -> None:
+    def __init__(self, world: World, *, shards: int, workers: int) -> None:
         self._names = count(1)
         self.world = world
         self.shards = shards
         budget_tokens = world.random.choice([150, 100_000])
         self.truth = Truth(world, budget_tokens)
-        self.broker = Broker(world, EPOCH, shards)
-        for log in self.broker.users:
-            log.on_append = self.truth.user_record
-        for log in self.broker.sessions:
-            log.on_append = self.truth.session_record
-        self.group = Group(world, shards, self.truth)
+        self._make_topics(EPOCH)
         self.redis = Redis(world, budget_tokens)
         self.postgres = Postgres(world)
         self.memory = Memory(world, self.broker, self.redis, self.postgres)
@@ -44,13 +42,47 @@ class Installation:
             self.move_persister(shard)
         self.workers: list[Worker] = []
         self._attempts = count(1)
-        self._door = Process("door")
         self.bounds = Bounds(
             max_running=world.random.choice([1, 3, 200]),
             read_ahead_messages=world.random.choice([4, 10_000]),
         )
+        self.gateways: list[Gateway] = []
+        self.readers: list[Reader] = []
+        self._tail_max_bytes = world.random.choice([2_000, 20_000, 1 << 20])
         for _ in range(workers):
             self.add_worker()
+        for _ in range(2):
+            self.add_gateway()
+
+    def _make_topics(self, epoch: int) -> None:
+        self.broker = Broker(self.world, epoch, self.shards)
+        for log in self.broker.users:
+            log.on_append = self.truth.user_record
+        for log in self.broker.sessions:
+            log.on_append = self.truth.session_record
+        self.group = Group(self.world, self.shards, self.truth)
+
+    def make_topics_anew(self) -> None:
+        """As an operator does it: when all is stored, everything stops; the epoch is raised."""
+        for log in [*self.broker.users, *self.broker.sessions]:
+            log.on_append = lambda log, record: None
+        for process in [p.process for p in self.workers] + [p.process for p in self.persisters]:
+            self.world.kill(process)
+        gateways, self.gateways = self.gateways, []
+        for gateway in gateways:
+            gateway.die()
+        self.world.say("all", "the topics are made anew")
+        self._make_topics(self.broker.epoch + 1)
+        self.truth.topics_made_anew()
+        self.memory.broker = self.broker
+        self.postgres.positions.clear()  # each is of the epoch before
+        self.workers, self.persisters, self._persister_of = [], [], {}
+        for _ in range(2):
+            self.add_persister()
+            self.add_worker()
+            self.add_gateway()
+        for shard in range(self.shards):
+            self.move_persister(shard)
 
     # -- workers
 
@@ -113,31 +145,67 @@ class Installation:
             if owner is persister:
                 self.move_persister(shard)
 
-    # -- the way in
+    # -- gateways and readers
 
-    def submit(self, told: Told) -> None:
-        log = self.broker.users[shard_of(told.session_id, self.shards)]
-        event = UserMessage(
-            session_id=told.session_id,
-            message_id=told.message_id,
-            created_at=at(self.world.now_ms),
-            content=told.content,
-            on_busy=told.on_busy,
+    def add_gateway(self) -> None:
+        name = f"G{next(self._names)}"
+        self.gateways.append(
+            Gateway(name, self.world, self.broker, self.redis, self.postgres, self._tail_max_bytes)
         )
 
-        def answered(offset: int | None) -> None:
-            told.accepted = told.accepted or offset is not None
+    def kill_gateway(self, gateway: Gateway) -> None:
+        self.gateways.remove(gateway)
+        gateway.die()
+        self.world.after(self.world.delay(1.0), self._add_gateway_if_few)
 
-        Producer(self.broker, self._door).send(log, event, answered)
+    def _add_gateway_if_few(self) -> None:
+        if len(self.gateways) < 2:
+            self.add_gateway()
 
-    def cancel(self, told: Told) -> None:
-        if told.offset is None:
-            return
-        log = self.broker.users[told.shard]
-        event = Cancel(
-            session_id=told.session_id, message_id=told.message_id, created_at=at(self.world.now_ms)
-        )
-        Producer(self.broker, self._door).send(log, event, lambda _: None)
+    def add_reader(self, session_id: str, history: int | None = None) -> Reader:
+        """Open a tab; without `history` it asks for as much as chance will have it."""
+        name = f"R{next(self._names)}"
+        if history is None:
+            history = self.world.random.choice([0, 0, 2, 1000])
+        reader = Reader(name, session_id, history, self.world, self.truth, lambda: self.gateways)
+        self.readers.append(reader)
+        return reader
+
+    def reader_of(self, session_id: str) -> Reader:
+        """Give some tab of the session; there is always one."""
+        readers = [reader for reader in self.readers if reader.session_id == session_id]
+        return self.world.random.choice(readers) if readers else self.add_reader(session_id)
+
+    def close_reader(self, reader: Reader) -> None:
+        self.readers.remove(reader)
+        reader.close()
+
+    # -- the log's retention
+
+    def trim(self) -> None:
+        """Drop what is stored, acknowledged and over, as retention does after days."""
+        needed = {told.message_id for told in self.truth.of_this_epoch()[-RECENT:]}
+        needed |= {message_id for reader in self.readers for message_id in reader.view.own}
+        for log in self.broker.sessions:
+            firsts = [
+                told.first_event
+                for told in self.truth.of_this_epoch()
+                if told.shard == log.shard
+                and told.first_event is not None
+                and (self._is_open(told) or told.message_id in needed or self._is_young(told))
+            ]
+            log.trim(min([self.postgres.positions.get((SESSION_LOG, log.shard), 0), *firsts]))
+            for told in self.truth.of_this_epoch():
+                if told.shard == log.shard and told.ended_at is not None:
+                    told.trimmed = told.ended_at < log.start
+
+    def _is_open(self, told: Told) -> bool:
+        """Whether a worker may be given it again."""
+        return told.last_offset is None or told.last_offset >= self.group.committed[told.shard]
+
+    def _is_young(self, told: Told) -> bool:
+        """Whether something that repeats it may still be under way."""
+        return told.ended_when is None or told.ended_when > self.world.now - YOUNG_S
 
     # -- the end
 
@@ -145,8 +213,10 @@ class Installation:
         """No more mishaps, and nobody waits for what never ends."""
         self.broker.bad_sends = 0.0
         self.redis.away = self.postgres.away = False
-        for persister in self.persisters:
-            self.world.wake(persister.process)
+        for process in [p.process for p in self.persisters] + [g.process for g in self.gateways]:
+            self.world.wake(process)
+        for told in self.truth.messages.values():
+            self.reader_of(told.session_id)
         for worker in self.workers:
             self.world.wake(worker.process)
         while len(self.living()) < 2:
@@ -157,7 +227,7 @@ class Installation:
         """Cancel endless answers that nobody has stopped."""
         for told in self.truth.messages.values():
             if told.plan.ends == "never" and not told.cancelled and not told.interrupted:
-                self.cancel(told)
+                self.reader_of(told.session_id).cancel(told)
 
     @property
     def open_messages(self) -> int:
@@ -180,7 +250,9 @@ class Installation:
             )
             for log in logs
         )
-        return ended and acknowledged and stored and not self.still_running()
+        if not (ended and acknowledged and stored) or self.still_running():
+            return False
+        return all(reader.settled for reader in self.readers)
 
     def still_running(self) -> list[str]:
         """Give what processes do though it is over."""
@@ -200,10 +272,16 @@ class Installation:
             if told.offset is not None and told.terminal is None:
                 raise RuleBroken(f"{told.message_id} has not ended")
         if not self.settled:
-            raise RuleBroken(f"not to the end: {self.group.committed}, {self.postgres.positions}")
+            waiting = {r.process.name: r.waiting for r in self.readers if not r.settled}
+            raise RuleBroken(
+                f"not to the end: {self.group.committed}, {self.postgres.positions}, "
+                f"running {self.still_running()}, waiting {waiting}"
+            )
         for told in self.truth.messages.values():
             if told.terminal is not None:
                 self._check_rows(told)
+        for reader in self.readers:
+            reader.check_end()
 
     def _check_rows(self, told: Told) -> None:
         row = self.postgres.answers.get((told.session_id, told.message_id))

@@ -74,8 +74,13 @@ class Broker:
         self.latency_s = 0.004
         self.bad_sends = 0.0  # how many of all sends end with an unknown outcome
         self.stands_until = 0.0
+        self.fates: dict[str, list[Fate]] = {}
 
-    def fate(self) -> Fate:
+    def fate(self, event: Event) -> Fate:
+        """What becomes of a send; a story may say it beforehand (`fates`, by type or state)."""
+        kind = getattr(event, "state", type(event).__name__)
+        if self.fates.get(kind):
+            return self.fates[kind].pop(0)
         if not self.world.chance(self.bad_sends):
             return Fate.FINE
         return self.world.random.choice([Fate.ANSWER_LOST, Fate.LATE, Fate.NEVER])
@@ -99,7 +104,7 @@ class Producer:
         Gives whether all goes well with it; only the truth may know that so early.
         """
         world, broker = self._broker.world, self._broker
-        fate = broker.fate()
+        fate = broker.fate(event)
         lands = max(world.now + world.delay(broker.latency_s), broker.stands_until)
         if fate is Fate.LATE:
             lands = world.now + world.random.uniform(SEND_TIMEOUT_S, 8 * SEND_TIMEOUT_S)

@@ -5,7 +5,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from schemas.transcript import Message, Transcript
-from tests.simulation.log import Broker
+from tests.simulation.log import Broker, Trimmed
 from tests.simulation.postgres import Away, Postgres
 from tests.simulation.redis import Redis
 from tests.simulation.world import World
@@ -110,14 +110,22 @@ class WorkerMemory:
         epoch = self._broker.epoch
         transcript = Transcript(messages={message.message_id: message for message in stored})
         at_hand = self._worker.intake.at_hand(shard, session_id)
-        if at_hand is not None:
-            messages = combined(transcript, at_hand, next_offset=next_offset, epoch=epoch)
-            if messages is not None:
-                self._tell(messages, then, full=True)
-                return
+        if at_hand is None:
+            if "whole-without-the-log" in self._world.broken:
+                self._tell(list(transcript.messages.values()), then, full=True)
+            else:
+                self._tell((), then, full=False)
+            return
+        messages = combined(transcript, at_hand, next_offset=next_offset, epoch=epoch)
+        if messages is not None:
+            self._tell(messages, then, full=True)
+            return
         log = self._broker.sessions[shard]
-        end = at_hand.position if at_hand else next_offset
-        records = log.read(next_offset, max(0, end - next_offset))
+        try:
+            records = log.read(next_offset, max(0, at_hand.position - next_offset))
+        except Trimmed:
+            self._with_what_is_at_hand(shard, session_id, then)
+            return
         mine = [record for record in records if record.session_id == session_id]
         self._tell(folded_on(transcript, mine, epoch), then, full=True)
 

@@ -24,6 +24,9 @@ from tests.simulation.log import Log
 from tests.simulation.world import RuleBroken, World
 from workers.prompt import Turn, estimate_tokens
 
+RECENT = 8
+"""So many of the last messages may be cancelled or said again; the log holds them."""
+
 
 def token(message_id: str, attempt: str, number: int) -> str:
     return f"[{message_id} {attempt} {number}]"
@@ -63,6 +66,7 @@ class Told:
     content: str
     shard: int = 0
     offset: int | None = None  # of its first record in user_messages
+    last_offset: int | None = None  # of its last one: it may have been said again
     open_before: int = 0  # how many messages of its session had not ended then
     accepted: bool = False
     cancelled: bool = False
@@ -74,6 +78,9 @@ class Told:
     pieces: list[str] = field(default_factory=list)
     terminal: Terminal | None = None
     ended_at: int | None = None
+    ended_when: float | None = None
+    first_event: int | None = None  # offset of its first event in the session log
+    trimmed: bool = False  # that log does not hold its end any more
 
     @property
     def text(self) -> str:
@@ -93,8 +100,20 @@ class Truth:
         self._users: dict[int, list[Told | None]] = {}  # by offset
         self.model_calls = 0
         self.on_ended: Callable[[Told], None] = lambda told: None
+        self._of_earlier_epochs = 0
 
     # -- what happens
+
+    def of_this_epoch(self) -> list[Told]:
+        return list(self.messages.values())[self._of_earlier_epochs :]
+
+    def topics_made_anew(self) -> None:
+        """All that was said has ended, and stands in the rows alone."""
+        self._of_earlier_epochs = len(self.messages)
+        self._committed.clear()
+        self._users.clear()
+        for told in self.messages.values():
+            told.trimmed = True
 
     def planned(self, told: Told) -> None:
         self.messages[told.message_id] = told
@@ -115,6 +134,7 @@ class Truth:
         if isinstance(event, UserMessage):
             told = self.messages[event.message_id]
             users.append(told)
+            told.last_offset = record.offset
             self.world.say(
                 "log", f"user_messages/{log.shard}@{record.offset}", event.message_id, event.on_busy
             )
@@ -143,6 +163,8 @@ class Truth:
         assert event is not None
         where = f"session log/{log.shard}@{record.offset}"
         told = self.messages[event.message_id]
+        if told.first_event is None:
+            told.first_event = record.offset
         if isinstance(event, Chunk):
             counts = self._chunk(told, event)
             self.world.say("log", where, event.message_id, event.attempt, f"chunk {event.sequence}")
@@ -166,10 +188,14 @@ class Truth:
                 )
         self._committed[shard] = max(self._committed.get(shard, 0), offset)
 
-    def prompted(self, told: Told, turns: Sequence[Turn], *, full: bool) -> None:
+    def prompted(self, told: Told, attempt: str, turns: Sequence[Turn], *, full: bool) -> None:
         """The prompt holds every message of the session that has ended with text, in order."""
+        if told.terminal is not None or told.attempt != attempt:
+            return  # nobody listens to this attempt
         others = [t for t in self.sessions[told.session_id] if t.terminal and t is not told]
-        ended = sorted((t for t in others if t.text), key=lambda t: t.ended_at or 0)
+        ended = sorted(
+            (t for t in others if t.text), key=lambda t: (t.ended_when or 0, t.ended_at or 0)
+        )
         wanted = [text for t in ended for text in (t.content, t.text)]
         have = [turn.content for turn in turns if turn.message_id != told.message_id]
         self.world.say("prompt", told.message_id, [turn.message_id for turn in turns][::2], full)
@@ -232,7 +258,7 @@ class Truth:
     def _terminal(self, told: Told, event: Terminal, offset: int) -> bool:
         if told.terminal is not None or event.attempt != told.attempt:
             return False
-        told.terminal, told.ended_at = event, offset
+        told.terminal, told.ended_at, told.ended_when = event, offset, self.world.now
         self.on_ended(told)
         self._text_is_of_one_attempt(told)
         if isinstance(event, Complete):
@@ -267,3 +293,8 @@ class Truth:
             self.broken(f"{told.message_id} is cancelled, and nobody asked for it")
         if reason == "interrupted" and not told.interrupted:
             self.broken(f"{told.message_id} is interrupted, and nobody asked for it")
+
+
+def _when_ended(told: Told) -> tuple[float, int]:
+    """Offsets begin anew with each epoch, time does not."""
+    return told.ended_when or 0.0, told.ended_at or 0

@@ -70,6 +70,7 @@ class Worker:
         self.on_crash: Callable[[], None] = lambda: None
         self.leaving = False
         self.left = False
+        self.slow_tail_s = 0.01
         self._delivering: dict[int, _Delivering] = {}
         self._following: dict[int, _Following] = {}
         self._acknowledged: dict[int, int] = {}
@@ -208,7 +209,7 @@ class Worker:
     def _read_soon(self, reading: _Following) -> None:
         if not reading.due:
             reading.due = True
-            self._after(self.world.delay(0.01), self._read, reading)
+            self._after(self.world.delay(self.slow_tail_s), self._read, reading)
 
     def _read(self, reading: _Following) -> None:
         reading.due = False

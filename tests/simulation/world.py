@@ -39,6 +39,7 @@ class World:
         self.random = random.Random(seed)
         self.broken = broken
         self.steps = 0
+        self.timers_first: bool | None = None  # after a stall; None: as it happens
         self.trace: list[tuple[float, str, tuple[object, ...]]] = []
         self._queue: list[tuple[float, int, Process | None, Call]] = []
         self._count = count()
@@ -94,7 +95,7 @@ class World:
         self.say(process.name, "wakes")
         process.stalled = False
         backlog, process.backlog = process.backlog, []
-        timers_first = self.chance(0.5)
+        timers_first = self.chance(0.5) if self.timers_first is None else self.timers_first
         for function, arguments, timer in backlog:
             delay_s = 0.0 if timer and timers_first else self.random.random() * 0.02
             self.after(delay_s, function, *arguments, by=process, timer=timer)

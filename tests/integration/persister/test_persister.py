@@ -5,7 +5,6 @@ import random
 import signal
 import subprocess
 
-import psutil
 import psycopg
 import pytest
 
@@ -165,13 +164,9 @@ async def test_postgres_may_stand_still(
     await wait_for(lambda: "writing" in persisters.written())
     servers.hold("postgres")
     try:
-        for process in _children(servers):
-            process.suspend()
         await load.write(log)
         await wait_for(lambda: "postgres_unavailable" in persisters.written())
     finally:
-        for process in _children(servers):
-            process.resume()
         servers.let_go("postgres")
     await wait_for(lambda: load.all_ended(database))
     load.check(database)
@@ -187,23 +182,15 @@ async def test_it_leaves_soon_when_postgres_and_kafka_do_not_answer(
         if name == "kafka":
             await load.write(log, 0)
         servers.hold(name)
-    for child in _children(servers):
-        child.suspend()
     try:
         await asyncio.to_thread(stop, process)
     finally:
-        for child in _children(servers):
-            child.resume()
         for name in ("postgres", "kafka"):
             servers.let_go(name)
     assert process.returncode == 0
     persisters.start()
     await wait_for(lambda: load.all_ended(database))
     load.check(database)
-
-
-def _children(servers: RunningStack) -> "list[psutil.Process]":
-    return psutil.Process(servers.pid("postgres")).children()
 
 
 async def test_a_record_that_is_no_event_goes_to_the_dead_letters(

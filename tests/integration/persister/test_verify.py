@@ -109,3 +109,44 @@ async def test_a_since_that_is_no_time_is_a_mistake_of_usage(
     done = await asyncio.to_thread(verify, persisters, "--since", "lately")
     assert done.returncode == 2
     assert "lately" in done.stderr
+
+
+async def test_rows_and_positions_that_were_tampered_with_are_found(
+    servers: RunningStack, database: Database, persisters: Persisters, log: Log
+) -> None:
+    load = Load("tampered")
+    persisters.start()
+    await load.write(log)
+    await wait_for(lambda: load.all_ended(database))
+    persisters.end()
+    shards = {shard_of(say.session_id, SHARDS): say.session_id for say in load.says}
+    (lost_in, lost), (cut_in, cut), (moved, _), (old, _) = list(shards.items())[:4]
+    database.rows(
+        "DELETE FROM streaming_messages WHERE session_id = %s AND chunk_sequence = "
+        "(SELECT max(chunk_sequence) FROM streaming_messages WHERE session_id = %s)",
+        lost,
+        lost,
+    )
+    database.rows("UPDATE answers SET damaged = TRUE WHERE session_id = %s", cut)
+    insert = "INSERT INTO log_gaps (topic, shard, from_offset, to_offset) VALUES (%s, %s, 0, 1)"
+    database.rows(insert, SESSION_LOG, cut_in)
+    beyond = "UPDATE kafka_offsets SET next_offset = 1000000 WHERE topic = %s AND shard = %s"
+    database.rows(beyond, SESSION_LOG, moved)
+    database.rows(
+        "UPDATE kafka_offsets SET epoch = epoch - 1 WHERE topic = %s AND shard = %s",
+        USER_MESSAGES,
+        old,
+    )
+    found = await asyncio.to_thread(verify, persisters, "--older-than-m", "10")
+    assert found.returncode == 1
+    listed = [line for line in found.stdout.splitlines() if f" at {servers.epoch}." in line]
+
+    def shards_of(kind: str) -> set[int]:
+        cursors = [line.split()[2] for line in listed if line.startswith(f"{kind} at ")]
+        return {int(cursor.split(".")[1]) for cursor in cursors}
+
+    assert shards_of("row_missing") >= {lost_in}, found.stdout
+    assert shards_of("damage") == shards_of("gap") == {cut_in}, found.stdout
+    assert shards_of("position") == {moved, old}, found.stdout
+    assert f"session {lost} message m1" in found.stdout
+    assert f"session {cut} message m1" in found.stdout

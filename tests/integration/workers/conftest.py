@@ -1,6 +1,6 @@
 """A scripted model and a reader of the log for every test; workers are started by the tests."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
@@ -8,7 +8,14 @@ import pytest
 from tests.integration.workers.conversation import Conversation
 from tests.integration.workers.process import Workers
 from tests.scripted_model.server import ScriptedModel
-from tests.stack import RunningStack
+from tests.stack import RunningStack, running_stack
+
+
+@pytest.fixture(scope="session")
+def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningStack]:
+    """Servers of their own: a worker would answer whatever tests of others have left unanswered."""
+    with running_stack(tmp_path_factory.mktemp("workers"), servers_only=True) as stack:
+        yield stack
 
 
 @pytest.fixture
@@ -29,5 +36,5 @@ async def talk(servers: RunningStack) -> AsyncIterator[Conversation]:
 async def workers(
     servers: RunningStack, model: ScriptedModel, tmp_path: Path
 ) -> AsyncIterator[Workers]:
-    async with Workers(servers, model, tmp_path) as running:
+    async with Workers(servers, model.url, tmp_path) as running:
         yield running

@@ -16,7 +16,6 @@ from pathlib import Path
 
 from deploy.local.ports import free_run
 from deploy.local.program import wrapped
-from tests.scripted_model.server import ScriptedModel
 from tests.stack import RunningStack
 
 START_WITHIN_S = 30.0
@@ -89,8 +88,8 @@ def running_worker(
 class Workers:
     """Starts workers without holding up the test's own loop, in which the model answers."""
 
-    def __init__(self, servers: RunningStack, model: ScriptedModel, folder: Path) -> None:
-        self._servers, self._model, self._folder = servers, model, folder
+    def __init__(self, servers: RunningStack, model_url: str, folder: Path) -> None:
+        self._servers, self._model_url, self._folder = servers, model_url, folder
         self._stack = AsyncExitStack()
         self._count = 0
 
@@ -103,7 +102,7 @@ class Workers:
     async def start(self, **variables: str) -> Worker:
         self._count += 1
         output = self._folder / f"worker-{self._count}.log"
-        context = running_worker(self._servers, self._model.url, output, **variables)
+        context = running_worker(self._servers, self._model_url, output, **variables)
         worker = await asyncio.to_thread(context.__enter__)
         self._stack.push_async_callback(asyncio.to_thread, context.__exit__, None, None, None)
         return worker

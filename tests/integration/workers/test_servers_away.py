@@ -7,7 +7,6 @@ from the log's start: beside other tests' thousands of records that would be ove
 import json
 from collections.abc import Iterator
 
-import psutil
 import pytest
 from redis.asyncio import Redis
 
@@ -66,11 +65,7 @@ async def test_chat_goes_on_without_postgres(
             break  # a busy machine may miss the time that a first read of Postgres is given
     assert first.history == "full"
     await talk.until_committed()
-    postgres = psutil.Process(servers.pid("postgres"))
-    # Those that serve a connection go on by themselves if only their parent is stopped.
-    stopped = [postgres, *postgres.children(recursive=True)]
-    for process in stopped:
-        process.suspend()
+    servers.hold("postgres")
     try:
         second = await talk.ask(session, "tokens=5")
         assert (await talk.ended(second)).history == "full"
@@ -80,5 +75,4 @@ async def test_chat_goes_on_without_postgres(
         assert (await talk.ended(new)).history == "partial"
         await talk.until_committed()
     finally:
-        for process in stopped:
-            process.resume()
+        servers.let_go("postgres")

@@ -3,7 +3,6 @@
 import time
 from collections.abc import AsyncIterator
 
-import psutil
 import psycopg
 import pytest
 from ulid import ULID
@@ -158,19 +157,14 @@ async def test_a_postgres_that_stands_still_is_not_waited_for(
 ) -> None:
     await rows.message(1, ["said"])
     assert await stored.read(rows.session, shard=SHARD, epoch=EPOCH) is not None
-    postmaster = psutil.Process(servers.pid("postgres"))
-    # Each connection has a process of its own.
-    held = [postmaster, *postmaster.children(recursive=True)]
-    for process in held:
-        process.suspend()
+    servers.hold("postgres")
     try:
         for _ in range(6):
             began = time.monotonic()
             assert await stored.read(rows.session, shard=SHARD, epoch=EPOCH) is None
             assert time.monotonic() - began < 2.5
     finally:
-        for process in held:
-            process.resume()
+        servers.let_go("postgres")
     deadline = time.monotonic() + 10
     while await stored.read(rows.session, shard=SHARD, epoch=EPOCH) is None:
         assert time.monotonic() < deadline

@@ -1,0 +1,370 @@
+"""The changes: each is one rule broken in one file, with the tests that it must turn red.
+
+A rule that stands in both languages is broken in each of them by itself. The text must be found
+exactly once, so that a change which no longer fits the code is noticed.
+"""
+
+from dataclasses import dataclass
+
+FOLD = ("tests/unit/schemas",)
+PAGE = ("tests/unit/page",)
+WORKERS = ("tests/unit/workers",)
+GATEWAY = ("tests/unit/gateway",)
+ROWS = ("tests/unit/persister",)
+STORIES = ("tests/simulation/test_stories.py",)
+
+TRANSCRIPT = "schemas/transcript.py"
+FOLD_JS = "gateway/page/fold.js"
+REDUCER_JS = "gateway/page/reducer.js"
+
+
+@dataclass(frozen=True)
+class Mutant:
+    """`old` becomes `new` in `file`; one of `tests` has to fail."""
+
+    name: str
+    file: str
+    old: str
+    new: str
+    tests: tuple[str, ...]
+
+
+def misfit(mutant: Mutant, source: str) -> str | None:
+    """Say why the change can't be made in `source`, the text of its file."""
+    found = source.count(mutant.old)
+    if found == 1:
+        return None
+    return f"{mutant.name}: its text stands {found} times in {mutant.file}"
+
+
+MUTANTS = (
+    Mutant(
+        "a fenced chunk is shown",
+        TRANSCRIPT,
+        "    if not _current(message, event.attempt):\n"
+        "        return Outcome.FENCED\n"
+        "    if event.sequence <= message.last_sequence:",
+        "    if event.sequence <= message.last_sequence:",
+        FOLD,
+    ),
+    Mutant(
+        "a fenced chunk is shown (page)",
+        FOLD_JS,
+        'function chunk(message, event) {\n  if (!isCurrent(message, event)) return ["FENCED"];\n',
+        "function chunk(message, event) {\n",
+        PAGE,
+    ),
+    Mutant(
+        "a second terminal is taken",
+        TRANSCRIPT,
+        "        elif message.terminal:\n",
+        "        elif message.terminal and not isinstance(event, Complete | Error):\n",
+        FOLD,
+    ),
+    Mutant(
+        "a second terminal is taken (page)",
+        FOLD_JS,
+        "if (message && isTerminal(message)) return",
+        'if (message && isTerminal(message) && event.type !== "ai_response_complete" '
+        '&& event.type !== "error") return',
+        PAGE,
+    ),
+    Mutant(
+        "a start after a terminal is taken",
+        TRANSCRIPT,
+        "        elif message.terminal:\n",
+        "        elif message.terminal and getattr(event, 'state', '') != 'generating':\n",
+        FOLD,
+    ),
+    Mutant(
+        "a start after a terminal is taken (page)",
+        FOLD_JS,
+        "if (message && isTerminal(message)) return",
+        'if (message && isTerminal(message) && event.state !== "generating") return',
+        PAGE,
+    ),
+    Mutant(
+        "a terminal without attempt ends one that runs",
+        TRANSCRIPT,
+        "    if event.attempt != message.attempt:\n",
+        "    if event.attempt is not None and event.attempt != message.attempt:\n",
+        FOLD,
+    ),
+    Mutant(
+        "a terminal without attempt ends one that runs (page)",
+        FOLD_JS,
+        "if ((event.attempt ?? null) !== message.attempt)",
+        "if ((event.attempt ?? message.attempt) !== message.attempt)",
+        PAGE,
+    ),
+    Mutant(
+        "fences are compared the wrong way",
+        TRANSCRIPT,
+        "fence < message.fence",
+        "fence > message.fence",
+        FOLD,
+    ),
+    Mutant(
+        "fences are compared the wrong way (page)",
+        FOLD_JS,
+        "compareFences(fence, message.fence) < 0",
+        "compareFences(fence, message.fence) > 0",
+        PAGE,
+    ),
+    Mutant(
+        "an equal fence is too low",
+        TRANSCRIPT,
+        "fence < message.fence",
+        "fence <= message.fence",
+        FOLD,
+    ),
+    Mutant(
+        "an equal fence is too low (page)",
+        FOLD_JS,
+        "compareFences(fence, message.fence) < 0",
+        "compareFences(fence, message.fence) <= 0",
+        PAGE,
+    ),
+    Mutant(
+        "released is not counted",
+        TRANSCRIPT,
+        "    message.unended_starts -= 1\n",
+        "",
+        FOLD,
+    ),
+    Mutant(
+        "released is not counted (page)",
+        FOLD_JS,
+        "unended_starts: message.unended_starts - 1",
+        "unended_starts: message.unended_starts",
+        PAGE,
+    ),
+    Mutant(
+        "a released attempt goes on",
+        TRANSCRIPT,
+        '    message.state = "queued"\n    message.released = True\n',
+        "    message.released = True\n",
+        FOLD,
+    ),
+    Mutant(
+        "a released attempt goes on (page)",
+        FOLD_JS,
+        'return ["RELEASED", { state: "queued", released: true,',
+        'return ["RELEASED", { released: true,',
+        PAGE,
+    ),
+    Mutant(
+        "a jump is hidden",
+        TRANSCRIPT,
+        "message.damaged or first > message.last_sequence + 1",
+        "message.damaged",
+        FOLD,
+    ),
+    Mutant(
+        "a jump is hidden (page)",
+        FOLD_JS,
+        "message.damaged || first > message.last_sequence + 1",
+        "message.damaged",
+        PAGE,
+    ),
+    Mutant(
+        "a last chunk that never came is hidden",
+        TRANSCRIPT,
+        "message.damaged or event.last_sequence > message.last_sequence",
+        "message.damaged",
+        FOLD,
+    ),
+    Mutant(
+        "a last chunk that never came is hidden (page)",
+        FOLD_JS,
+        "message.damaged || (event.last_sequence ?? 0) > message.last_sequence",
+        "message.damaged",
+        PAGE,
+    ),
+    Mutant(
+        "a new attempt keeps the text of the one before",
+        TRANSCRIPT,
+        "    message.pieces = []\n",
+        "",
+        FOLD,
+    ),
+    Mutant(
+        "a new attempt keeps the text of the one before (page)",
+        FOLD_JS,
+        '      text: "",\n      starts: message.starts + 1,',
+        "      starts: message.starts + 1,",
+        PAGE,
+    ),
+    Mutant(
+        "a repeated frame is taken (page)",
+        REDUCER_JS,
+        "if (order <= 0) return view;",
+        "if (order < 0) return view;",
+        PAGE,
+    ),
+    Mutant(
+        "the ended are forgotten (page)",
+        REDUCER_JS,
+        " || view.ended.has(id)) return moved;",
+        ") return moved;",
+        PAGE,
+    ),
+    Mutant(
+        "the fold is kept over a lost place (page)",
+        REDUCER_JS,
+        "joined: false, cursor: null, messages: new Map() };",
+        "joined: false, cursor: null };",
+        PAGE,
+    ),
+    Mutant(
+        "a resume begins one record too late",
+        "gateway/resume.py",
+        "return place.offset + 1",
+        "return place.offset + 2",
+        GATEWAY,
+    ),
+    Mutant(
+        "a resume begins one record too early",
+        "gateway/resume.py",
+        "return place.offset + 1",
+        "return place.offset",
+        GATEWAY,
+    ),
+    Mutant(
+        "a cursor past the end is believed",
+        "gateway/resume.py",
+        " or place.offset >= end:",
+        ":",
+        GATEWAY,
+    ),
+    Mutant(
+        "a merge over a jump",
+        "gateway/delivery.py",
+        "chunk.sequence == last.sequence + 1",
+        "chunk.sequence > last.sequence",
+        GATEWAY,
+    ),
+    Mutant(
+        "a merge across attempts",
+        "gateway/delivery.py",
+        "        and chunk.attempt == last.attempt\n",
+        "",
+        GATEWAY,
+    ),
+    Mutant(
+        "a merge across a start",
+        "gateway/delivery.py",
+        "        if not isinstance(event, Chunk):\n"
+        "            yield from _flush(run, cursor_prefix)\n",
+        "        if not isinstance(event, Chunk):\n",
+        GATEWAY,
+    ),
+    Mutant(
+        "the cursor of a merged frame is that of its first chunk",
+        "gateway/delivery.py",
+        "        last, record = run[-1]\n",
+        "        last, record = run[-1][0], run[0][1]\n",
+        GATEWAY,
+    ),
+    Mutant(
+        "a snapshot without `ended`",
+        "gateway/snapshot.py",
+        "ended=ended[-ENDED_MAX_IDS:],",
+        "ended=[],",
+        GATEWAY,
+    ),
+    Mutant(
+        "a snapshot without what ended since the join",
+        "gateway/snapshot.py",
+        "for part in (newest, since, open_ones)",
+        "for part in (newest, open_ones)",
+        GATEWAY,
+    ),
+    Mutant(
+        "a snapshot too big drops what runs",
+        "gateway/snapshot.py",
+        "        if message.terminal and message.message_id in kept:\n",
+        "        if message.message_id in kept:\n",
+        GATEWAY,
+    ),
+    Mutant(
+        "acknowledged before it is read back",
+        "workers/intake.py",
+        "        mine.read_past = offset\n",
+        "        mine.read_past = None\n"
+        "        if (early := self._shards[mine.shard].lanes.get(key.session_id, {})"
+        ".get(key.message_id)):\n"
+        "            self._lanes.finish(self._shards[mine.shard], early)\n",
+        WORKERS,
+    ),
+    Mutant(
+        "acknowledged before its turns are stored",
+        "workers/lanes.py",
+        "        work.storing = True\n",
+        "        work.storing = True\n        self.finish(shard, work)\n",
+        WORKERS,
+    ),
+    Mutant(
+        "committed past a gap",
+        "workers/window.py",
+        "            if not self._slots[first].done:\n                return\n",
+        "",
+        WORKERS,
+    ),
+    Mutant(
+        "silence by the clock alone",
+        "workers/lanes.py",
+        "return Silence.SILENT if fold.read_to >= due else Silence.UNSURE",
+        "return Silence.SILENT",
+        WORKERS,
+    ),
+    Mutant(
+        "the fence does not count the starts",
+        "workers/lanes.py",
+        "        work.starts_sent += 1\n",
+        "",
+        WORKERS,
+    ),
+    Mutant(
+        "busy without having read to the end",
+        "workers/verdict.py",
+        "return _busy(facts) if facts.read_since_delivery else Do.READ_TO_END",
+        "return _busy(facts)",
+        WORKERS,
+    ),
+    Mutant(
+        "a message that is sent again interrupts what came after it",
+        "workers/lanes.py",
+        "if not busy and _stands_in_its_place(work, view):",
+        "if not busy:",
+        WORKERS,
+    ),
+    Mutant(
+        "history appended instead of merged",
+        "workers/turns.py",
+        "    return _trimmed(sorted(messages.values(), key=_place), budget_tokens)",
+        "    return _trimmed(list(messages.values()), budget_tokens)",
+        WORKERS,
+    ),
+    Mutant(
+        "what the persister has forgotten is not looked up",
+        "persister/rows.py",
+        "elif event.message_id in session.answers or event.message_id in session.absent:",
+        "else:",
+        STORIES,
+    ),
+    Mutant(
+        "a chunk_sequence is given twice",
+        "persister/rows.py",
+        "        number = session.next_chunk_sequence\n",
+        "        number = answer.next_chunk_sequence\n",
+        ROWS,
+    ),
+    Mutant(
+        "the pieces of a replaced attempt stay",
+        "persister/rows.py",
+        "            self._chunks[index] = None\n",
+        "            pass\n",
+        ROWS,
+    ),
+)
