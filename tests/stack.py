@@ -80,9 +80,12 @@ class RunningStack:
 
 @contextlib.contextmanager
 def running_stack(
-    state: Path, *, servers_only: bool = False, **variables: str
+    state: Path, *, servers_only: bool = False, tree: Path | str | None = None, **variables: str
 ) -> Iterator[RunningStack]:
-    """Run a stack until the block ends; `variables` are the stack's (WORKERS="2", …)."""
+    """Run a stack until the block ends; `variables` are the stack's (WORKERS="2", …).
+
+    `tree` is the folder whose code runs, a changed copy of this one perhaps.
+    """
     state.mkdir(parents=True, exist_ok=True)
     command = [sys.executable, "-m", "deploy", "run", *(["--servers-only"] * servers_only)]
     output = state / "run.log"
@@ -93,6 +96,7 @@ def running_stack(
             stdout=log,
             stderr=log,
             env=_environment() | {"PORT": "0"} | variables | {"STATE": str(state)},
+            cwd=tree,
             start_new_session=True,
         )
     try:

@@ -30,6 +30,10 @@ class ModelControl:
         """Let every held stream go on."""
         _json(self._control + "/release", method="POST")
 
+    def script(self, default: str) -> None:
+        """What every call from now on follows, where its prompt says nothing else."""
+        _json(self._control + "/script", method="POST", body={"default": default})
+
     def reset(self) -> None:
         """Count anew."""
         _json(self._control + "/reset", method="POST")
@@ -61,6 +65,8 @@ async def until(condition: Callable[[], object], deadline_s: float, what: str) -
         await asyncio.sleep(0.1)
 
 
-def _json(url: str, method: str = "GET") -> Any:
-    with urlopen(Request(url, method=method), timeout=10) as answer:
+def _json(url: str, method: str = "GET", body: object = None) -> Any:
+    data = None if body is None else json.dumps(body).encode()
+    kind = {"Content-Type": "application/json"}
+    with urlopen(Request(url, data, kind, method=method), timeout=10) as answer:
         return json.load(answer)

@@ -1,0 +1,320 @@
+"""Where the faults happen: a whole stack, people who talk all the time, and what all of them saw.
+
+    async with Field(Shape(sessions=100), folder).open() as field:
+        await field.suffer(fault)      # as often as wanted
+        verdict = await field.settle()
+
+A fault counts only if it bit: at least half of the people had a running answer when it struck, and
+the fault itself proves the rest (`NoBite` otherwise).
+"""
+
+import asyncio
+import contextlib
+import json
+import random
+import time
+from collections import Counter
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import ExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import psutil
+import psycopg
+
+from deploy.local import process_list
+from tests.end_to_end.scripted import ModelControl, scripted_model
+from tests.faults.talker import Talker, Told
+from tests.faults.verdict import Answer, Case, Verdict, judge
+from tests.faults.watch import Watch
+from tests.stack import RunningStack, running_stack, talklog
+
+SHARDS = 8
+ENOUGH_RUNNING = 0.5
+RUNNING_WITHIN_S = 90.0
+RECOVERED_WITHIN_S = 180.0
+STORED_WITHIN_S = 120.0
+POLL_S = 0.1
+SETTINGS = {
+    # Hours in a minute: what would be waited for in the field is waited for here, only shorter.
+    "TALKLOG_FIRST_TOKEN_TIMEOUT_S": "6",
+    "TALKLOG_IDLE_TIMEOUT_S": "20",
+    "TALKLOG_MESSAGES_PER_MINUTE": "600",
+    "TALKLOG_LOG_LEVEL": "info",
+}
+
+
+class NoBite(AssertionError):
+    """The fault did not hit what it was meant to hit, so that its run proves nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """How big: people, what they ask for (tokens from … to, tokens a second), and the stack."""
+
+    sessions: int = 100
+    tokens: tuple[int, int] = (40, 80)
+    rate: int = 6
+    brokers: int = 3
+    gateways: int = 2
+    workers: int = 2
+    persisters: int = 2
+    seed: int = 0
+
+
+Strike = Callable[["Field"], Awaitable[str]]
+"""Does one thing and undoes it, if it does not undo itself. Gives the proof that it bit."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """One thing that can happen."""
+
+    name: str
+    strike: Strike
+
+
+@dataclass(slots=True)
+class Occurrence:
+    """One time that a fault happened, over those messages that were open when it struck."""
+
+    fault: str
+    bit: str
+    running: int
+    restarted: int = 0
+    errors: Counter[str] = field(default_factory=Counter)
+    pauses_s: list[float] = field(default_factory=list)
+    recovered_s: float = 0.0
+
+
+class Field:
+    """The stack under fault; made by `open`."""
+
+    def __init__(
+        self,
+        shape: Shape,
+        folder: Path,
+        say: Callable[[str], None] = print,
+        tree: Path | None = None,
+    ) -> None:
+        self.shape, self._folder, self.say, self._tree = shape, folder, say, tree
+        self.chance = random.Random(shape.seed)
+        self.stack: RunningStack
+        self.model: ModelControl
+        self.watch: Watch
+        self.talkers: list[Talker] = []
+        self.occurrences: list[Occurrence] = []
+        self.most_memory: Counter[str] = Counter()
+        self.verify_said = ""
+        self.verified = False
+        self.asking = True
+        self.epoch = 0
+
+    @asynccontextmanager
+    async def open(self) -> AsyncIterator["Field"]:
+        """Start everything, and the talking."""
+        shape = self.shape
+        with ExitStack() as held:
+            self.model = held.enter_context(scripted_model())
+            self.stack = await asyncio.to_thread(
+                held.enter_context,
+                running_stack(
+                    self._folder,
+                    servers_only=False,
+                    tree=self._tree,
+                    OPENAI_BASE_URL=self.model.url,
+                    BROKERS=str(shape.brokers),
+                    GATEWAYS=str(shape.gateways),
+                    WORKERS=str(shape.workers),
+                    PERSISTERS=str(shape.persisters),
+                    LINKS="1",
+                    **SETTINGS,
+                ),
+            )
+            self.epoch = self.stack.epoch
+            self.watch = Watch(self.stack.file.kafka, SHARDS, self.epoch)
+            async with self.watch.following(), asyncio.TaskGroup() as group:
+                self._start(group)
+                try:
+                    yield self
+                finally:
+                    self.asking = False
+                    self._end_tasks()
+
+    def _start(self, group: asyncio.TaskGroup) -> None:
+        run = f"{self.shape.seed}-{int(time.time()) % 100_000}"
+        for number in range(self.shape.sessions):
+            chance = random.Random(f"{self.shape.seed} {number}")
+            talker = Talker(
+                self.gateways, f"f{run}-{number}", chance, self.shape.tokens, self.shape.rate
+            )
+            self.talkers.append(talker)
+        self._tasks = [group.create_task(self._talk(talker)) for talker in self.talkers]
+        self._tasks.append(group.create_task(self._sample_memory()))
+
+    async def _talk(self, talker: Talker) -> None:
+        await asyncio.sleep(talker.chance.uniform(0, 2.0))
+        await talker.run(lambda: self.asking)
+
+    def _end_tasks(self) -> None:
+        for task in self._tasks:
+            task.cancel()
+
+    # -- what is there now
+
+    def gateways(self) -> list[str]:
+        """The public addresses of the gateways, dead ones too."""
+        listed = process_list.read(self.stack.state)
+        return [each.address for each in listed if each.name.startswith("gateway-")]
+
+    def names(self, kind: str) -> list[str]:
+        """The names of the processes of a kind (worker, gateway, persister, kafka)."""
+        listed = process_list.read(self.stack.state)
+        return [each.name for each in listed if each.name.startswith(kind)]
+
+    def running(self) -> list[Told]:
+        """Messages whose answers run, as their readers see it."""
+        return [t.now for t in self.talkers if t.now and t.now.state == "generating"]
+
+    def open_messages(self) -> list[Told]:
+        """Messages without an end."""
+        return [t.now for t in self.talkers if t.now]
+
+    async def until(self, condition: Callable[[], object], within_s: float, what: str) -> None:
+        """Wait until it is true. Raises AssertionError, naming `what`."""
+        try:
+            async with asyncio.timeout(within_s):
+                while not condition():  # noqa: ASYNC110 - other processes tell nobody
+                    await asyncio.sleep(POLL_S)
+        except TimeoutError:
+            raise AssertionError(f"not within {within_s:g} s: {what}") from None
+
+    async def sql(self, statement: str) -> list[tuple[object, ...]]:
+        """Ask Postgres directly, past every link."""
+        return await asyncio.to_thread(self._sql, statement)
+
+    def _sql(self, statement: str) -> list[tuple[object, ...]]:
+        with psycopg.connect(self.stack.file.postgres, connect_timeout=5, autocommit=True) as link:
+            cursor = link.execute(statement)
+            return cursor.fetchall() if cursor.description else []
+
+    # -- faults
+
+    async def suffer(self, fault: Fault) -> Occurrence:
+        """Let it happen at a random moment, and wait until all that was open has ended.
+
+        Raises NoBite; AssertionError if it does not recover in time.
+        """
+        enough = int(self.shape.sessions * ENOUGH_RUNNING)
+        await self.until(lambda: len(self.running()) >= enough, RUNNING_WITHIN_S, "answers run")
+        await asyncio.sleep(self.chance.uniform(0, 2.0))
+        struck = self.open_messages()
+        starts = {each.key: each.starts for each in struck}
+        running = len(self.running())
+        loop = asyncio.get_running_loop()
+        for each in struck:
+            each.pause_s = 0.0
+        began = loop.time()
+        bit = await fault.strike(self)
+        await self.until(
+            lambda: all(each.over for each in struck),
+            RECOVERED_WITHIN_S,
+            f"{fault.name}: every message that was open has ended;"
+            f" open: {[(e.key, e.state, e.accepted) for e in struck if not e.over][:5]}",
+        )
+        await self.until(self._all_ready, RECOVERED_WITHIN_S, f"{fault.name}: all processes ready")
+        occurrence = Occurrence(
+            fault.name,
+            bit,
+            running,
+            restarted=sum(each.starts > starts[each.key] > 0 for each in struck),
+            errors=Counter(each.error for each in struck if each.state == "error"),
+            pauses_s=[each.pause_s for each in struck],
+            recovered_s=loop.time() - began,
+        )
+        self.occurrences.append(occurrence)
+        return occurrence
+
+    def _all_ready(self) -> bool:
+        return all(each.state == "ready" for each in process_list.read(self.stack.state))
+
+    # -- the end
+
+    async def settle(self) -> Verdict:
+        """Stop asking, wait until all is answered and stored, and hold everybody to the script."""
+        self.asking = False
+        with contextlib.suppress(AssertionError):  # what has no end is told by the verdict
+            await self.until(lambda: not self.open_messages(), RECOVERED_WITHIN_S, "ends")
+        async with asyncio.timeout(STORED_WITHIN_S):
+            while not await self.watch.caught_up():  # noqa: ASYNC110 - a broker tells nobody
+                await asyncio.sleep(POLL_S)
+        await self._stored()
+        table = await self._table()
+        verdict = judge(self._case(told, table) for t in self.talkers for told in t.told)
+        done = await asyncio.to_thread(talklog, self.stack, "verify", check=False)
+        self.verify_said = done.stdout + done.stderr
+        self.verified = done.returncode == 0
+        return verdict
+
+    async def _stored(self) -> None:
+        """Wait until the persisters have stored the log to its end: their lag is 0."""
+        deadline = asyncio.get_running_loop().time() + STORED_WITHIN_S
+        while True:
+            done = await asyncio.to_thread(
+                talklog, self.stack, "lag", "--format", "json", check=False
+            )
+            if done.returncode == 0 and _behind(done.stdout) == 0:
+                return
+            late = asyncio.get_running_loop().time() > deadline
+            assert not late, f"the lag is not 0: {done.stdout}{done.stderr}"
+            await asyncio.sleep(0.5)
+
+    async def _table(self) -> dict[tuple[str, str], Answer]:
+        texts: dict[tuple[str, str], str] = {}
+        for session, message, content in await self.sql(
+            "SELECT session_id, message_id, content FROM streaming_messages"
+            " ORDER BY session_id, chunk_sequence, id"
+        ):
+            key = (str(session), str(message))
+            texts[key] = texts.get(key, "") + str(content)
+        return {
+            (str(session), str(message)): Answer(
+                str(state), texts.get((str(session), str(message)), ""), str(reason or "")
+            )
+            for session, message, state, reason in await self.sql(
+                "SELECT session_id, message_id, state, finish_reason FROM answers"
+            )
+        }
+
+    def _case(self, told: Told, table: dict[tuple[str, str], Answer]) -> Case:
+        said = self.watch.message(told.session_id, told.key)
+        log = said and Answer(said.state, said.text, said.finish_reason or "")
+        return Case(
+            told.key,
+            told.tokens,
+            told.accepted,
+            Answer(told.state, told.text, told.finish_reason),
+            log or None,
+            table.get((told.session_id, told.key)),
+            told.repeats,
+            told.gaps,
+        )
+
+    async def _sample_memory(self) -> None:
+        while True:
+            for each in process_list.read(self.stack.state):
+                with contextlib.suppress(psutil.Error):
+                    used = psutil.Process(each.pid).memory_info().rss if each.pid else 0
+                    kind = each.name.rpartition("-")[0] or each.name
+                    self.most_memory[kind] = max(self.most_memory[kind], used)
+            await asyncio.sleep(1.0)
+
+
+def _behind(output: str) -> int:
+    """How many records no reader has stored, or a number over 0 if that is not known."""
+    said = json.loads(output or "{}")
+    parts = said.get("partitions", [])
+    return sum(each["records"] for each in parts) if parts and not said["notes"] else 1
+
+
+__all__ = ["Fault", "Field", "NoBite", "Occurrence", "Shape", "Strike"]

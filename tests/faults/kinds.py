@@ -1,0 +1,328 @@
+"""What can happen to processes, servers and the model, each with the proof that it bit."""
+
+import asyncio
+import contextlib
+import os
+import signal
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+
+from aiokafka.admin import AIOKafkaAdminClient
+
+from deploy.local import process_list
+from schemas.topics import SESSION_LOG
+from tests.faults.field import Fault, Field, NoBite, Strike
+
+HELD_S = 15.0
+"""Longer than the group's session (6 s) and the silence (5 s) after which another takes over."""
+OUTAGE_S = float(os.environ.get("OUTAGE_S", "20"))
+DISK_FULL_S = 5.0
+MODEL_FAULT_S = 6.0
+FENCED_WITHIN_S = 60.0
+RESTARTED_WITHIN_S = 60.0
+TRANSACTION_TRIES = 400
+STANDS_STILL_S = 0.3
+
+
+def killed(kind: str) -> Strike:
+    """kill -9 of one process of the kind; the supervisor starts it again."""
+
+    async def strike(field: Field) -> str:
+        name = field.chance.choice(field.names(kind))
+        before = _busy(field, name)
+        pid = field.stack.pid(name)
+        field.stack.kill(name)
+        await _started_again(field, name, pid)
+        return f"{name} killed, {before}"
+
+    return strike
+
+
+def held(kind: str, proof: Callable[[Field], int], what: str, held_s: float = HELD_S) -> Strike:
+    """SIGSTOP, SIGCONT after a while; `proof` must have grown after the wake."""
+
+    async def strike(field: Field) -> str:
+        name = field.chance.choice(field.names(kind))
+        busy = _busy(field, name)
+        field.stack.hold(name)
+        try:
+            await asyncio.sleep(held_s)
+        finally:
+            before = proof(field)
+            field.stack.let_go(name)
+        with contextlib.suppress(AssertionError):
+            await field.until(lambda: proof(field) > before, FENCED_WITHIN_S, what)
+        if (grown := proof(field) - before) <= 0:
+            raise NoBite(f"{name} woke after {held_s:g} s ({busy}), but nothing shows: {what}")
+        return f"{name} stopped for {held_s:g} s, {busy}; {grown} {what}"
+
+    return strike
+
+
+def _fenced(field: Field) -> int:
+    return field.watch.unheard
+
+
+def _reconnects(field: Field) -> int:
+    return sum(each.counts["reconnects"] for each in field.talkers)
+
+
+def _ended(field: Field) -> int:
+    return sum(len(each.told) for each in field.talkers)
+
+
+def _busy(field: Field, name: str) -> str:
+    """What the process was doing; NoBite if it was idle."""
+    if name.startswith("gateway"):
+        address = next(e.address for e in process_list.read(field.stack.state) if e.name == name)
+        sockets = sum(each.address == address and each.now is not None for each in field.talkers)
+        if sockets < 10:
+            raise NoBite(f"{name} has {sockets} sockets")
+        return f"{sockets} people on it"
+    if name.startswith("worker"):
+        ours = sum(
+            (message := field.watch.message(told.session_id, told.key)) is not None
+            and _pid_of(message.worker) == field.stack.pid(name)
+            for told in field.running()
+        )
+        return f"{ours} of {len(field.running())} answers on it"
+    return f"{len(field.running())} answers running"
+
+
+def _pid_of(worker: str | None) -> int:
+    digits = (worker or "").rpartition(":")[2]
+    return int(digits) if digits.isdigit() else 0
+
+
+async def _started_again(field: Field, name: str, pid: int) -> None:
+    def another() -> bool:
+        now = field.stack.pid(name)
+        return now not in (0, pid) and field.stack.state_of(name) == "ready"
+
+    await field.until(another, RESTARTED_WITHIN_S, f"{name} has been started again")
+
+
+# -- persisters
+
+
+def in_transaction(act: Callable[[Field, str], object], what: str, after_s: float) -> Strike:
+    """Stop a persister inside its transaction, seen in pg_stat_activity; then `act`."""
+
+    async def strike(field: Field) -> str:
+        for _ in range(TRANSACTION_TRIES):
+            name = field.chance.choice(field.names("persister"))
+            pid = field.stack.pid(name)
+            if not pid:
+                await asyncio.sleep(0.2)
+                continue
+            field.stack.hold(name)
+            if state := await _transaction_of_the_stopped(field):
+                act(field, name)
+                await asyncio.sleep(after_s)
+                if field.stack.pid(name) == pid:
+                    field.stack.let_go(name)
+                else:
+                    await _started_again(field, name, pid)
+                return f"{name} {what} inside its transaction ({state})"
+            field.stack.let_go(name)
+            await asyncio.sleep(field.chance.uniform(0.001, 0.02))
+        raise NoBite(f"in {TRANSACTION_TRIES} tries no persister was inside a transaction")
+
+    return strike
+
+
+async def _open_transactions(field: Field) -> dict[object, str]:
+    rows = await field.sql(
+        "SELECT pid, xact_start, state, left(query, 30) FROM pg_stat_activity"
+        " WHERE backend_xid IS NOT NULL AND pid <> pg_backend_pid()"
+    )
+    return {(pid, begun): f"{state}: {str(query).strip()}" for pid, begun, state, query in rows}
+
+
+async def _transaction_of_the_stopped(field: Field) -> str:
+    """Say which writing transaction stands still; empty: none. A running writer's is over soon."""
+    before = await _open_transactions(field)
+    if not before:
+        return ""
+    await asyncio.sleep(STANDS_STILL_S)
+    still = await _open_transactions(field)
+    return next((state for key, state in still.items() if key in before), "")
+
+
+# -- outages: everything of a kind is dead for a while
+
+
+def outage(kind: str) -> Strike:
+    """Keep killing every process of the kind, whatever the supervisor does, for a while."""
+
+    async def strike(field: Field) -> str:
+        names, kills = field.names(kind), 0
+        end = time.monotonic() + OUTAGE_S
+        while time.monotonic() < end:
+            for name in names:
+                if field.stack.pid(name):
+                    with contextlib.suppress(ProcessLookupError):
+                        field.stack.kill(name)
+                        kills += 1
+            await asyncio.sleep(0.05)
+        if kills < len(names):
+            raise NoBite(f"{kills} kills of {len(names)}")
+        return f"all {len(names)} of {kind} dead for {OUTAGE_S:g} s, {kills} kills"
+
+    return strike
+
+
+async def rolling_restart(field: Field) -> str:
+    """SIGTERM to every service, one after the other, each when the one before is ready again."""
+    names = [*field.names("gateway"), *field.names("worker"), *field.names("persister")]
+    for name in names:
+        pid = field.stack.pid(name)
+        os.kill(pid, signal.SIGTERM)
+        await _started_again(field, name, pid)
+    return f"{len(names)} processes, one after the other"
+
+
+# -- servers
+
+
+@asynccontextmanager
+async def _admin(field: Field) -> AsyncIterator[AIOKafkaAdminClient]:
+    admin = AIOKafkaAdminClient(bootstrap_servers=field.stack.file.kafka)
+    await admin.start()
+    try:
+        yield admin
+    finally:
+        await admin.close()
+
+
+async def _a_leader(field: Field) -> tuple[str, int]:
+    """The name of a broker that leads shards of the session log, and how many."""
+    async with _admin(field) as admin:
+        [topic] = await admin.describe_topics([SESSION_LOG])
+    led = [each["leader"] for each in topic["partitions"]]
+    names = field.names("kafka")
+    node = field.chance.choice(sorted({each for each in led if each >= 0}))
+    return (names[0] if len(names) == 1 else f"kafka-{node}"), led.count(node)
+
+
+async def leader_killed(field: Field) -> str:
+    """kill -9 of a broker that leads."""
+    name, led = await _a_leader(field)
+    pid = field.stack.pid(name)
+    field.stack.kill(name)
+    await _started_again(field, name, pid)
+    return f"{name}, leader of {led} shards, killed"
+
+
+async def leader_held(field: Field) -> str:
+    """A broker that leads is stopped, and goes on later."""
+    name, led = await _a_leader(field)
+    field.stack.hold(name)
+    try:
+        await asyncio.sleep(HELD_S)
+    finally:
+        field.stack.let_go(name)
+    return f"{name}, leader of {led} shards, stopped for {HELD_S:g} s"
+
+
+async def redis_flushed(field: Field) -> str:
+    """Everything in Valkey is gone at once."""
+    import redis.asyncio
+
+    async with redis.asyncio.from_url(field.stack.file.redis) as link:
+        keys = await link.dbsize()
+        await link.flushall()
+    if keys < field.shape.sessions // 4:
+        raise NoBite(f"there were only {keys} keys")
+    return f"{keys} keys flushed"
+
+
+async def disk_full(field: Field) -> str:
+    """Postgres answers every write of pieces with disk_full (53100), as a full disk does."""
+    await field.sql(
+        "CREATE OR REPLACE FUNCTION disk_is_full() RETURNS trigger LANGUAGE plpgsql AS"
+        " $$BEGIN RAISE EXCEPTION 'no space left on device' USING ERRCODE = '53100'; END$$;"
+        "CREATE TRIGGER disk_is_full BEFORE INSERT ON streaming_messages"
+        " FOR EACH STATEMENT EXECUTE FUNCTION disk_is_full()"
+    )
+    before = await _rows(field)
+    await asyncio.sleep(DISK_FULL_S)
+    during = await _rows(field)
+    await field.sql("DROP TRIGGER disk_is_full ON streaming_messages")
+    if during > before:
+        raise NoBite(f"rows were written to the full disk: {before} to {during}")
+    async with asyncio.timeout(RESTARTED_WITHIN_S):
+        while await _rows(field) <= during:  # noqa: ASYNC110 - Postgres tells nobody
+            await asyncio.sleep(0.2)
+    return f"no row in {DISK_FULL_S:g} s, then on from {during}"
+
+
+async def _rows(field: Field) -> int:
+    [(count,)] = await field.sql("SELECT count(*) FROM streaming_messages")
+    return int(str(count))
+
+
+# -- the model
+
+
+def model_fault(orders: str, needs: str) -> Strike:
+    """For a while every new call meets the fault; `needs` is the calls' state that proves it."""
+
+    async def strike(field: Field) -> str:
+        before = field.model.state()["states"].get(needs, 0)
+        field.model.script(orders)
+        try:
+            await asyncio.sleep(MODEL_FAULT_S)
+        finally:
+            field.model.script("")
+        met = field.model.state()["states"].get(needs, 0) - before
+        if met < 5:
+            raise NoBite(f"{met} calls met {orders}")
+        return f"{met} calls met {orders}"
+
+    return strike
+
+
+PROCESSES = (
+    Fault("worker, kill -9", killed("worker")),
+    Fault("worker, SIGSTOP 15 s", held("worker", _fenced, "fenced records in the log")),
+    Fault("gateway, kill -9", killed("gateway")),
+    Fault("gateway, SIGSTOP 40 s", held("gateway", _reconnects, "sockets opened anew", 40.0)),
+    Fault("persister, kill -9", killed("persister")),
+    Fault(
+        "persister, kill -9 in a transaction",
+        in_transaction(lambda field, name: field.stack.kill(name), "killed", 0.0),
+    ),
+    Fault(
+        "persister, SIGSTOP 15 s in a transaction",
+        in_transaction(lambda field, name: None, "stopped for 15 s", HELD_S),
+    ),
+    Fault("every tier, rolling restart", rolling_restart),
+    Fault("all workers dead", outage("worker")),
+)
+SERVERS = (
+    Fault("broker that leads, kill -9", leader_killed),
+    Fault("broker that leads, SIGSTOP 15 s", leader_held),
+    Fault("all brokers dead", outage("kafka")),
+    Fault("Valkey, kill -9", killed("redis")),
+    Fault("Valkey, FLUSHALL", redis_flushed),
+    Fault("Valkey, SIGSTOP 15 s", held("redis", _ended, "messages asked since")),
+    Fault("Postgres, kill -9", killed("postgres")),
+    Fault("Postgres, SIGSTOP 15 s", held("postgres", _ended, "messages asked since")),
+    Fault("Postgres, disk full", disk_full),
+)
+MODEL = (
+    Fault(
+        "model, 429 with Retry-After",
+        model_fault("fault=status:429 retry_after=1 fails=1", "fault"),
+    ),
+    Fault("model, 500", model_fault("fault=status:500 fails=1", "fault")),
+    Fault(
+        "model, hangs before the first token", model_fault("fault=hang_after:0 fails=1", "closed")
+    ),
+    Fault("model, hangs between tokens", model_fault("fault=hang_after:5 fails=1", "closed")),
+    Fault("model, cut", model_fault("fault=cut_after:5 fails=1", "fault")),
+    Fault("model, garbage", model_fault("fault=garbage_after:5 fails=1", "fault")),
+    Fault("model, no [DONE]", model_fault("fault=no_done", "done")),
+)

@@ -1,0 +1,243 @@
+"""A person of the load: asks one message after another, whatever dies, and keeps what was shown.
+
+It takes only what the wire gives: it holds the running answer, obeys attempts and fences as every
+client must, counts what must never be (a sequence missing or twice), and how long nothing came.
+It is its own small fold on purpose: one that is shared with the services would share their errors.
+"""
+
+import asyncio
+import json
+import random
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidMessage
+
+CONNECT_WITHIN_S = 10.0
+HEARING_S = 32.0
+"""Two heartbeats and a little: a socket that is silent for longer is given up, as the page does."""
+BACKOFF_MAX_S = 1.0
+
+
+@dataclass(slots=True)
+class Told:
+    """What one message's asker was told of it; times are of the event loop's clock."""
+
+    session_id: str
+    key: str
+    tokens: int
+    asked_s: float
+    accepted: bool = False
+    state: str = "queued"
+    error: str = ""
+    retryable: bool | None = None
+    finish_reason: str = ""
+    text: str = ""
+    attempt: str | None = None
+    fence: tuple[int, ...] = ()
+    sequence: int = 0
+    starts: int = 0
+    fenced: int = 0
+    repeats: int = 0
+    gaps: int = 0
+    moved_s: float = 0.0
+    pause_s: float = 0.0
+    ended_s: float | None = None
+
+    @property
+    def over(self) -> bool:
+        """Whether its terminal was shown."""
+        return self.state in ("complete", "error")
+
+
+class Talker:
+    """One session. `orders` says what the model is asked for: tokens and rate."""
+
+    def __init__(
+        self,
+        urls: Callable[[], Sequence[str]],
+        session_id: str,
+        chance: random.Random,
+        tokens: tuple[int, int],
+        rate: int,
+    ) -> None:
+        self._urls, self.session_id, self.chance = urls, session_id, chance
+        self._tokens, self._rate = tokens, rate
+        self._cursor: str | None = None
+        self._on: Callable[[], bool]
+        self.told: list[Told] = []
+        self.counts: Counter[str] = Counter()
+        self.address = ""
+
+    @property
+    def now(self) -> Told | None:
+        """The message that has no end yet."""
+        return self.told[-1] if self.told and not self.told[-1].over else None
+
+    async def run(self, go_on: Callable[[], bool]) -> None:
+        """Ask, each message when the one before has ended, while `go_on` says so."""
+        self._on = go_on
+        failures = 0
+        while self.now or go_on():
+            try:
+                await self._connected()
+                failures = 0
+            except (OSError, TimeoutError, ConnectionClosed, InvalidHandshake, InvalidMessage):
+                self.counts["reconnects"] += 1
+                failures += 1
+                await asyncio.sleep(
+                    self.chance.uniform(0, min(BACKOFF_MAX_S, 0.1 * 2 ** min(failures, 5)))
+                )
+
+    async def _connected(self) -> None:
+        urls = self._urls()
+        self.address = self.chance.choice(urls)
+        base = self.address.replace("http://", "ws://")
+        query = f"?cursor={self._cursor}" if self._cursor else ""
+        async with connect(
+            f"{base}/ws/chat/{self.session_id}/{query}",
+            compression=None,
+            max_size=None,
+            open_timeout=CONNECT_WITHIN_S,
+            ping_interval=None,
+            close_timeout=1.0,
+        ) as socket:
+            if self.now and not self.now.accepted:
+                await self._submit(socket, self.now)  # the log may have it: the same id again
+            while True:
+                if not self.now:
+                    if not self._on():
+                        return
+                    await self._submit(socket, self._ask())
+                async with asyncio.timeout(HEARING_S):
+                    frame = json.loads(await socket.recv())
+                if frame.get("state") == "reconnect":
+                    self.counts["asked to reconnect"] += 1
+                    return
+                self._take(frame)
+
+    def _ask(self) -> Told:
+        number = len(self.told) + 1
+        told = Told(
+            self.session_id,
+            f"{self.session_id}-{number}",
+            self.chance.randint(*self._tokens),
+            _clock(),
+        )
+        told.moved_s = told.asked_s
+        self.told.append(told)
+        return told
+
+    async def _submit(self, socket: ClientConnection, told: Told) -> None:
+        content = f"go [[key={told.key} tokens={told.tokens} rate={self._rate}]]"
+        frame = {"type": "user_message", "message_id": told.key, "content": content}
+        await socket.send(json.dumps(frame))
+
+    def _take(self, frame: dict[str, Any]) -> None:
+        self._cursor = frame.get("cursor") or self._cursor
+        kind, state = frame["type"], frame.get("state")
+        if state == "connected" and frame.get("recovered") is False:
+            self.counts["not recovered"] += 1
+        if kind == "snapshot":
+            self._take_snapshot(frame)
+        told = self.now
+        if told is None or frame.get("message_id") != told.key:
+            return
+        if state == "accepted":
+            told.accepted = True
+        elif kind == "error" and "cursor" not in frame:
+            self._refused(told, frame)
+        elif "cursor" in frame:
+            told.accepted = True
+            _fold(told, frame)
+
+    def _refused(self, told: Told, frame: dict[str, Any]) -> None:
+        """Not taken into the log for now; it is sent again on a socket that is opened anew."""
+        self.counts[f"refused: {frame['code']}"] += 1
+        raise ConnectionResetError(frame["code"])
+
+    def _take_snapshot(self, frame: dict[str, Any]) -> None:
+        self.counts["snapshots"] += 1
+        told = self.now
+        for entry in frame["messages"]:
+            if told and entry["message_id"] == told.key and entry["role"] == "assistant":
+                _replace(told, entry)
+        if told and told.key in frame["ended"]:
+            self.counts["the newest is not in the snapshot"] += 1
+
+
+def _clock() -> float:
+    return asyncio.get_running_loop().time()
+
+
+def _moved(told: Told) -> None:
+    now = _clock()
+    told.pause_s = max(told.pause_s, now - told.moved_s)
+    told.moved_s = now
+
+
+def _replace(told: Told, entry: dict[str, Any]) -> None:
+    """Take a snapshot's word for the message."""
+    told.accepted = True
+    if entry["attempt"] != told.attempt or entry["last_sequence"] != told.sequence:
+        _moved(told)
+    told.attempt, told.fence = entry["attempt"], tuple(entry.get("fence") or ())
+    told.sequence, told.text, told.state = entry["last_sequence"], entry["content"], entry["state"]
+    if told.over:
+        error = entry.get("error") or {}
+        _end(told, str(error.get("code", "")), error.get("retryable"))
+        told.finish_reason = entry.get("finish_reason") or ""
+
+
+def _fold(told: Told, frame: dict[str, Any]) -> None:
+    kind, state = frame["type"], frame.get("state")
+    if kind == "status" and state == "generating":
+        _start(told, frame)
+    elif kind == "status" and state == "released":
+        if frame.get("attempt") == told.attempt:
+            told.state = "queued"
+    elif kind == "ai_response_chunk":
+        if told.state == "generating" and frame["attempt"] == told.attempt:
+            _chunk(told, frame)
+        else:
+            told.fenced += 1
+    elif kind in ("ai_response_complete", "error"):
+        if frame.get("attempt") != told.attempt:
+            told.fenced += 1
+            return
+        if frame.get("last_sequence", 0) != told.sequence:
+            told.gaps += 1
+        told.state = "complete" if kind == "ai_response_complete" else "error"
+        told.finish_reason = frame.get("finish_reason") or ""
+        _end(told, frame.get("code", ""), frame.get("retryable"))
+
+
+def _start(told: Told, frame: dict[str, Any]) -> None:
+    fence = tuple(frame["fence"])
+    if fence < told.fence:
+        told.fenced += 1
+        return
+    _moved(told)
+    told.attempt, told.fence, told.state = frame["attempt"], fence, "generating"
+    told.sequence, told.text = 0, ""
+    told.starts += 1
+
+
+def _chunk(told: Told, frame: dict[str, Any]) -> None:
+    first, last = frame.get("first_sequence", frame["sequence"]), frame["sequence"]
+    if first <= told.sequence:
+        told.repeats += 1
+        return
+    _moved(told)
+    told.gaps += first > told.sequence + 1
+    told.sequence = last
+    told.text += frame["content"]
+
+
+def _end(told: Told, error: str, retryable: bool | None) -> None:
+    _moved(told)
+    told.ended_s = _clock()
+    told.error, told.retryable = error, retryable
