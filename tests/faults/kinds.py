@@ -137,7 +137,10 @@ async def _open_transactions(field: Field) -> dict[object, str]:
         "SELECT pid, xact_start, state, left(query, 30) FROM pg_stat_activity"
         " WHERE backend_xid IS NOT NULL AND pid <> pg_backend_pid()"
     )
-    return {(pid, begun): f"{state}: {str(query).strip()}" for pid, begun, state, query in rows}
+    return {
+        (pid, begun): f"{state}: {' '.join(str(query).split())}"
+        for pid, begun, state, query in rows
+    }
 
 
 async def _transaction_of_the_stopped(field: Field) -> str:
