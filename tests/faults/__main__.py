@@ -28,9 +28,7 @@ def main() -> int:
     parser.add_argument("words", nargs="*", help="only faults whose name holds one of these")
     parser.add_argument("--list", action="store_true", help="say which there are, and do nothing")
     parser.add_argument("--times", type=int, default=3, help="each so many times (default: 3)")
-    parser.add_argument(
-        "--seed", type=int, default=None, help="of every chance (default: a new one)"
-    )
+    parser.add_argument("--seed", type=int, default=None, help="(default: a new one)")
     parser.add_argument("--sessions", type=int, default=100, help="people who talk (default: 100)")
     parser.add_argument("--brokers", type=int, choices=(1, 3), default=3, help="(default: 3)")
     parser.add_argument("--state", type=Path, help="folder of the stack, kept (default: a new one)")

@@ -38,7 +38,7 @@ POLL_S = 0.1
 SETTINGS = {
     # Hours in a minute: what would be waited for in the field is waited for here, only shorter.
     "TALKLOG_FIRST_TOKEN_TIMEOUT_S": "6",
-    "TALKLOG_IDLE_TIMEOUT_S": "20",
+    "TALKLOG_IDLE_TIMEOUT_S": "10",
     "TALKLOG_MESSAGES_PER_MINUTE": "600",
     "TALKLOG_LOG_LEVEL": "info",
 }
@@ -108,6 +108,8 @@ class Field:
         self.verify_said = ""
         self.verified = False
         self.asking = True
+        self.patience_s = RECOVERED_WITHIN_S
+        self.given_up: set[str] = set()
         self.epoch = 0
 
     @asynccontextmanager
@@ -208,7 +210,7 @@ class Field:
         enough = int(self.shape.sessions * ENOUGH_RUNNING)
         await self.until(lambda: len(self.running()) >= enough, RUNNING_WITHIN_S, "answers run")
         await asyncio.sleep(self.chance.uniform(0, 2.0))
-        struck = self.open_messages()
+        struck = [each for each in self.open_messages() if each.key not in self.given_up]
         starts = {each.key: each.starts for each in struck}
         running = len(self.running())
         loop = asyncio.get_running_loop()
@@ -216,12 +218,7 @@ class Field:
             each.pause_s = 0.0
         began = loop.time()
         bit = await fault.strike(self)
-        await self.until(
-            lambda: all(each.over for each in struck),
-            RECOVERED_WITHIN_S,
-            f"{fault.name}: every message that was open has ended;"
-            f" open: {[(e.key, e.state, e.accepted) for e in struck if not e.over][:5]}",
-        )
+        await self._ended(fault, struck)
         await self.until(self._all_ready, RECOVERED_WITHIN_S, f"{fault.name}: all processes ready")
         occurrence = Occurrence(
             fault.name,
@@ -235,6 +232,17 @@ class Field:
         self.occurrences.append(occurrence)
         return occurrence
 
+    async def _ended(self, fault: Fault, struck: list[Told]) -> None:
+        """Wait until all have ended. What does not is not waited for again: it counts as lost."""
+        try:
+            await self.until(lambda: all(each.over for each in struck), self.patience_s, "ends")
+        except AssertionError:
+            left = [each for each in struck if not each.over]
+            self.given_up.update(each.key for each in left)
+            some = [(each.key, each.state, each.accepted) for each in left[:5]]
+            text = f"{fault.name}: {len(left)} have no end after {self.patience_s:g} s: {some}"
+            raise AssertionError(text) from None
+
     def _all_ready(self) -> bool:
         return all(each.state == "ready" for each in process_list.read(self.stack.state))
 
@@ -244,7 +252,7 @@ class Field:
         """Stop asking, wait until all is answered and stored, and hold everybody to the script."""
         self.asking = False
         with contextlib.suppress(AssertionError):  # what has no end is told by the verdict
-            await self.until(lambda: not self.open_messages(), RECOVERED_WITHIN_S, "ends")
+            await self.until(self._all_ended, self.patience_s, "ends")
         async with asyncio.timeout(STORED_WITHIN_S):
             while not await self.watch.caught_up():  # noqa: ASYNC110 - a broker tells nobody
                 await asyncio.sleep(POLL_S)
@@ -255,6 +263,9 @@ class Field:
         self.verify_said = done.stdout + done.stderr
         self.verified = done.returncode == 0
         return verdict
+
+    def _all_ended(self) -> bool:
+        return all(each.key in self.given_up for each in self.open_messages())
 
     async def _stored(self) -> None:
         """Wait until the persisters have stored the log to its end: their lag is 0."""
