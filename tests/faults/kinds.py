@@ -289,14 +289,15 @@ async def _rows(field: Field) -> int:
 
 
 def model_fault(orders: str, needs: str) -> Strike:
-    """For a while every new call meets the fault; `needs` is the calls' state that proves it."""
+    """For a while every new call meets the fault; `needs` is what of the calls proves it."""
 
     async def strike(field: Field) -> str:
         before = 0
 
         def met() -> int:
-            states: dict[str, int] = field.model.state()["states"]
-            return states.get(needs, 0) - before
+            state = field.model.state()
+            counts: dict[str, int] = {**state["states"], "opened": state["calls"]}
+            return counts.get(needs, 0) - before
 
         before = met()
         field.model.script(orders)
@@ -354,5 +355,5 @@ MODEL = (
     Fault("model, hangs between tokens", model_fault("fault=hang_after:5 fails=1", "closed")),
     Fault("model, cut", model_fault("fault=cut_after:5 fails=1", "fault")),
     Fault("model, garbage", model_fault("fault=garbage_after:5 fails=1", "fault")),
-    Fault("model, no [DONE]", model_fault("fault=no_done", "done")),
+    Fault("model, no [DONE]", model_fault("fault=no_done", "opened")),
 )
