@@ -8,6 +8,7 @@ Exits with 1 unless nothing was lost, doubled or mixed, every fault bit and all 
 
 import argparse
 import asyncio
+import logging
 import random
 import secrets
 import sys
@@ -39,6 +40,7 @@ def main() -> int:
     if given.list:
         print("\n".join(fault.name for fault in chosen))
         return 0
+    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # dead brokers are meant
     seed = given.seed if given.seed is not None else secrets.randbelow(1_000_000)
     shape = Shape(sessions=given.sessions, brokers=given.brokers, seed=seed)
     print(f"seed {seed}, {shape.sessions} people, {shape.brokers} brokers", flush=True)

@@ -8,6 +8,7 @@ a copy of the code first: then they must not be 0, or this whole show proves not
 import argparse
 import asyncio
 import contextlib
+import logging
 import secrets
 import sys
 import tempfile
@@ -36,6 +37,7 @@ def main() -> int:
     parser.add_argument("--brokers", type=int, choices=(1, 3), default=3, help="(default: 3)")
     parser.add_argument("--break", dest="rule", choices=sorted(BREAKS), help="break a rule first")
     given = parser.parse_args()
+    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # dead brokers are meant
     seed = given.seed if given.seed is not None else secrets.randbelow(1_000_000)
     shape = Shape(sessions=given.sessions, brokers=given.brokers, seed=seed)
     with contextlib.ExitStack() as held:

@@ -18,7 +18,7 @@ from tests.faults.field import Fault, Field, NoBite, Strike
 HELD_S = 15.0
 """Longer than the group's session (6 s) and the silence (5 s) after which another takes over."""
 GATEWAY_HELD_S = 40.0
-OUTAGE_S = float(os.environ.get("OUTAGE_S", "20"))
+OUTAGE_S = float(os.environ.get("OUTAGE_S", "12"))
 DISK_FULL_S = 5.0
 MODEL_FAULT_S = 6.0
 MET_AT_LEAST = 5
