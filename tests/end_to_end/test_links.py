@@ -63,10 +63,18 @@ async def test_a_broker_sends_each_tier_to_its_own_link(linked: RunningStack) ->
 
 @pytest.mark.parametrize("name", sorted(LINKS))
 async def test_chat_goes_on_after_a_link_was_cut(linked: RunningStack, name: str) -> None:
+    """Nobody on its ends dies of it, or closes a socket; the link may be idle when it is cut."""
     await chat(linked, f"before-{name}")
+    processes = services(linked)
     await asyncio.to_thread(linked.links.cut, name)
     await chat(linked, f"after-{name}")
     await rows_hold(linked, f"after-{name}", answer_text(f"after-{name}", 1, TOKENS))
+    assert services(linked) == processes, "one of them died of it"
+
+
+def services(stack: RunningStack) -> dict[str, int]:
+    """Every service and its process."""
+    return {name: stack.pid(name) for name in ("gateway-1", "worker-1", "persister-1")}
 
 
 async def test_rows_come_once_although_commit_was_not_answered(linked: RunningStack) -> None:
