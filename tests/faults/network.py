@@ -1,4 +1,4 @@
-"""What can happen between any two processes: cut, slow, black hole; and cuts at the worst moment."""
+"""What can happen between two processes: cut, slow, black hole; and cuts at the worst moment."""
 
 import asyncio
 from collections.abc import Callable
