@@ -6,10 +6,10 @@ PY := .venv/bin/python
 .DEFAULT_GOAL := help
 
 .PHONY: help run up down status test check chat replay lag rebuild verify settings doctor clean schemas docs picture bench bench-stored mutants \
-	install-run install-test format lint types imports unit
+	test-faults chaos install-run install-test format lint types imports unit
 
 help: ## what there is
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 	@echo "  with PORT GATEWAYS WORKERS PERSISTERS BROKERS SHARDS STATE RESTART; \`make settings\` lists all"
 
 # ---- the stack
@@ -67,6 +67,13 @@ bench-stored: install-test ## a million pieces: rows a second, verify, rebuild: 
 
 mutants: install-test ## break one rule at a time in a copy; a test must notice: ARGS="--list"
 	@exec $(PY) -m tests.mutants $(ARGS)
+
+test-faults: install-test ## every fault, three times, under load; ends with the table: ARGS="--list"
+	@exec $(PY) -m tests.faults $(ARGS)
+
+chaos: install-test ## kill things under load and count what is lost: MINUTES SEED SESSIONS BROKERS BREAK
+	@exec $(PY) -m tests.faults.chaos $(if $(MINUTES),--minutes $(MINUTES)) $(if $(SEED),--seed $(SEED)) \
+		$(if $(SESSIONS),--sessions $(SESSIONS)) $(if $(BROKERS),--brokers $(BROKERS)) $(if $(BREAK),--break $(BREAK))
 
 doctor: ## what this machine lacks, and how to get it
 	@exec $(if $(wildcard .venv/installed.json),$(PY) -m deploy doctor,$(PYTHON) deploy/doctor.py)
