@@ -85,3 +85,13 @@ async def test_rows_come_once_although_commit_was_not_answered(linked: RunningSt
     await chat(linked, "unanswered-commit")
     await until(lambda: links.state(name)["triggered"] == before + 1, 30, "COMMIT was cut")
     await rows_hold(linked, "unanswered-commit", answer_text("unanswered-commit", 1, TOKENS))
+
+
+async def test_rows_come_once_although_copy_was_cut_in_the_middle(linked: RunningStack) -> None:
+    """Postgres throws the half away; the persister writes the whole again."""
+    links, name = linked.links, "persister-postgres"
+    before = links.state(name)["triggered"]
+    links.cut_after(name, "COPY", 200)
+    await chat(linked, "half-a-copy")
+    await until(lambda: links.state(name)["triggered"] == before + 1, 30, "COPY was cut")
+    await rows_hold(linked, "half-a-copy", answer_text("half-a-copy", 1, TOKENS))
