@@ -19,6 +19,7 @@ from deploy.local.supervisor import Supervisor
 from deploy.migrate import migrate
 
 BROKERS_JOIN_S = 60.0
+TOPICS_SEEN_S = 20.0
 
 
 class Servers:
@@ -62,8 +63,7 @@ class Servers:
         settings, ours = self._settings, self._settings.kafka is None
         there = settings.brokers if ours else await topics.brokers_up(address)
         made = await topics.make(address, settings.shards, replication=3 if there >= 3 else 1)
-        if wrong := await topics.problems(address, settings.shards):
-            raise topics.TopicsError("; ".join(wrong))
+        await _topics_fit(address, settings.shards, within_s=TOPICS_SEEN_S if made else 0.0)
         log = "local" if ours else address
         number = epoch_of(
             kept=self._layout.epoch(log),
@@ -119,6 +119,19 @@ class Servers:
                 model = local_model.url(self._layout.port("model"))
             self._supervisor.tell(links=proxy.url(self._layout))
             await self._supervisor.run(proxy.program(self._layout, model)).wait_ready()
+
+
+async def _topics_fit(address: str, shards: int, *, within_s: float) -> None:
+    """Raise TopicsError if they are not as they must be.
+
+    Each broker answers from its own copy of the cluster's metadata: of three, one may not know yet
+    what was made a moment ago. So topics that are new have a while.
+    """
+    deadline = time.monotonic() + within_s
+    while wrong := await topics.problems(address, shards):
+        if time.monotonic() >= deadline:
+            raise topics.TopicsError("; ".join(wrong))
+        await asyncio.sleep(0.1)
 
 
 async def _brokers_join(address: str, wanted: int) -> None:
