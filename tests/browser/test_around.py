@@ -81,6 +81,9 @@ async def test_earlier_messages_are_loaded_on_request(chat: Page, gateway: FakeG
     for number in range(1, 103):
         other = msgspec.structs.replace(first, message_id=f"n{number}", content=f"Number {number}")
         await gateway.answer(other, f"answer {number}")
+    # A page that has not seen its own message end keeps it over the reload, beside the hundred.
+    await expect(chat.locator(".turn")).to_have_count(103)
+    await expect(chat.locator(".turn").first).to_contain_text("answer 0")
     await chat.reload()
     await expect(chat.locator(".turn")).to_have_count(100)
     await chat.locator("#earlier").click()
