@@ -12,6 +12,7 @@ from schemas.events import SessionEvent, encode
 from schemas.shard_log import Record
 from schemas.topics import SESSION_LOG, shard_of
 from tests.stack import RunningStack, talklog
+from tests.trim import trim
 from tests.unit.schemas.log_of import chunk, complete, queued, start
 
 pytestmark = pytest.mark.stack
@@ -111,5 +112,6 @@ async def test_a_long_shard_is_read_in_pieces_and_whole(
     offsets = [record.offset for piece in pieces for record in piece]
     assert trimmed == []
     assert offsets == list(range(ranges[0].start, ranges[0].end))
+    await trim(servers.file.kafka, SESSION_LOG, shard)
     # The consumer's limit a fetch: what is held at once does not grow with the log.
     assert max(sum(len(record.value) for record in piece) for piece in pieces) < 4 * 1024 * 1024

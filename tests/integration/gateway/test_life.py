@@ -8,10 +8,12 @@ import sys
 from functools import partial
 from uuid import uuid4
 
+from schemas.topics import SESSION_LOG, shard_of
 from tests.integration.gateway.client import Client
 from tests.integration.gateway.process import Gateway, gateway_environment, running_gateway
-from tests.integration.gateway.writer import Writer, chunks, start
+from tests.integration.gateway.writer import SHARDS, Writer, chunks, start
 from tests.stack import RunningStack
+from tests.trim import trim
 
 
 def fails_with(servers: RunningStack, **variables: str) -> tuple[int, str]:
@@ -116,6 +118,7 @@ async def test_a_client_that_never_reads_is_closed_with_4008_and_others_are_not_
         assert busy.metric("shard_log_bytes") < 8 * 40 * 1024 * 1024
         async with Client(busy.url, session_id, f"?cursor={cursor}") as again:
             await again.joined()
+    await trim(servers.file.kafka, SESSION_LOG, shard_of(session_id, SHARDS))
 
 
 async def test_an_idle_socket_is_closed_with_4010_and_resumes_on_demand(

@@ -8,8 +8,6 @@ from functools import partial
 from uuid import uuid4
 
 import pytest
-from aiokafka import TopicPartition
-from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
 
 from schemas.events import Event
 from schemas.topics import SESSION_LOG, shard_of
@@ -18,6 +16,7 @@ from tests.integration.gateway.process import Gateway, running_gateway
 from tests.integration.gateway.rows import store
 from tests.integration.gateway.writer import SHARDS, Writer, chunks, complete, start
 from tests.stack import RunningStack
+from tests.trim import trim
 
 PIECES = [f"{number}," for number in range(60)]
 
@@ -165,13 +164,7 @@ async def test_what_the_log_no_longer_holds_is_not_recovered(
     session = f"trimmed-{uuid4().hex[:8]}"
     first = await writer.put(start(session, "m1"))
     last = await writer.put(*chunks(session, "m1", PIECES), complete(session, "m1", len(PIECES)))
-    admin = AIOKafkaAdminClient(bootstrap_servers=servers.file.kafka)
-    await admin.start()
-    try:
-        partition = TopicPartition(SESSION_LOG, shard_of(session, SHARDS))
-        await admin.delete_records({partition: RecordsToDelete(before_offset=last)})
-    finally:
-        await admin.close()
+    await trim(servers.file.kafka, SESSION_LOG, shard_of(session, SHARDS), before=last)
     with running_gateway(servers, servers.state / f"{uuid4().hex}.log") as fresh:
         cursor = writer.cursor(session, first)
         async with Client(fresh.url, session, f"?cursor={cursor}") as client:

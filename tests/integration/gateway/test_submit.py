@@ -1,6 +1,7 @@
 """Cancel, second submits of one id, and limits; with Redis and without."""
 
 import asyncio
+from contextlib import AsyncExitStack
 from uuid import uuid4
 
 import pytest
@@ -70,14 +71,14 @@ async def test_there_is_nothing_to_cancel(
 async def test_one_id_sent_twenty_times_over_two_gateways_is_one_record(
     gateway: Gateway, second_gateway: Gateway, servers: RunningStack, session_id: str
 ) -> None:
-    clients = [
-        Client((gateway, second_gateway)[number % 2].url, session_id) for number in range(20)
-    ]
-    await asyncio.gather(*(client.__aenter__() for client in clients))
-    await asyncio.gather(*(client.joined() for client in clients))
-    await asyncio.gather(*(client.send(ask("m1")) for client in clients))
-    accepted = [await c.got(lambda f: f.get("state") == "accepted") for c in clients]
-    await asyncio.gather(*(client.__aexit__(None, None, None) for client in clients))
+    async with AsyncExitStack() as open_ones:
+        clients = [
+            await open_ones.enter_async_context(Client(open_at.url, session_id))
+            for open_at in (gateway, second_gateway) * 10
+        ]
+        await asyncio.gather(*(client.joined() for client in clients))
+        await asyncio.gather(*(client.send(ask("m1")) for client in clients))
+        accepted = [await c.got(lambda f: f.get("state") == "accepted") for c in clients]
     assert sorted(frame["duplicate"] for frame in accepted) == [False] + [True] * 19
     assert len(await published(servers.file.kafka, session_id)) == 1
 

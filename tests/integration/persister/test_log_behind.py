@@ -1,31 +1,19 @@
 """When the log is not what it was: trimmed, made anew, or older than the rows."""
 
-from collections.abc import AsyncIterator
-
 import pytest
-from aiokafka import TopicPartition
-from aiokafka.admin import AIOKafkaAdminClient
-from aiokafka.admin.records_to_delete import RecordsToDelete
 
 from schemas.topics import SESSION_LOG, shard_of
 from tests.integration.persister.conftest import SHARDS, Database, Log, Persisters, wait_for
 from tests.integration.persister.test_persister import session, stop
 from tests.stack import RunningStack
+from tests.trim import trim
 from tests.written import Say
 
 pytestmark = pytest.mark.stack
 
 
-@pytest.fixture
-async def admin(servers: RunningStack) -> AsyncIterator[AIOKafkaAdminClient]:
-    client = AIOKafkaAdminClient(bootstrap_servers=servers.file.kafka)
-    await client.start()
-    yield client
-    await client.close()
-
-
 async def test_what_the_log_lost_is_recorded_and_the_cut_answer_damaged(
-    database: Database, persisters: Persisters, log: Log, admin: AIOKafkaAdminClient
+    database: Database, persisters: Persisters, log: Log, servers: RunningStack
 ) -> None:
     say = Say(session("trimmed"), "m1")
     shard, key = shard_of(say.session_id, SHARDS), say.session_id.encode()
@@ -35,7 +23,7 @@ async def test_what_the_log_lost_is_recorded_and_the_cut_answer_damaged(
     stop(first)
     await log.append([say.chunk("a1", 2, "b")])
     start = await log.append_raw(SESSION_LOG, shard, key, b'{"type": "later"}')
-    await admin.delete_records({TopicPartition(SESSION_LOG, shard): RecordsToDelete(start)})
+    await trim(servers.file.kafka, SESSION_LOG, shard, before=start)
     await log.append([say.chunk("a1", 3, "c"), say.complete("a1", 3)])
 
     persisters.start()
@@ -55,7 +43,6 @@ async def test_an_answer_of_which_the_log_holds_nothing_is_lost(
     database: Database,
     persisters: Persisters,
     log: Log,
-    admin: AIOKafkaAdminClient,
     servers: RunningStack,
 ) -> None:
     """Made in an earlier epoch: the rows are there, the topics are new."""
@@ -68,8 +55,7 @@ async def test_an_answer_of_which_the_log_holds_nothing_is_lost(
     stop(first)
     for say in (gone, asked_again):
         for topic in ("user_messages", SESSION_LOG):
-            partition = TopicPartition(topic, shard_of(say.session_id, SHARDS))
-            await admin.delete_records({partition: RecordsToDelete(-1)})
+            await trim(servers.file.kafka, topic, shard_of(say.session_id, SHARDS))
     await log.append([asked_again.said()])
 
     persisters.start(epoch=servers.epoch + 1)

@@ -8,14 +8,12 @@ from collections.abc import Iterator
 
 import psycopg
 import pytest
-from aiokafka import TopicPartition
-from aiokafka.admin import AIOKafkaAdminClient
-from aiokafka.admin.records_to_delete import RecordsToDelete
 
 from schemas.topics import SESSION_LOG
 from tests.integration.persister.conftest import Database, Log, Persisters, wait_for
 from tests.integration.persister.test_persister import Load
 from tests.stack import RunningStack, running_stack
+from tests.trim import trim
 
 pytestmark = pytest.mark.stack
 
@@ -90,10 +88,7 @@ async def test_a_rebuild_finds_the_same_repairs_what_differs_and_refuses_a_trimm
     assert database.value(schemas) == 0
     assert (await asyncio.to_thread(rebuild, persisters)).returncode == 0
 
-    admin = AIOKafkaAdminClient(bootstrap_servers=servers.file.kafka)
-    await admin.start()
-    await admin.delete_records({TopicPartition(SESSION_LOG, 0): RecordsToDelete(1)})
-    await admin.close()
+    await trim(servers.file.kafka, SESSION_LOG, 0, before=1)
     refused = await asyncio.to_thread(rebuild, persisters)
     assert refused.returncode == 1
     assert "no longer holds what lies before offset 1" in refused.stderr

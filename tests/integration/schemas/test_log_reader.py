@@ -6,13 +6,14 @@ from contextlib import asynccontextmanager
 from uuid import uuid4
 
 import pytest
-from aiokafka import AIOKafkaProducer, TopicPartition
-from aiokafka.admin import AIOKafkaAdminClient, NewTopic, RecordsToDelete
+from aiokafka import AIOKafkaProducer
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
 from schemas.log_reader import LogReader, LogUnavailable
 from schemas.log_scan import LogScanner, RangeTrimmed, ScanTooLarge
 from schemas.shard_log import Record
 from tests.stack import RunningStack
+from tests.trim import trim
 
 SHARDS = 2
 DEADLINE_S = 15.0
@@ -35,13 +36,7 @@ class Log:
         return int((await asyncio.gather(*sent))[-1].offset) + 1
 
     async def trim(self, before: int, shard: int = 0) -> None:
-        admin = AIOKafkaAdminClient(bootstrap_servers=self.kafka)
-        await admin.start()
-        try:
-            partition = TopicPartition(self.topic, shard)
-            await admin.delete_records({partition: RecordsToDelete(before_offset=before)})
-        finally:
-            await admin.close()
+        await trim(self.kafka, self.topic, shard, before)
 
 
 @pytest.fixture
