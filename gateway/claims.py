@@ -88,7 +88,8 @@ class Claims:
             return None
         try:
             return await asyncio.wait_for(question(), ANSWER_LIMIT_S)
-        except (RedisError, OSError, TimeoutError):
+        # RuntimeError: what uvloop says of a connection that was reset since it was last used.
+        except (RedisError, OSError, TimeoutError, RuntimeError):
             self._ask_again_at_s = loop.time() + LEAVE_ALONE_S
             return None
 

@@ -25,6 +25,7 @@ NAMES: frozenset[str] = frozenset(
         "EPOCH",
         "SHARDS",
         "ADMIN_PORT",
+        "STALL_LIMIT_S",
         "LOG_LEVEL",
         "LOG_FORMAT",
         # gateway

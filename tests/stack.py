@@ -23,6 +23,7 @@ import psutil
 from deploy.local import process_list, stack_file
 from deploy.local.program import wrapped
 from deploy.local.settings import StackSettings
+from tests.links import Links
 
 START_WITHIN_S = 120.0
 STOP_WITHIN_S = 40.0
@@ -49,6 +50,13 @@ class RunningStack:
         """The epoch of its log."""
         kept = json.loads((self.state / "kept.json").read_text())
         return int(kept["epochs"]["local"])
+
+    @property
+    def links(self) -> Links:
+        """The links between services and servers, of a stack with LINKS="1"."""
+        address = self.file.links
+        assert isinstance(address, str), 'this stack has no links to cut: LINKS="1"'
+        return Links(address)
 
     def pid(self, name: str) -> int:
         """The pid of a process by its name (kafka, postgres, worker-1, …), 0 if it is dead."""

@@ -27,6 +27,7 @@ from workers.intake import Intake
 from workers.memory import SessionMemory
 from workers.model import Model
 from workers.producer import LogProducer
+from workers.reading import watches
 from workers.settings import WorkerSettings
 from workers.stored_conversation import StoredConversations
 from workers.worker import Worker
@@ -117,6 +118,10 @@ async def serve(settings: WorkerSettings) -> None:
         ]
         try:
             await group.start()
+            running += [
+                loop.create_task(watch.run())
+                for watch in watches(intake, group, worker.reader, settings.stall_limit_s)
+            ]
             not_ready = ""
             log.info("ready", worker=settings.worker_name)
             await until_over(stop, group, running)

@@ -129,5 +129,6 @@ class History:
         try:
             async with asyncio.timeout(self._call_limit_s):
                 yield
-        except (RedisError, OSError, TimeoutError) as error:
+        # RuntimeError: what uvloop says of a connection that was reset since it was last used.
+        except (RedisError, OSError, TimeoutError, RuntimeError) as error:
             raise HistoryUnavailable(f"{type(error).__name__}: {error}") from error

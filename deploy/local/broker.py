@@ -23,17 +23,32 @@ FORMATTED = "formatted"
 
 
 @dataclass(frozen=True, slots=True)
+class TierListener:
+    """A port for one tier's clients, who are told that it is `advertised_port`.
+
+    A client goes to the address that a broker advertises; so what lies between the two can only
+    be put there by the broker.
+    """
+
+    tier: str
+    port: int
+    advertised_port: int
+
+
+@dataclass(frozen=True, slots=True)
 class Node:
-    """One broker: its number (from 1) and its two ports."""
+    """One broker: its number (from 1) and its two ports, and those for single tiers."""
 
     number: int
     port: int
     controller_port: int
+    tiers: tuple[TierListener, ...] = ()
 
 
 def properties(node: Node, nodes: Sequence[Node], data: Path) -> str:
     """The node's configuration file. Three nodes keep three copies and need two to agree."""
     replication = min(3, len(nodes))
+    names = [(tier.tier.upper(), tier) for tier in node.tiers]
     template = files("deploy").joinpath("kafka/broker.properties.template").read_text()
     return Template(template).substitute(
         node_id=node.number,
@@ -43,6 +58,11 @@ def properties(node: Node, nodes: Sequence[Node], data: Path) -> str:
         data=data,
         replication=replication,
         min_insync=2 if replication == 3 else 1,
+        tier_listeners="".join(f",{name}://127.0.0.1:{tier.port}" for name, tier in names),
+        tier_advertised="".join(
+            f",{name}://127.0.0.1:{tier.advertised_port}" for name, tier in names
+        ),
+        tier_protocols="".join(f",{name}:PLAINTEXT" for name, _ in names),
     )
 
 

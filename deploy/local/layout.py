@@ -5,8 +5,9 @@ from __future__ import annotations
 import msgspec
 
 from deploy.local import kept, ports
-from deploy.local.broker import Node
+from deploy.local.broker import Node, TierListener
 from deploy.local.program import Kind
+from deploy.local.proxy.routes import SERVERS_OF
 from deploy.local.settings import StackSettings
 
 
@@ -36,7 +37,12 @@ class Layout:
         ]
         self._remember(ports={**self._kept.ports, **chosen.by_name})
         self.nodes = [
-            Node(n, self._ports[f"kafka-{n}"], self._ports[f"kafka-{n}-controller"])
+            Node(
+                n,
+                self._ports[f"kafka-{n}"],
+                self._ports[f"kafka-{n}-controller"],
+                self._tier_listeners(n) if settings.links else (),
+            )
             for n in range(1, settings.brokers + 1)
             if settings.kafka is None
         ]
@@ -62,6 +68,17 @@ class Layout:
     def public_port(self, kind: Kind, number: int) -> int | None:
         """Where the `number`th gateway (from 1) listens; the others have no public port."""
         return self._first_public + number - 1 if kind == "gateway" else None
+
+    def link_port(self, tier: str, server: str) -> int:
+        """Where the proxy listens for what this tier says to a server (`redis`, `kafka-2`)."""
+        return self._ports[f"link-{tier}-{server}"]
+
+    def _tier_listeners(self, broker: int) -> tuple[TierListener, ...]:
+        name = f"kafka-{broker}"
+        return tuple(
+            TierListener(tier, self._ports[f"{name}-{tier}"], self.link_port(tier, name))
+            for tier in SERVERS_OF
+        )
 
     def epoch(self, log: str) -> int | None:
         """The epoch remembered for a log."""
@@ -105,4 +122,21 @@ def _port_names(settings: StackSettings, services: tuple[tuple[Kind, int], ...])
     names += [] if settings.postgres else ["postgres"]
     names += [] if settings.redis else ["redis"]
     names += [] if settings.model or not services else ["model"]
+    names += _link_port_names(settings) if settings.links else []
     return names + [f"{kind}-{number}-admin" for kind, number in services]
+
+
+def _link_port_names(settings: StackSettings) -> list[str]:
+    """The proxy's own, and each broker's for a tier."""
+    brokers = [f"kafka-{n}" for n in range(1, settings.brokers + 1)]
+    return [
+        "links",
+        *(f"{broker}-{tier}" for broker in brokers for tier in SERVERS_OF),
+        *(f"link-{tier}-{broker}" for broker in brokers for tier in SERVERS_OF),
+        *(
+            f"link-{tier}-{server}"
+            for tier, servers in SERVERS_OF.items()
+            for server in servers
+            if server != "kafka"
+        ),
+    ]

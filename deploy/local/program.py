@@ -12,7 +12,7 @@ from typing import Literal
 
 CHILD = Path(__file__).with_name("child.py")
 
-Kind = Literal["gateway", "worker", "persister", "model", "kafka", "postgres", "redis"]
+Kind = Literal["gateway", "worker", "persister", "model", "kafka", "postgres", "redis", "links"]
 
 
 @dataclass(frozen=True, slots=True)

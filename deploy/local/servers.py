@@ -13,6 +13,7 @@ from deploy.local import model as local_model
 from deploy.local.epoch import epoch_of
 from deploy.local.layout import Layout
 from deploy.local.program import StartFailedError
+from deploy.local.proxy import program as proxy
 from deploy.local.settings import StackSettings
 from deploy.local.supervisor import Supervisor
 from deploy.migrate import migrate
@@ -109,6 +110,15 @@ class Servers:
             await self._supervisor.run(local_model.program(port)).wait_ready()
         else:
             self._supervisor.tell(model=url)
+
+    async def start_links(self) -> None:
+        """The proxy between services and servers, if it is wanted."""
+        if self._settings.links:
+            model = self._settings.model or ""
+            if not model and self._layout.services:
+                model = local_model.url(self._layout.port("model"))
+            self._supervisor.tell(links=proxy.url(self._layout))
+            await self._supervisor.run(proxy.program(self._layout, model)).wait_ready()
 
 
 async def _brokers_join(address: str, wanted: int) -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Self
+from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
@@ -35,6 +36,11 @@ class StackSettings(BaseModel):
     shards: int = Field(8, ge=1, le=1024, alias="SHARDS", description="partitions of each topic")
     state: Path = Field(Path(".local"), alias="STATE", description="folder for data, logs, ports")
     restart: bool = Field(True, alias="RESTART", description="0: what dies stays dead")
+    links: bool = Field(
+        False,
+        alias="LINKS",
+        description="1: services reach servers through a proxy whose links can be cut",
+    )
 
     kafka: str | None = Field(
         None, alias="TALKLOG_KAFKA", description="brokers that run already, host:port[,host:port]"
@@ -58,7 +64,23 @@ class StackSettings(BaseModel):
             raise ValueError("BROKERS must be 1 or 3")
         if self.port and self.port + self.gateways - 1 > 65535:
             raise ValueError("PORT + GATEWAYS goes past 65535")
+        if self.links:
+            self._check_links()
         return self
+
+    def _check_links(self) -> None:
+        given = {
+            "TALKLOG_KAFKA": self.kafka,
+            "TALKLOG_REDIS_URL": self.redis,
+            "TALKLOG_POSTGRES_DSN": self.postgres,
+        }
+        # A given broker sends its clients where it wants, past any proxy.
+        if names := [name for name, value in given.items() if value]:
+            raise ValueError(
+                f"LINKS=1 needs servers of the stack's own, without {', '.join(names)}"
+            )
+        if self.model and urlsplit(self.model).scheme != "http":
+            raise ValueError("LINKS=1 can carry a model only at an http:// address")
 
 
 def from_environment(environment: Mapping[str, str]) -> StackSettings:

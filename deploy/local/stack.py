@@ -21,6 +21,7 @@ from typing import Self
 from deploy.local import lock, process_list, services
 from deploy.local import model as local_model
 from deploy.local.layout import Layout
+from deploy.local.proxy import program as proxy
 from deploy.local.servers import Servers
 from deploy.local.settings import StackSettings
 from deploy.local.stack_file import StackFile
@@ -143,6 +144,7 @@ class Stack:
                     epoch = starting.create_task(servers.start_kafka())
                     starting.create_task(servers.start_postgres())
                     starting.create_task(servers.start_redis())
+                    starting.create_task(servers.start_links())
             except BaseExceptionGroup as group:
                 # The first failure says it; the others followed from it.
                 raise group.exceptions[0] from None
@@ -154,7 +156,7 @@ class Stack:
             model.cancel()
 
     async def _start_services(self) -> None:
-        addresses = services.Addresses(
+        direct = services.Addresses(
             kafka=self.file.kafka,
             redis=self.file.redis,
             postgres=self.file.postgres,
@@ -166,6 +168,8 @@ class Stack:
         started = []
         for kind, number in self._layout.services:
             admin_port = self._layout.admin_port(kind, number)
+            links = self.settings.links
+            addresses = proxy.through(self._layout, kind, direct) if links else direct
             program = services.program(
                 kind,
                 number,

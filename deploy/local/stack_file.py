@@ -44,6 +44,7 @@ class StackFile(msgspec.Struct, kw_only=True):
     redis: str = ""
     postgres: str = ""
     model: str = ""
+    links: str | msgspec.UnsetType = msgspec.UNSET  # only with LINKS=1: where it takes orders
     gateways: list[Gateway] = []
     workers: list[Service] = []
     persisters: list[Service] = []

@@ -21,6 +21,7 @@ STOP_ORDER: tuple[tuple[Kind, ...], ...] = (
     ("worker",),
     ("persister",),
     ("model",),
+    ("links",),
     ("kafka", "postgres", "redis"),
 )
 

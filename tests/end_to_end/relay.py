@@ -11,7 +11,8 @@ from types import TracebackType
 from typing import Self
 from urllib.parse import urlsplit
 
-READ_BYTES = 16 * 1024
+from deploy.local.proxy.pump import Passing, pump
+
 CONNECT_LIMIT_S = 5.0
 
 
@@ -23,8 +24,7 @@ class Relay:
 
     def __init__(self, urls: Sequence[str]) -> None:
         self._targets = [urlsplit(url) for url in urls]
-        self._hearing = asyncio.Event()  # what gateways say reaches the client
-        self._hearing.set()
+        self._hearing = Passing()  # of what gateways say to the client
         self._links: set[asyncio.Task[None]] = set()
         self._server: asyncio.Server
 
@@ -48,11 +48,11 @@ class Relay:
 
     def silence(self) -> None:
         """Let nothing through to the client; nobody is told."""
-        self._hearing.clear()
+        self._hearing.may.clear()
 
     def end_silence(self) -> None:
         """Let it through again, what was held back too."""
-        self._hearing.set()
+        self._hearing.may.set()
 
     async def cut(self) -> None:
         """Break every connection; what was on its way is lost."""
@@ -69,8 +69,8 @@ class Relay:
             answers, far = await self._gateway()
             sides.append(far)
             async with asyncio.TaskGroup() as ways:
-                ways.create_task(_pump(reader, far))
-                ways.create_task(_pump(answers, writer, self._hearing))
+                ways.create_task(pump(reader, far, Passing()))
+                ways.create_task(pump(answers, writer, self._hearing))
             for side in sides:
                 side.close()
         except* (OSError, asyncio.CancelledError):
@@ -87,16 +87,3 @@ class Relay:
                 async with asyncio.timeout(CONNECT_LIMIT_S):
                     return await asyncio.open_connection(target.hostname, target.port)
         raise ConnectionRefusedError("no gateway listens")
-
-
-async def _pump(
-    reader: asyncio.StreamReader,
-    writer: asyncio.StreamWriter,
-    may_pass: asyncio.Event | None = None,
-) -> None:
-    while data := await reader.read(READ_BYTES):
-        if may_pass is not None:
-            await may_pass.wait()
-        writer.write(data)
-        await writer.drain()
-    writer.write_eof()

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from deploy.local.broker import Node, addresses, properties
+from deploy.local.broker import Node, TierListener, addresses, properties
 
 ONE = [Node(1, 9092, 9093)]
 THREE = [Node(1, 9092, 9093), Node(2, 9094, 9095), Node(3, 9096, 9097)]
@@ -31,6 +31,22 @@ def test_three_nodes_keep_three_copies_and_two_must_agree() -> None:
     )
     assert config["default.replication.factor"] == "3"
     assert config["min.insync.replicas"] == "2"
+
+
+def test_without_links_there_are_two_listeners() -> None:
+    config = read(properties(ONE[0], ONE, Path("/data")))
+    assert config["advertised.listeners"] == "BROKER://127.0.0.1:9092"
+    protocols = "BROKER:PLAINTEXT,CONTROLLER:PLAINTEXT"
+    assert config["listener.security.protocol.map"] == protocols
+
+
+def test_a_tier_has_a_listener_that_sends_it_elsewhere() -> None:
+    node = Node(1, 9092, 9093, (TierListener("worker", 9001, 8001),))
+    config = read(properties(node, [node], Path("/data")))
+    assert config["listeners"].endswith("CONTROLLER://127.0.0.1:9093,WORKER://127.0.0.1:9001")
+    assert config["advertised.listeners"] == "BROKER://127.0.0.1:9092,WORKER://127.0.0.1:8001"
+    assert config["listener.security.protocol.map"].endswith(",WORKER:PLAINTEXT")
+    assert config["inter.broker.listener.name"] == "BROKER"
 
 
 def test_nothing_is_left_unfilled() -> None:

@@ -46,5 +46,21 @@ def test_gateways_past_the_last_port_are_refused() -> None:
         from_environment({"PORT": "65535", "GATEWAYS": "2"})
 
 
+@pytest.mark.parametrize(
+    ("name", "value", "mistake"),
+    [
+        ("TALKLOG_KAFKA", "b:1", "servers of the stack's own, without TALKLOG_KAFKA"),
+        ("TALKLOG_POSTGRES_DSN", "postgresql://p", "without TALKLOG_POSTGRES_DSN"),
+        ("OPENAI_BASE_URL", "https://m/v1", "only at an http:// address"),
+    ],
+)
+def test_links_need_servers_that_a_proxy_can_stand_before(
+    name: str, value: str, mistake: str
+) -> None:
+    assert from_environment({name: value}).links is False
+    with pytest.raises(StackSettingsError, match=mistake):
+        from_environment({"LINKS": "1", name: value})
+
+
 def test_a_test_builds_settings_by_field_names() -> None:
     assert StackSettings(port=0, state=Path("/x")).port == 0
