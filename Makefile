@@ -5,11 +5,19 @@ PYTHON ?= python3
 PY := .venv/bin/python
 .DEFAULT_GOAL := help
 
+<<<<<<< HEAD
 .PHONY: help run up down status test check chat replay lag rebuild verify settings doctor clean schemas docs picture bench bench-stored mutants \
 	test-faults chaos install-run install-test format lint types imports unit
 
 help: ## what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+=======
+.PHONY: help run up down status test check chat replay lag dead-letters rebuild verify settings doctor clean schemas docs picture bench bench-stored mutants \
+	install-run install-test format lint types imports unit
+
+help: ## what there is
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+>>>>>>> main
 	@echo "  with PORT GATEWAYS WORKERS PERSISTERS BROKERS SHARDS STATE RESTART; \`make settings\` lists all"
 
 # ---- the stack
@@ -43,6 +51,9 @@ lag: install-run ## how far the readers are behind: WATCH=1 FORMAT=json
 
 verify: install-run ## hold the log and Postgres to every rule: SINCE=2h
 	@exec $(PY) -m deploy verify $(if $(SINCE),--since $(SINCE))
+
+dead-letters: install-run ## what could not be used, and the way back: ARGS="list" ARGS="redrive 0.17"
+	@exec $(PY) -m deploy dead-letters $(or $(ARGS),list)
 
 rebuild: install-run ## make the persister's tables anew from the log, and compare: COMPARE=1 leaves them
 	@exec $(PY) -m deploy rebuild $(if $(COMPARE),--compare)

@@ -1,7 +1,7 @@
 """The `talklog` command: one subcommand each for what people do with an installation.
 
 It starts in a moment because only the module of the subcommand that was asked for is imported.
-To add a subcommand, give it a line in COMMANDS.
+To add a subcommand, give it a line in COMMANDS; one that has subcommands itself is a Typer.
 """
 
 from __future__ import annotations
@@ -24,6 +24,10 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "lag": ("deploy.lag.command:lag", "Show how far the readers are behind the log."),
     "verify": ("deploy.verify.command:verify", "Hold the log and Postgres to every rule."),
     "rebuild": ("deploy.rebuild:rebuild", "Make the tables anew from the log, and compare."),
+    "dead-letters": (
+        "deploy.dead_letters.command:app",
+        "List, show and redrive what could not be used.",
+    ),
     "doctor": ("deploy.doctor:doctor", "Say what this machine lacks, and how to get it."),
     "schemas": (
         "deploy.schema_documents:schemas",
@@ -44,7 +48,11 @@ def build(asked: str | None) -> typer.Typer:
         pretty_exceptions_enable=False,
     )
     for name, (place, line) in COMMANDS.items():
-        app.command(name, help=line)(_load(place) if name == asked else _listed)
+        found = _load(place) if name == asked else _listed
+        if isinstance(found, typer.Typer):
+            app.add_typer(found, name=name, help=line)
+        else:
+            app.command(name, help=line)(found)
     return app
 
 
@@ -53,9 +61,9 @@ def main() -> None:
     build(next((word for word in sys.argv[1:] if not word.startswith("-")), None))()
 
 
-def _load(place: str) -> Callable[..., Any]:
+def _load(place: str) -> Callable[..., Any] | typer.Typer:
     module, function = place.split(":")
-    found: Callable[..., Any] = getattr(import_module(module), function)
+    found: Callable[..., Any] | typer.Typer = getattr(import_module(module), function)
     return found
 
 

@@ -152,7 +152,13 @@ def port(environment: Mapping[str, str]) -> list[Finding]:
 
 def servers(environment: Mapping[str, str]) -> list[Finding]:
     """The servers that were given, by a connection each."""
-    names = ("TALKLOG_KAFKA", "TALKLOG_REDIS_URL", "TALKLOG_POSTGRES_DSN", "OPENAI_BASE_URL")
+    names = (
+        "TALKLOG_KAFKA",
+        "TALKLOG_REDIS_URL",
+        "TALKLOG_POSTGRES_DSN",
+        "OPENAI_BASE_URL",
+        "TALKLOG_FALLBACK_BASE_URL",
+    )
     findings = []
     for name in names:
         for host, number in addresses(environment.get(name, "")):

@@ -119,7 +119,9 @@ async def _serve_until(
 async def _started(settings: GatewaySettings, followers: Followers) -> Tail:
     """Connect to the log; a broker that is still starting is waited for."""
     for _ in range(START_TRIES):
-        tail = Tail(settings.kafka, settings.shards, followers)
+        tail = Tail(
+            settings.kafka, settings.shards, followers, stall_limit_s=settings.stall_limit_s
+        )
         try:
             await tail.start()
         except LogUnavailable as error:

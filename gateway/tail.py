@@ -13,6 +13,7 @@ from gateway.ends import Ends
 from gateway.followers import Followers
 from schemas.log_reader import LogReader, LogUnavailable
 from schemas.log_scan import LogScanner
+from schemas.reader_watch import ReaderWatch
 from schemas.shard_log import Record, ShardLog
 from schemas.topics import SESSION_LOG
 
@@ -28,7 +29,9 @@ BEHIND_LIMIT_S = 5.0
 class Tail:
     """The shard logs, and what can be asked of the log; wakes the followers while `run` runs."""
 
-    def __init__(self, bootstrap: str, shards: int, followers: Followers) -> None:
+    def __init__(
+        self, bootstrap: str, shards: int, followers: Followers, *, stall_limit_s: float
+    ) -> None:
         self.shard_logs: list[ShardLog] = []
         self.log_starts: dict[int, int] = {}
         """The first offset that each shard still held a while ago; it only goes forward."""
@@ -39,6 +42,7 @@ class Tail:
         )
         self.scanner = LogScanner(bootstrap, SESSION_LOG, shards)
         self.ends = Ends(self._reader.end_offsets)
+        self._reading = ReaderWatch("the tail", self._reader.seen, stall_limit_s)
         self._answered_at_s: float | None = None
         self._reached_at_s = 0.0
 
@@ -53,13 +57,14 @@ class Tail:
         self._answered_at_s = self._reached_at_s = asyncio.get_running_loop().time()
 
     async def run(self) -> None:
-        """Read, answer and watch until cancelled."""
+        """Read, answer and watch until cancelled. Raises ReaderStandsStill, in a group."""
         try:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(self._reader.run())
                 tasks.create_task(self.scanner.run())
                 tasks.create_task(self.ends.run())
                 tasks.create_task(self._watch())
+                tasks.create_task(self._reading.run())
         finally:
             await self.stop()
 
@@ -80,7 +85,7 @@ class Tail:
             return "the broker does not answer"
         if now_s - self._reached_at_s > BEHIND_LIMIT_S + SILENCE_LIMIT_S:
             return "the tail is behind the log"
-        return None
+        return self._reading.not_ready()
 
     def held_bytes(self) -> int:
         """Memory of all shard logs, about."""

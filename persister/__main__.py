@@ -16,8 +16,10 @@ from persister.store import Store, Timeouts
 from persister.writer import Writer
 from schemas import logs
 from schemas.admin_port import AdminPort
+from schemas.reader_watch import ReaderStandsStill, ReaderWatch
 from schemas.settings import SettingsError, exit_with, load
 
+EXIT_FAILED = 1
 EXIT_SETTINGS = 2
 EXIT_INTERRUPTED = 130
 
@@ -78,8 +80,13 @@ async def _run(consumer: Consumer, settings: PersisterSettings) -> int:
     loop.add_signal_handler(signal.SIGINT, asked, EXIT_INTERRUPTED)
     running = asyncio.create_task(consumer.run(stop))
     stopping = asyncio.create_task(stop.wait())
+    watch = ReaderWatch("persister", consumer.seen, settings.stall_limit_s)
+    watching = asyncio.create_task(watch.run())
     try:
-        await asyncio.wait({running, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        first = {running, stopping, watching}
+        await asyncio.wait(first, return_when=asyncio.FIRST_COMPLETED)
+        if watching.done():
+            watching.result()
         # The batch under way may end; if Kafka or Postgres don't answer it is left: nothing is
         # lost by that, because what is not stored is read again.
         await asyncio.wait({running}, timeout=settings.grace_s)
@@ -92,8 +99,14 @@ async def _run(consumer: Consumer, settings: PersisterSettings) -> int:
     except EpochBehind as error:
         log.error("epoch_behind", error=str(error), TALKLOG_EPOCH=settings.epoch)
         return EXIT_SETTINGS
+    except ReaderStandsStill as error:
+        log.error("reader_stands_still", error=str(error))
+        running.cancel()
+        await asyncio.wait({running}, timeout=settings.grace_s)
+        return EXIT_FAILED
     finally:
         stopping.cancel()
+        watching.cancel()
     return code
 
 

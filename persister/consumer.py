@@ -28,6 +28,7 @@ from persister.store import (
 )
 from persister.writer import Writer
 from schemas.log_reader import LogUnavailable
+from schemas.standstill import Seen
 from schemas.topics import SESSION_LOG
 
 BACKOFF_FIRST_S = 0.2
@@ -51,6 +52,7 @@ class Consumer:
         self._limit = Limit(settings.batch_max_records)
         self._lost = Lost(store, settings.epoch, settings.shards)
         self._writing = asyncio.Lock()
+        self._group: Group | None = None
         self._pending: dict[Partition, Pending[ConsumerRecord]] = {}
         self._placed: int | None = None
         self._uncommitted: dict[Partition, int] = {}
@@ -61,6 +63,10 @@ class Consumer:
     def not_ready(self) -> str | None:
         """Give the reason why rows are not being written now, or None."""
         return self._trouble
+
+    async def seen(self) -> dict[Partition, Seen]:
+        """Say where each shard is that is being read now. Raises LogUnavailable."""
+        return {} if self._group is None else await self._group.seen()
 
     async def run(self, stop: asyncio.Event) -> None:
         """Read and write until `stop` is set. Raises EpochBehind."""
@@ -73,10 +79,12 @@ class Consumer:
             )
             try:
                 await group.start()
+                self._group = group
                 await self._serve(group, stop)
             except (LogUnavailable, KafkaError) as error:
                 await self._wait(stop, "kafka_unavailable", error)
             finally:
+                self._group = None
                 await group.commit(self._uncommitted)
                 await group.close()
                 self._placed = None

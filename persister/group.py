@@ -7,6 +7,7 @@ committed offsets are for tools that watch lag.
 
 import asyncio
 import contextlib
+import time
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -22,12 +23,15 @@ from aiokafka.errors import (
 
 from persister.batch import Partition
 from schemas.log_reader import REQUEST_TIMEOUT_S, answered
+from schemas.standstill import Seen
 from schemas.topics import PERSISTER_GROUP, SESSION_LOG, USER_MESSAGES
 
 FETCH_MAX_BYTES = 8 * 1024 * 1024
 """With one answer in use and one fetched ahead, what a broker's records take in memory."""
 POLL_INTERVAL_MAX_MS = 24 * 3600 * 1000
 """While Postgres is away nothing is polled; leaving the group then would help nobody."""
+POLLED_WITHIN_S = 1.0
+"""Who has not polled for so long after its last fetch could have come back waits for Postgres."""
 START_TIMEOUT_S = 30.0
 COMMIT_TIMEOUT_S = 1.0
 CLOSE_TIMEOUT_S = 2.0
@@ -47,6 +51,7 @@ class Group:
         self.joined = False
         self.generation = 0
         """Changes whenever the assignment does: what was read before is no longer ours."""
+        self._polled_s = 0.0
         self._writing = writing
         self._wait_ms = fetch_wait_ms
         self._expected: dict[Partition, int] = {}
@@ -93,6 +98,7 @@ class Group:
         """
         try:
             fetched = await self._consumer.getmany(timeout_ms=self._wait_ms)
+            self._polled_s = time.monotonic()
         except OffsetOutOfRangeError as error:
             gone = {Partition(*tp): position for tp, position in error.args[0].items()}
             return {}, {each: at for each, at in gone.items() if self._expected.get(each) == at}
@@ -116,6 +122,20 @@ class Group:
         return _by_partition(
             await answered(self._consumer.end_offsets([_of(each) for each in partitions]))
         )
+
+    async def seen(self) -> dict[Partition, Seen]:
+        """Ask where the log ends, and say where each placed shard is. Raises LogUnavailable.
+
+        While Postgres is waited for nothing is polled, and nothing is said to be read.
+        """
+        waits = time.monotonic() - self._polled_s > self._wait_ms / 1000 + POLLED_WITHIN_S
+        placed = [] if waits else list(self._expected)
+        ends = await self.ends(placed) if placed else {}
+        return {
+            each: Seen(at, ends[each], self._consumer.last_poll_timestamp(_of(each)) or 0)
+            for each in placed
+            if (at := self._expected.get(each)) is not None and each in self.assigned
+        }
 
     async def commit(self, positions: Mapping[Partition, int]) -> None:
         """Tell the group how far we are, as well as it can be done: nothing depends on it."""

@@ -36,4 +36,6 @@ slow client a socket whose position leaves the shard log
 drain       to stop taking new work and finish what runs
 dead letter a record that could not be used, kept with the reason
 history     the conversation in Redis, for the next prompt
+breaker     decides whether a model that keeps failing is asked at all; probe: the one call it lets
+through to find out
 """

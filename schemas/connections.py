@@ -18,6 +18,9 @@ class Connections(Settings):
     epoch: int = Field(ge=1, description="Unix time (s) at which the topics were made")
     shards: int = Field(8, ge=1, le=10_000, description="partitions of each session topic")
     admin_port: Port = Field(0, description="health and metrics on 127.0.0.1; 0: none")
+    stall_limit_s: float = Field(
+        30.0, gt=0, description="a reader that stands still for so long ends its process"
+    )
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="least")
     log_format: Literal["auto", "console", "json"] = Field(
         "auto", description="auto: console on a terminal, else json"

@@ -18,6 +18,7 @@ from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from aiokafka.errors import KafkaError, OffsetOutOfRangeError
 
 from schemas.shard_log import Record
+from schemas.standstill import Seen
 
 T = TypeVar("T")
 OnRecords = Callable[[int, Sequence[Record]], None]
@@ -74,6 +75,7 @@ class LogReader:
         # A broker answers one request of a connection at a time, so a question would wait behind
         # the fetch that waits for new records. Questions go over a connection of their own.
         self._asker = consumer(bootstrap)
+        self._topic = topic
         self._partitions = [TopicPartition(topic, shard) for shard in range(shards)]
         self._on_records = on_records
         self._on_gap = on_gap
@@ -118,15 +120,34 @@ class LogReader:
         """Ask the broker, now, for the offset after the shard's last record."""
         return (await self.end_offsets([shard]))[shard]
 
-    async def end_offsets(self, shards: Iterable[int]) -> dict[int, int]:
-        """Ask for several ends at once. Raises LogUnavailable."""
-        wanted = [self._partitions[shard] for shard in shards]
+    async def seen(self) -> dict[int, Seen]:
+        """Ask where the log ends, and say where the followed shards are. Raises LogUnavailable."""
+        followed = list(self._positions)
+        ends = await self.end_offsets(followed) if followed else {}
+        return {
+            shard: Seen(position, ends[shard], self._fetched_ms(shard))
+            for shard in followed
+            if (position := self._positions.get(shard)) is not None
+        }
+
+    def _fetched_ms(self, shard: int) -> int:
+        """When the broker last answered a fetch of the shard, with records or without; 0: never."""
+        return self._consumer.last_poll_timestamp(self._partitions[shard]) or 0
+
+    async def end_offsets(self, shards: Iterable[int], topic: str | None = None) -> dict[int, int]:
+        """Ask for several ends at once, also of another topic. Raises LogUnavailable."""
+        wanted = self._named(shards, topic)
         offsets = await answered(self._asker.end_offsets(wanted))
         return {partition.partition: offset for partition, offset in offsets.items()}
 
-    async def start_offsets(self, shards: Iterable[int]) -> dict[int, int]:
+    def _named(self, shards: Iterable[int], topic: str | None) -> list[TopicPartition]:
+        return [TopicPartition(topic or self._topic, shard) for shard in shards]
+
+    async def start_offsets(
+        self, shards: Iterable[int], topic: str | None = None
+    ) -> dict[int, int]:
         """Ask for the first offset that each shard still holds. Raises LogUnavailable."""
-        wanted = [self._partitions[shard] for shard in shards]
+        wanted = self._named(shards, topic)
         offsets = await answered(self._asker.beginning_offsets(wanted))
         return {partition.partition: offset for partition, offset in offsets.items()}
 

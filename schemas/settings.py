@@ -25,6 +25,7 @@ NAMES: frozenset[str] = frozenset(
         "EPOCH",
         "SHARDS",
         "ADMIN_PORT",
+        "STALL_LIMIT_S",
         "LOG_LEVEL",
         "LOG_FORMAT",
         # gateway
@@ -52,6 +53,12 @@ NAMES: frozenset[str] = frozenset(
         "READ_AHEAD_MESSAGES",
         "READ_AHEAD_BYTES",
         "MODEL_RETRIES",
+        "RETRY_AFTER_MAX_S",
+        "BREAKER_FAILURES",
+        "BREAKER_OPEN_S",
+        "FALLBACK_BASE_URL",
+        "FALLBACK_API_KEY",
+        "FALLBACK_MODEL",
         # persister
         "BATCH_MAX_RECORDS",
         "BATCH_MAX_BYTES",

@@ -27,6 +27,7 @@ from workers.intake import Intake
 from workers.memory import SessionMemory
 from workers.model import Model
 from workers.producer import LogProducer
+from workers.reading import watches
 from workers.settings import WorkerSettings
 from workers.stored_conversation import StoredConversations
 from workers.worker import Worker
@@ -45,8 +46,8 @@ async def serve(settings: WorkerSettings) -> None:
         loop.add_signal_handler(name, stop.set)
     async with AsyncExitStack() as stack:
         model = Model(
-            base_url=settings.openai_base_url,
-            api_key=settings.openai_api_key,
+            settings.model_address(),
+            fallback=settings.model_fallback(),
             limits=settings.model_limits(),
             include_usage=settings.include_usage,
         )
@@ -110,13 +111,17 @@ async def serve(settings: WorkerSettings) -> None:
         stack.push_async_callback(admin.stop)
         await worker.reader.start()
         stack.push_async_callback(worker.reader.stop)
-        measure(intake, worker)
+        measure(intake, worker, model)
 
         running = [
             loop.create_task(part.run()) for part in (worker, worker.reader, scanner, memory)
         ]
         try:
             await group.start()
+            running += [
+                loop.create_task(watch.run())
+                for watch in watches(intake, group, worker.reader, settings.stall_limit_s)
+            ]
             not_ready = ""
             log.info("ready", worker=settings.worker_name)
             await until_over(stop, group, running)
@@ -152,8 +157,10 @@ async def until_over(
         crashed.cancel()
 
 
-def measure(intake: Intake, worker: Worker) -> None:
-    """Show the intake's state among the metrics."""
+def measure(intake: Intake, worker: Worker, model: Model) -> None:
+    """Show the state of the intake and of the breakers among the metrics."""
+    for endpoint in model.endpoints:
+        metrics.breaker(endpoint)
     metrics.gauge("running", "Answers that run", lambda: worker.running)
     metrics.gauge("unfinished", "Records not acknowledged yet", lambda: intake.unfinished)
     metrics.gauge("owned_shards", "Shards of this process", lambda: len(intake.owned))

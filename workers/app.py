@@ -136,6 +136,11 @@ class FaustIntake:
         event = self._events.get((shard, offset))
         return None if event is None else _delivered(event.message)
 
+    def committed(self, shard: int) -> int:
+        """Where delivery of an owned shard begins if nothing of it was delivered; 0 if unknown."""
+        consumer: Any = self._app.consumer
+        return consumer._committed_offset.get(TP(USER_MESSAGES, shard)) or 0
+
     def stop_reading(self, shard: int) -> None:
         """Deliver no more of this shard, but for the batch that is in hand."""
         self._app.consumer.on_buffer_full(TP(USER_MESSAGES, shard))

@@ -94,6 +94,15 @@ class Intake:
         return [shard.number for shard in self._shards.values() if shard.owned]
 
     @property
+    def read(self) -> dict[int, int | None]:
+        """Next offset of each owned shard that is being read; None if nothing came of it yet.
+
+        A shard whose reading was stopped at its bound is not among them.
+        """
+        shards = self._shards.values()
+        return {s.number: s.window.next for s in shards if s.owned and not s.window.stopped}
+
+    @property
     def folded(self) -> bool:
         """Whether no owned shard waits for its fold."""
         return not any(shard.folding for shard in self._shards.values() if shard.owned)

@@ -1,8 +1,11 @@
 """What a worker counts, for its admin port."""
 
 from collections.abc import Callable
+from typing import Protocol
 
 from prometheus_client import Counter, Gauge, Histogram
+
+from workers.breaker import BreakerState
 
 DELIVERED = Counter("talklog_worker_delivered", "Records of user_messages delivered")
 STARTS = Counter("talklog_worker_starts", "Attempts started")
@@ -15,6 +18,14 @@ BAD_EVENTS = Counter("talklog_worker_bad_events", "Events of the session log not
 REBALANCES = Counter("talklog_worker_rebalances", "Assignments of shards")
 FORGONE = Counter("talklog_worker_history_forgone", "Messages acknowledged without their history")
 FULL = Counter("talklog_worker_read_ahead_full", "Times that reading of a partition was stopped")
+MODEL_CALLS = Counter(
+    "talklog_worker_model_calls",
+    "Calls of the model up to their first byte: answered, given_up, or the fault",
+    ["address", "outcome"],
+)
+MODEL_ASKED_AGAIN = Counter(
+    "talklog_worker_model_asked_again", "Calls repeated after a fault", ["address", "fault"]
+)
 START_SECONDS = Histogram(
     "talklog_worker_start_seconds",
     "From the log-append time of a message to its start",
@@ -25,3 +36,24 @@ START_SECONDS = Histogram(
 def gauge(name: str, text: str, value: Callable[[], float]) -> None:
     """Show a value that is asked for at each scrape."""
     Gauge(f"talklog_worker_{name}", text).set_function(value)
+
+
+class HasBreaker(Protocol):
+    """An address of a model."""
+
+    name: str
+
+    @property
+    def state(self) -> BreakerState:
+        """Whether calls are let through."""
+
+
+def breaker(address: HasBreaker) -> None:
+    """Show the state of an address's breaker, asked for at each scrape."""
+    _BREAKER.labels(address.name).set_function(lambda: _SHOWN[address.state])
+
+
+_SHOWN = {BreakerState.CLOSED: 0, BreakerState.HALF_OPEN: 1, BreakerState.OPEN: 2}
+_BREAKER = Gauge(
+    "talklog_worker_model_breaker", "0 closed, 1 half open (one probe), 2 open", ["address"]
+)

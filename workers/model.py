@@ -7,8 +7,8 @@ What one read brings comes out as one piece of text.
     async with model.stream(messages, model="…", max_tokens=1024) as pieces:
         async for piece in pieces:   # Text, Text, …, Finished
 
-Opening asks again (see `fault`) until the first byte is there; from then on there is one call and
-one text. How a stream ends:
+Opening asks again (see `fault`) until the first byte is there, at the first address and then, if
+there is one, at the fallback; from then on there is one call and one text. How a stream ends:
 
 * in order: `Finished` with the reason. [DONE] may be missing when a reason came, and so may the
   usage; whatever goes wrong after the reason no longer matters.
@@ -19,29 +19,20 @@ one text. How a stream ends:
   thinking (reasoning, tool calls) is not shown, but it counts.
 
 Leaving the block closes the connection to the model unless the stream was read to its end: that
-is how an answer is cancelled. One address for now; the choice among several belongs into `_open`.
+is how an answer is cancelled.
 """
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Any
 
-import aiohttp
-import httpx2
-import openai
-
-from workers.fault import (
-    FaultKind,
-    ModelFault,
-    ask_again_after_s,
-    fault,
-    fault_of_status,
-    retry_after_s,
-)
+from workers import breaker, metrics
+from workers.breaker import Breaker
+from workers.endpoint import Address, Endpoint
+from workers.fault import ModelFault, ask_again_after_s, told_of
 from workers.model_stream import ModelStream, Piece, StreamLimits
 from workers.prompt import ChatMessage
 
@@ -53,39 +44,42 @@ class ModelLimits:
     connect_s: float = 5.0
     first_token_s: float = 60.0  # from asking to the first sign of life, headers included
     idle_s: float = 30.0
-    whole_s: float = 600.0  # all tries together
-    retries: int = 2
+    whole_s: float = 600.0  # all tries together, at all addresses
+    retries: int = 2  # at each address
     retry_after_max_s: float = 20.0
+    breaker_failures: int = breaker.FAILURES
+    breaker_open_s: float = breaker.OPEN_S
 
 
 class Model:
-    """A model behind one address. Close it with `aclose`."""
+    """A model behind one address, or behind a second when the first fails. Close with `aclose`."""
 
     def __init__(
         self,
+        address: Address,
         *,
-        base_url: str,
-        api_key: str,
+        fallback: Address | None = None,
         limits: ModelLimits | None = None,
         include_usage: bool = True,
         chance: Callable[[], float] = random.random,
     ) -> None:
-        self._limits = limits or ModelLimits()
+        self._limits = limits = limits or ModelLimits()
         self._include_usage = include_usage
         self._chance = chance
-        # Reads have no time-out of the client's own: each wait has one here that knows what for.
-        timeout = httpx2.Timeout(None, connect=self._limits.connect_s)
-        self._client = openai.AsyncOpenAI(
-            base_url=base_url,
-            api_key=api_key,
-            max_retries=0,
-            timeout=timeout,
-            http_client=openai.DefaultAioHttpClient(timeout=timeout),
-        )
+        self.endpoints = [
+            Endpoint(
+                each,
+                breaker=Breaker(failures=limits.breaker_failures, open_s=limits.breaker_open_s),
+                connect_s=limits.connect_s,
+            )
+            for each in (address, fallback)
+            if each is not None
+        ]
 
     async def aclose(self) -> None:
         """Closes every connection to the model."""
-        await self._client.close()
+        for endpoint in self.endpoints:
+            await endpoint.aclose()
 
     @asynccontextmanager
     async def stream(
@@ -105,14 +99,31 @@ class Model:
             await opened.close()
 
     async def _open(self, body: dict[str, Any]) -> ModelStream:
+        now = asyncio.get_running_loop().time
+        whole_at = now() + self._limits.whole_s
+        ends: ModelFault | None = None
+        for endpoint in self.endpoints:
+            try:
+                return await self._open_at(endpoint, body, whole_at)
+            except ModelFault as failed:
+                ends = failed if ends is None else told_of(ends, failed)
+                if not failed.elsewhere or now() >= whole_at:
+                    break
+        assert ends is not None  # noqa: S101 - there is an address, and it failed
+        raise ends
+
+    async def _open_at(
+        self, endpoint: Endpoint, body: dict[str, Any], whole_at: float
+    ) -> ModelStream:
         limits = self._limits
         now = asyncio.get_running_loop().time
-        whole_at = now() + limits.whole_s
         tries = 0
         while True:
             tries += 1
             try:
-                return await self._ask(body, whole_at)
+                return await endpoint.ask(
+                    body, StreamLimits(limits.first_token_s, limits.idle_s, whole_at)
+                )
             except ModelFault as failed:
                 wait_s = ask_again_after_s(
                     failed,
@@ -122,53 +133,8 @@ class Model:
                     retry_after_max_s=limits.retry_after_max_s,
                     chance=self._chance(),
                 )
-                if wait_s is None:
+                # Nothing is gained by waiting for an address that will not be asked even then.
+                if wait_s is None or wait_s < endpoint.opens_again_s:
                     raise
+                metrics.MODEL_ASKED_AGAIN.labels(endpoint.name, failed.kind.value).inc()
             await asyncio.sleep(wait_s)
-
-    async def _ask(self, body: dict[str, Any], whole_at: float) -> ModelStream:
-        create = self._client.chat.completions.with_streaming_response.create
-        limits = StreamLimits(self._limits.first_token_s, self._limits.idle_s, whole_at)
-        stream = ModelStream(create(stream=True, **body), limits)
-        try:
-            with _named_faults():
-                await stream.open()
-        except BaseException:  # a cancel too: no call is left open behind it
-            await stream.close()
-            raise
-        return stream
-
-
-@contextmanager
-def _named_faults() -> Iterator[None]:
-    """Names the errors of the libraries, before the first byte, by what follows."""
-    try:
-        yield
-    except openai.APIStatusError as error:
-        header = error.response.headers.get("retry-after")
-        raise fault_of_status(
-            error.status_code,
-            codes=frozenset(str(told) for told in (error.code, error.type) if told),
-            message=error.message,
-            retry_after_s=retry_after_s(header, datetime.now(UTC)),  # noqa: TID251  (the edge)
-        ) from error
-    except (openai.APIConnectionError, httpx2.HTTPError, aiohttp.ClientError, OSError) as error:
-        kind = FaultKind.CONNECT_TIMEOUT if _connect_timed_out(error) else FaultKind.UNREACHABLE
-        raise fault(kind, f"the model can't be reached: {_first_cause(error)}") from error
-
-
-def _connect_timed_out(error: BaseException) -> bool:
-    # A server that hangs up before its headers also arrives as a connect time-out of the client;
-    # only aiohttp's own error tells the two apart.
-    cause: BaseException | None = error
-    while cause is not None:
-        if isinstance(cause, aiohttp.ConnectionTimeoutError):
-            return True
-        cause = cause.__cause__
-    return False
-
-
-def _first_cause(error: BaseException) -> str:
-    while error.__cause__ is not None:
-        error = error.__cause__
-    return f"{type(error).__name__}: {error}"[:500]

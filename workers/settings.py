@@ -9,6 +9,7 @@ from pydantic import Field
 from schemas.connections import Connections
 from schemas.limits import ANSWER_MAX_S
 from workers.answer import AnswerSettings
+from workers.endpoint import Address
 from workers.held import Bounds
 from workers.model import ModelLimits
 
@@ -27,6 +28,15 @@ class WorkerSettings(Connections):
     openai_model: str = Field(
         "default", validation_alias="OPENAI_MODEL", description="if a message names none"
     )
+    fallback_base_url: str | None = Field(
+        None,
+        pattern=r"^(https?://.+)?$",
+        description="another OpenAI-compatible API, asked when the first one fails",
+    )
+    fallback_api_key: str = Field("none", repr=False, description="the key there")
+    fallback_model: str | None = Field(
+        None, description="the model's name there, whatever was asked for; empty: the same name"
+    )
     system_prompt: str = Field("", description="first message of every prompt, if not empty")
     prompt_budget_tokens: int = Field(3000, ge=1, description="estimated; oldest turns go first")
     max_tokens: int = Field(1024, ge=1, description="of an answer, as the model counts")
@@ -39,6 +49,13 @@ class WorkerSettings(Connections):
         ANSWER_MAX_S, gt=0, le=ANSWER_MAX_S, description="for a whole answer"
     )
     model_retries: int = Field(2, ge=0, le=10, description="before the first byte only")
+    retry_after_max_s: float = Field(
+        20.0, ge=0, description="a model that asks to wait longer is not asked again"
+    )
+    breaker_failures: int = Field(
+        5, ge=1, description="of a model's address in a row, then it is not asked for a time"
+    )
+    breaker_open_s: float = Field(5.0, gt=0, description="that time; one call then tries it")
 
     max_running: int = Field(200, ge=1, description="answers at once in this process")
     read_ahead_messages: int = Field(10_000, ge=1, description="unfinished messages a partition")
@@ -78,6 +95,17 @@ class WorkerSettings(Connections):
             read_ahead_bytes=self.read_ahead_bytes,
         )
 
+    def model_address(self) -> Address:
+        """Where the model is."""
+        return Address("first", self.openai_base_url, self.openai_api_key)
+
+    def model_fallback(self) -> Address | None:
+        """Where another one is, if there is one."""
+        if not self.fallback_base_url:
+            return None
+        model = self.fallback_model or None
+        return Address("fallback", self.fallback_base_url, self.fallback_api_key, model)
+
     def model_limits(self) -> ModelLimits:
         """What the model's client needs of this."""
         return ModelLimits(
@@ -86,4 +114,7 @@ class WorkerSettings(Connections):
             idle_s=self.idle_timeout_s,
             whole_s=self.answer_timeout_s,
             retries=self.model_retries,
+            retry_after_max_s=self.retry_after_max_s,
+            breaker_failures=self.breaker_failures,
+            breaker_open_s=self.breaker_open_s,
         )

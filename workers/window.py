@@ -35,6 +35,11 @@ class Window:
         return len(self._slots)
 
     @property
+    def next(self) -> int | None:
+        """The offset that must be delivered next; None if nothing was."""
+        return None if self._last is None else self._last + 1
+
+    @property
     def oldest_ms(self) -> int | None:
         """Log-append time of the first unacknowledged record."""
         return next((slot.timestamp_ms for slot in self._slots.values()), None)

@@ -2,6 +2,7 @@
 
 import { Composer } from "./composer.js";
 import { ConnectionView, write } from "./connection_view.js";
+import { Drafts } from "./drafts.js";
 import { element } from "./element.js";
 import { drawIcons } from "./icons.js";
 import { isTerminal, Session, TooManyWaiting, unsettled } from "./session.js";
@@ -27,12 +28,14 @@ const EXAMPLES = [
 const byId = (id) => document.getElementById(id);
 const storage = storageOrNull("localStorage");
 const outbox = new Outbox(storageOrNull("sessionStorage"));
+const drafts = new Drafts(storageOrNull("sessionStorage"));
 const chats = new SessionList(storage);
 const toast = new Toast(byId("toast"), byId("toast-text"), byId("toast-action"));
 const transcript = new Transcript(byId("transcript"), {
-  again: (id) => session.retry(id),
-  dismiss: (id) => session.dismiss(id),
-  askAgain: (id) => say(session.view.messages.get(id).prompt.content),
+  again: (id) => andType(() => session.retry(id)),
+  dismiss: (id) => andType(() => session.dismiss(id)),
+  askAgain: (id) => andType(() => say(session.view.messages.get(id).prompt.content)),
+  takeBack: (id) => andType(() => session.cancel(id)),
 });
 const connectionView = new ConnectionView(
   { badge: byId("badge"), badgeText: byId("badge-text"), banner: byId("banner"), bannerText: byId("banner-text"), action: byId("banner-action") },
@@ -41,10 +44,10 @@ const connectionView = new ConnectionView(
 const stick = new StickToEnd(byId("scroller"), byId("jump"));
 const composer = new Composer(
   { form: byId("composer"), input: byId("message"), send: byId("send"), stop: byId("stop"), hint: byId("hint-text") },
-  { onSend: say, onStop: stop },
+  { onSend: say, onStop: stop, onText: (text) => drafts.keep(session.sessionId, text) },
 );
 const sidebar = new Sidebar(
-  { sidebar: byId("sidebar"), backdrop: byId("backdrop"), show: byId("show-sidebar"), hide: byId("hide-sidebar"), list: byId("chats"), empty: byId("no-chats") },
+  { sidebar: byId("sidebar"), backdrop: byId("backdrop"), show: byId("show-sidebar"), hide: byId("hide-sidebar"), list: byId("chats"), empty: byId("no-chats"), newChat: byId("new-chat") },
   { onRemove: removeChat },
 );
 let session = null;
@@ -57,7 +60,7 @@ start();
 function start() {
   drawIcons(document);
   new ThemeButton(byId("theme"), storage);
-  byId("examples").append(...EXAMPLES.map(([title, prompt]) => element("button", { type: "button", onclick: () => say(prompt) }, element("strong", {}, title), element("span", {}, prompt))));
+  byId("examples").append(...EXAMPLES.map(([title, prompt]) => element("button", { type: "button", onclick: () => andType(() => say(prompt)) }, element("strong", {}, title), element("span", {}, prompt))));
   byId("new-chat").addEventListener("click", newChat);
   byId("earlier").addEventListener("click", showEarlier);
   document.addEventListener("keydown", pressed);
@@ -86,6 +89,7 @@ function follow() {
   const scheme = window.location.protocol === "https:" ? "wss:" : "ws:";
   session = new Session({ url: `${scheme}//${window.location.host}`, sessionId: id, history });
   outbox.restore(session, Date.now());
+  composer.value = drafts.of(id);
   session.onChange = changed;
   session.onNotice = (told) => toast.say(notice(told));
   session.connect();
@@ -93,8 +97,7 @@ function follow() {
   stick.hold();
   drawNow();
   drawChats();
-  // On a phone the keyboard would jump up over the conversation.
-  if (window.matchMedia("(hover: hover)").matches) composer.focus();
+  focusComposer();
 }
 
 function newChat() {
@@ -115,6 +118,17 @@ function say(content) {
   listChat(content);
   stick.hold();
   return true;
+}
+
+/** Do what a button says that then goes away: the keyboard goes on at the message box. */
+function andType(act) {
+  act();
+  focusComposer();
+}
+
+/** On a phone the keyboard would jump up over the conversation. */
+function focusComposer() {
+  if (window.matchMedia("(hover: hover)").matches) composer.focus();
 }
 
 /** Stop what runs, else the first that waits. */
@@ -174,6 +188,7 @@ function drawNow() {
   const beganMs = performance.now();
   const { view } = session;
   transcript.draw(view, (id) => session.isStopping(id));
+  if (view.joined) transcript.announce();
   byId("welcome").hidden = transcript.size > 0 || !(view.joined || view.historyMissing);
   byId("earlier").hidden = view.ended.size === 0 || !view.joined;
   composer.running = stoppable() !== null;

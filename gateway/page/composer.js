@@ -13,15 +13,17 @@ export class Composer {
   #stop;
   #hint;
   #onSend;
+  #onText;
 
-  /** `onSend(content)` gives whether the message was taken; `onStop()` stops what runs. */
-  constructor({ form, input, send, stop, hint }, { onSend, onStop }) {
+  /** `onSend(content)` gives whether the message was taken; `onStop()` stops; `onText(text)`: it is another. */
+  constructor({ form, input, send, stop, hint }, { onSend, onStop, onText }) {
     this.#form = form;
     this.#input = input;
     this.#send = send;
     this.#stop = stop;
     this.#hint = hint;
     this.#onSend = onSend;
+    this.#onText = onText;
     form.addEventListener("submit", (event) => {
       event.preventDefault();
       this.submit();
@@ -69,6 +71,7 @@ export class Composer {
 
   #changed() {
     const input = this.#input;
+    this.#onText(input.value);
     input.style.height = "auto";
     input.style.height = `${input.scrollHeight}px`;
     const bytes = input.value.length * 3 < WARN_BYTES ? 0 : encoder.encode(input.value).length;

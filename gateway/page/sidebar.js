@@ -46,6 +46,7 @@ export class Sidebar {
   }
 
   draw(entries, currentId) {
+    const focused = this.#focusedKey();
     this.#parts.empty.hidden = entries.length > 0;
     this.#parts.list.replaceChildren(...entries.map(({ id, title }) => {
       const current = id === currentId;
@@ -53,6 +54,22 @@ export class Sidebar {
       const remove = element("button", { type: "button", class: "icon-button small", "data-id": id, "aria-label": `Remove “${title}” from this list`, title: "Remove from this list" }, icon("x"));
       return element("li", { class: current ? "current" : null }, link, remove);
     }));
+    if (focused !== null) this.#focus(focused);
+  }
+
+  /** Which entry of the list has the keyboard: {id, index, tag}, or null. */
+  #focusedKey() {
+    const entry = document.activeElement?.closest?.("li");
+    if (!entry || entry.parentElement !== this.#parts.list) return null;
+    const { localName } = document.activeElement;
+    return { id: entry.querySelector("button").dataset.id, index: [...this.#parts.list.children].indexOf(entry), localName };
+  }
+
+  /** The list was drawn anew under the keyboard: to the same entry, or where it was; else to a new chat. */
+  #focus({ id, index, localName }) {
+    const entries = [...this.#parts.list.children];
+    const entry = entries.find((one) => one.querySelector("button").dataset.id === id) ?? entries[Math.min(index, entries.length - 1)];
+    (entry?.querySelector(localName) ?? this.#parts.newChat).focus();
   }
 
   #set(open) {

@@ -1,6 +1,7 @@
 /** A short word at the edge of the page, gone after a few seconds. */
 
 const SHOWN_MS = 6_000;
+const SHOWN_WITH_ACTION_MS = 15_000; // time to read it, and to find the way to the button
 
 export class Toast {
   #root;
@@ -26,6 +27,6 @@ export class Toast {
     clearTimeout(this.#timer);
     this.#timer = setTimeout(() => {
       this.#root.hidden = true;
-    }, SHOWN_MS);
+    }, action === null ? SHOWN_MS : SHOWN_WITH_ACTION_MS);
   }
 }

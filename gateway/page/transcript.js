@@ -14,7 +14,7 @@ export class Transcript {
   #lastWhole = new Map();
   #actions;
 
-  /** `actions`: {again(id), dismiss(id), askAgain(id)}. */
+  /** `actions`: {again(id), dismiss(id), askAgain(id), takeBack(id)}. */
   constructor(root, actions) {
     this.#root = root;
     this.#actions = actions;
@@ -31,6 +31,13 @@ export class Transcript {
     this.#turns.clear();
     this.#lastWhole = new Map();
     this.#root.replaceChildren();
+    this.#root.setAttribute("aria-live", "off");
+  }
+
+  /** From here on a screen reader is told what comes; what was there before is for its reader to find. */
+  announce() {
+    if (this.#root.getAttribute("aria-live") === "polite") return;
+    window.requestAnimationFrame(() => this.#root.setAttribute("aria-live", "polite"));
   }
 
   /** Draw what changed. `isStopping(id)`: a stop was asked for. */
@@ -100,5 +107,6 @@ export class Transcript {
     if (action === "again") this.#actions.again(id);
     if (action === "dismiss") this.#actions.dismiss(id);
     if (action === "ask-again") this.#actions.askAgain(id);
+    if (action === "take-back") this.#actions.takeBack(id);
   }
 }

@@ -11,6 +11,9 @@ import { isTerminal } from "./fold.js";
 import { GrowingMarkdown } from "./markdown.js";
 import { answerError, ending, inLine, smallPrint, submitError } from "./words.js";
 
+/** Ends after which a person may want the whole answer. */
+const UNFINISHED = new Set(["cancelled", "interrupted", "incomplete"]);
+
 /** What is to be seen of a message of the log. `place`: how many unfinished ones stand before it. */
 export function turnOf(message, place, stopping) {
   const done = isTerminal(message);
@@ -21,6 +24,7 @@ export function turnOf(message, place, stopping) {
     id: message.message_id,
     prompt: message.prompt?.content ?? "",
     promptNote: waitsInLine ? inLine(place) : null,
+    waits: waitsInLine && !stopping && !message.cancelling,
     text: message.text,
     done,
     streaming,
@@ -29,6 +33,7 @@ export function turnOf(message, place, stopping) {
     unsent: false,
     notes,
     refusal: null,
+    again: UNFINISHED.has(message.finish_reason),
     failure: message.error ? { text: answerError(message.error), retryable: message.error.retryable } : null,
     smallPrint: message.state === "complete" ? smallPrint(message) : "",
   };
@@ -44,6 +49,7 @@ export function ownTurnOf(own, stopping) {
     id: own.message_id,
     prompt: own.content,
     promptNote: own.submit === "sending" ? "Sending…" : null,
+    waits: false,
     unsent: own.submit === "sending",
     silent: own.submit === "failed" || (own.submit === "sending" && notes.length === 0),
     text: "",
@@ -51,6 +57,7 @@ export function ownTurnOf(own, stopping) {
     streaming: false,
     typing: own.submit === "accepted",
     notes,
+    again: false,
     failure: null,
     refusal: own.submit === "failed" ? submitError(own.error) : null,
     smallPrint: "",
@@ -97,7 +104,7 @@ export class TurnElement {
     const before = this.#shown;
     this.#shown = turn;
     if (turn.prompt !== before.prompt) this.#bubble.textContent = turn.prompt;
-    this.#drawPromptNote(turn);
+    this.#drawPromptNote(turn, before);
     this.#drawText(turn, before);
     this.#typing.hidden = !turn.typing;
     this.#drawFailure(turn, before);
@@ -121,12 +128,12 @@ export class TurnElement {
     this.#prose.hidden = turn.text === "";
   }
 
-  #drawPromptNote({ promptNote, refusal }) {
+  #drawPromptNote({ promptNote, refusal, waits }, before) {
     const said = refusal ?? promptNote ?? "";
-    if (this.#promptNote.dataset.said === said) return;
-    this.#promptNote.dataset.said = said;
+    if (said === (before.refusal ?? before.promptNote ?? "") && waits === before.waits) return;
     this.#promptNote.replaceChildren(said);
     if (refusal) this.#promptNote.append(button("again", "Try again"), button("dismiss", "Remove"));
+    if (waits) this.#promptNote.append(button("take-back", "Take back"));
   }
 
   #drawFailure({ failure }, before) {
@@ -136,13 +143,18 @@ export class TurnElement {
     if (failure.retryable) this.#failure.append(button("ask-again", "Try again", "retry"));
   }
 
-  #drawTools({ done, text, smallPrint: print }) {
-    this.#tools.hidden = !done || (text === "" && print === "");
+  #drawTools({ done, text, again, smallPrint: print }) {
+    this.#tools.hidden = !done || (text === "" && print === "" && !again);
     this.#tools.replaceChildren();
     if (!done) return;
-    if (text !== "") this.#tools.append(element("button", { type: "button", class: "icon-button small", "data-action": "copy", "aria-label": "Copy the answer", title: "Copy" }, icon("copy")));
+    if (text !== "") this.#tools.append(iconButton("copy", "copy", "Copy the answer", "Copy"));
+    if (again) this.#tools.append(iconButton("ask-again", "retry", "Ask again", "Ask again"));
     if (print) this.#tools.append(element("span", { class: "small-print" }, print));
   }
+}
+
+function iconButton(action, iconName, label, title) {
+  return element("button", { type: "button", class: "icon-button small", "data-action": action, "aria-label": label, title }, icon(iconName));
 }
 
 function button(action, label, iconName = null) {

@@ -224,3 +224,76 @@ async def test_without_storage_the_chat_works(
     await gateway.answer(message, "hello")
     await expect(answer(page, message)).to_have_text("hello")
     await page.click("#theme")
+
+
+async def test_what_was_typed_and_not_sent_is_kept_for_each_chat(
+    chat: Page, gateway: FakeGateway
+) -> None:
+    message = await ask(chat, gateway, "The first chat")
+    await gateway.answer(message, "one")
+    await chat.fill("#message", "half a sent")
+    await chat.reload()
+    await expect(chat.locator("#message")).to_have_value("half a sent")
+    await expect(chat.locator("#send")).to_be_enabled()
+    await chat.get_by_role("button", name="New chat").click()
+    await expect(chat.locator("#message")).to_have_value("")
+    await chat.fill("#message", "elsewhere")
+    await chat.locator("#chats a").first.click()
+    await expect(chat.locator("#message")).to_have_value("half a sent")
+    await ask(chat, gateway, "a whole one")
+    await chat.reload()
+    await expect(chat.locator("#message")).to_have_value("")
+
+
+async def test_after_a_button_that_goes_away_the_keyboard_is_in_the_message_box(
+    chat: Page, gateway: FakeGateway
+) -> None:
+    await chat.locator("#examples button").first.focus()
+    await chat.keyboard.press("Enter")
+    message = await gateway.next_asked()
+    await expect(chat.locator("#message")).to_be_focused()
+    await gateway.start(message)
+    await gateway.fail(message, "model_timeout")
+    await turn(chat, message).get_by_role("button", name="Try again").click()
+    await gateway.next_asked()
+    await expect(chat.locator("#message")).to_be_focused()
+
+
+async def test_the_keyboard_keeps_its_place_in_the_list_of_chats(
+    chat: Page, gateway: FakeGateway
+) -> None:
+    for title in ("Oldest", "Middle", "Newest"):
+        await ask(chat, gateway, title)
+        await expect(chat.locator("#chats a").first).to_have_text(title)
+        await chat.get_by_role("button", name="New chat").click()
+    await chat.get_by_role("button", name="Remove “Middle” from this list").focus()
+    await chat.keyboard.press("Enter")
+    await expect(chat.locator("#chats a")).to_have_text(["Newest", "Oldest"])
+    await expect(chat.get_by_role("button", name="Remove “Oldest” from this list")).to_be_focused()
+    # Something is said in this chat meanwhile: the list is drawn anew.
+    await chat.evaluate("dispatchEvent(new Event('storage'))")
+    await chat.keyboard.press("Enter")
+    await expect(chat.locator("#chats a")).to_have_text(["Newest"])
+    await chat.keyboard.press("Enter")
+    await expect(chat.get_by_role("button", name="New chat")).to_be_focused()
+
+
+async def test_a_screen_reader_is_told_what_comes_and_not_what_was_there(
+    chat: Page, gateway: FakeGateway
+) -> None:
+    transcript = chat.locator("#transcript")
+    message = await ask(chat, gateway, "Hello?")
+    await expect(transcript).to_have_attribute("aria-live", "polite")
+    await gateway.answer(message, "hello")
+    # The conversation is there again before anything of it could be read out.
+    await chat.add_init_script(
+        """addEventListener('DOMContentLoaded', () => {
+          const transcript = document.querySelector('#transcript');
+          new MutationObserver(() => { window.liveThen ??= transcript.ariaLive; })
+            .observe(transcript, { childList: true });
+        })"""
+    )
+    await chat.reload()
+    await expect(answer(chat, message)).to_have_text("hello")
+    assert await chat.evaluate("window.liveThen") == "off"
+    await expect(transcript).to_have_attribute("aria-live", "polite")

@@ -4,6 +4,7 @@ import msgspec
 import pytest
 from playwright.async_api import Page, expect
 
+from schemas.events import FinishReason
 from tests.browser.fake_gateway import FakeGateway
 from tests.browser.steps import answer, ask, turn, write
 
@@ -177,6 +178,42 @@ async def test_a_message_sent_meanwhile_waits_in_line(chat: Page, gateway: FakeG
     await expect(turn(chat, second)).to_contain_text("This answer was stopped.")
     await chat.keyboard.press("Escape")
     assert (await gateway.next_stop()).message_id == third.message_id
+
+
+async def test_a_message_that_waits_can_be_taken_back(chat: Page, gateway: FakeGateway) -> None:
+    first = await ask(chat, gateway, "First")
+    await gateway.start(first)
+    await gateway.chunk(first, 1, "on it")
+    second = await ask(chat, gateway, "Second")
+    await gateway.queued(second, 1)
+    third = await ask(chat, gateway, "Third")
+    await gateway.queued(third, 2)
+    take_back = turn(chat, third).get_by_role("button", name="Take back")
+    await take_back.focus()
+    await chat.keyboard.press("Enter")
+    assert (await gateway.next_stop()).message_id == third.message_id
+    await expect(turn(chat, third)).to_contain_text("Stopping…")
+    await expect(take_back).to_have_count(0)
+    await expect(chat.locator("#message")).to_be_focused()
+    await gateway.end_unstarted(third, "cancelled")
+    await expect(turn(chat, third)).to_contain_text("This answer was stopped.")
+    await expect(turn(chat, second)).to_contain_text("Waiting, 1st in line")
+
+
+@pytest.mark.parametrize("reason", ["cancelled", "interrupted", "incomplete"])
+async def test_an_answer_that_was_not_finished_can_be_asked_for_again(
+    chat: Page, gateway: FakeGateway, reason: FinishReason
+) -> None:
+    message = await ask(chat, gateway, "Tell me all")
+    await gateway.start(message)
+    await gateway.chunk(message, 1, "Not al")
+    await gateway.complete(message, 1, reason)
+    await turn(chat, message).get_by_role("button", name="Ask again").click()
+    again = await gateway.next_asked()
+    assert again.content == "Tell me all"
+    assert again.message_id != message.message_id
+    await gateway.answer(again, "All")
+    await expect(turn(chat, again).get_by_role("button", name="Ask again")).to_have_count(0)
 
 
 async def test_a_message_of_another_client_is_shown(chat: Page, gateway: FakeGateway) -> None:

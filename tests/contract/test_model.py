@@ -12,6 +12,7 @@ import pytest
 from schemas.events import Usage
 from tests.scripted_model.script import answer_text
 from tests.scripted_model.server import ScriptedModel
+from workers.endpoint import Address
 from workers.fault import (
     ContextTooLong,
     ModelRejected,
@@ -31,11 +32,15 @@ async def server() -> AsyncIterator[ScriptedModel]:
         yield server
 
 
+def at(url: str) -> Address:
+    return Address("first", url, "none")
+
+
 class Asker:
     """Asks one prompt and keeps what came before the end or the fault."""
 
     def __init__(self, server: ScriptedModel, limits: ModelLimits = QUICK) -> None:
-        self.model = Model(base_url=server.url, api_key="none", limits=limits, chance=lambda: 0.01)
+        self.model = Model(at(server.url), limits=limits, chance=lambda: 0.01)
         self.text = ""
         self.finished: Finished | None = None
 
@@ -287,9 +292,7 @@ async def test_nobody_listens() -> None:
     with socket.socket() as reserved:
         reserved.bind(("127.0.0.1", 0))
         port = reserved.getsockname()[1]
-        model = Model(
-            base_url=f"http://127.0.0.1:{port}/v1", api_key="none", limits=QUICK, chance=lambda: 0
-        )
+        model = Model(at(f"http://127.0.0.1:{port}/v1"), limits=QUICK, chance=lambda: 0)
         with pytest.raises(ModelUnavailable, match="reached"):
             async with model.stream([], model="scripted", max_tokens=9):
                 pass
@@ -308,8 +311,7 @@ async def test_connecting_takes_too_long() -> None:
             waiting.setblocking(False)
             waiting.connect_ex(listener.getsockname())
         model = Model(
-            base_url=f"http://127.0.0.1:{listener.getsockname()[1]}/v1",
-            api_key="none",
+            at(f"http://127.0.0.1:{listener.getsockname()[1]}/v1"),
             limits=replace(QUICK, connect_s=0.2, retries=1),
             chance=lambda: 0,
         )

@@ -40,6 +40,8 @@ SETTINGS = {
     "TALKLOG_FIRST_TOKEN_TIMEOUT_S": "6",
     "TALKLOG_IDLE_TIMEOUT_S": "10",
     "TALKLOG_MESSAGES_PER_MINUTE": "600",
+    # A breaker that opens for one fault would end its neighbours, which are counted here.
+    "TALKLOG_BREAKER_FAILURES": "1000",
     "TALKLOG_LOG_LEVEL": "info",
 }
 

@@ -34,6 +34,9 @@ async def trimmed(field: Field) -> str:
     await trim(field.stack.file.kafka, SESSION_LOG, shard, until)
     async with Reader(field.gateways()[0], session, f"?cursor={cursor}") as reader:
         told = [f.get("recovered") for f in reader.frames if f.get("state") == "connected"]
+        await reader.until(
+            lambda: reader.of_type("snapshot")
+        )  # also if it could not be had at once
         [snapshot] = reader.of_type("snapshot")
     if told != [False]:
         raise NoBite(f"the log starts at {until}, and {cursor} was recovered: {told}")

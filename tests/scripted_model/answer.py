@@ -49,6 +49,8 @@ class Answer:
             await asyncio.Event().wait()
         if script.fault == "slow_headers":
             await asyncio.sleep(script.fault_at / 1000)
+        if script.fault == "hold_headers":
+            await self._released.wait()
         await self._response.prepare(request)
         if script.fault == "empty_body":
             self.state = "fault"

@@ -18,12 +18,13 @@ _PLAIN_KEY = re.compile(r"[A-Za-z0-9_.:-]{1,64}")
 FAULTS = frozenset(
     {
         # before the headers
-        "status",  # :CODE, with retry_after=SECONDS
+        "status",  # :CODE, with retry_after=SECONDS or a date, its blanks written as _
         "context",  # 400, the prompt is too long for the model
         "quota",  # 429, but waiting does not help
         "drop",  # the connection is closed without an answer
         "hang_headers",
         "slow_headers",  # :MILLISECONDS
+        "hold_headers",  # until POST /control/release, then goes on
         "wrong_type",  # 200 and an HTML page
         "empty_body",  # 200, the right type, and nothing
         # in the stream, after N tokens
@@ -143,7 +144,7 @@ def _with_order(script: Script, name: str, value: str) -> Script:
 _READERS: dict[str, Callable[[str], object]] = {
     "key": str,
     "finish": str,
-    "retry_after": str,
+    "retry_after": lambda value: value.replace("_", " "),
     "rate": float,
     "first_ms": float,
 }

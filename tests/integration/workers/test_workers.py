@@ -137,7 +137,11 @@ async def test_whatever_the_model_does_there_is_one_terminal(
     talk: Conversation, workers: Workers
 ) -> None:
     await workers.start(
-        TALKLOG_FIRST_TOKEN_TIMEOUT_S="2", TALKLOG_IDLE_TIMEOUT_S="2", TALKLOG_CONNECT_TIMEOUT_S="2"
+        TALKLOG_FIRST_TOKEN_TIMEOUT_S="2",
+        TALKLOG_IDLE_TIMEOUT_S="2",
+        TALKLOG_CONNECT_TIMEOUT_S="2",
+        # So many faults at one address may be in a row; here each is asked for by itself.
+        TALKLOG_BREAKER_FAILURES="1000",
     )
     asked = {
         orders: await talk.ask(f"fault-{talk.run}-{number}", orders)

@@ -38,3 +38,13 @@ def test_a_key_for_another_model_is_not_shown_to_the_local_one() -> None:
 def test_a_given_model_keeps_its_key_and_name() -> None:
     given = variables({"OPENAI_API_KEY": "secret", "OPENAI_MODEL": "big"}, ADDRESSES, 1)
     assert (given["OPENAI_API_KEY"], given["OPENAI_MODEL"]) == ("secret", "big")
+
+
+def test_a_fallback_is_told_to_workers_beside_the_local_model_too() -> None:
+    fallback = {
+        "TALKLOG_FALLBACK_BASE_URL": "http://other/v1",
+        "TALKLOG_FALLBACK_API_KEY": "secret",
+        "TALKLOG_FALLBACK_MODEL": "big",
+    }
+    for addresses in (ADDRESSES, replace(ADDRESSES, model_name="small")):
+        assert variables(fallback, addresses, 1).items() >= fallback.items()

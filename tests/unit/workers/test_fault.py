@@ -3,9 +3,13 @@
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from workers.breaker import Heard
 from workers.fault import (
     CONSEQUENCES,
+    RETRY_MAX_S,
     RETRYABLE_BY_CODE,
     ContextTooLong,
     FaultKind,
@@ -16,7 +20,9 @@ from workers.fault import (
     ask_again_after_s,
     fault,
     fault_of_status,
+    not_asked,
     retry_after_s,
+    told_of,
 )
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
@@ -142,6 +148,97 @@ def test_http_errors(
     failed = fault_of_status(status, codes=frozenset(codes), message=message)
     assert type(failed) is expected
     assert str(status) in failed.message
+
+
+@pytest.mark.parametrize(
+    ("status", "codes", "kind", "heard"),
+    [
+        (408, set(), FaultKind.PASSING, Heard.ANSWERED),
+        (409, set(), FaultKind.PASSING, Heard.ANSWERED),
+        (425, set(), FaultKind.PASSING, Heard.ANSWERED),
+        (429, set(), FaultKind.RATE_LIMITED, Heard.ANSWERED),
+        (429, {"insufficient_quota"}, FaultKind.QUOTA, Heard.ANSWERED),
+        (404, set(), FaultKind.REJECTED, Heard.ANSWERED),
+        (500, set(), FaultKind.SERVER_ERROR, Heard.FAILED),
+        (599, set(), FaultKind.SERVER_ERROR, Heard.FAILED),
+    ],
+)
+def test_what_a_status_says_of_the_address(
+    status: int, codes: set[str], kind: FaultKind, heard: Heard
+) -> None:
+    failed = fault_of_status(status, codes=frozenset(codes), message="", retry_after_s=None)
+    assert (failed.kind, failed.heard) == (kind, heard)
+
+
+@given(st.integers(400, 499), st.sets(st.text(max_size=30), max_size=3), st.text(max_size=60))
+def test_no_4xx_speaks_of_the_address(status: int, codes: set[str], message: str) -> None:
+    failed = fault_of_status(status, codes=frozenset(codes), message=message)
+    assert failed.heard is Heard.ANSWERED
+
+
+@given(
+    kind=st.sampled_from(FaultKind),
+    tries=st.integers(1, 20),
+    retries=st.integers(0, 10),
+    asked_s=st.none() | st.floats(0.0, 1e9),
+    left_s=st.floats(-1.0, 600.0),
+    bound_s=st.floats(0.0, 60.0),
+    chance=st.floats(0.0, 1.0, exclude_max=True),
+)
+def test_no_wait_is_beyond_a_bound(
+    kind: FaultKind,
+    tries: int,
+    retries: int,
+    asked_s: float | None,
+    left_s: float,
+    bound_s: float,
+    chance: float,
+) -> None:
+    wait_s = ask_again_after_s(
+        fault(kind, "why", retry_after_s=asked_s),
+        tries=tries,
+        retries=retries,
+        left_s=left_s,
+        retry_after_max_s=bound_s,
+        chance=chance,
+    )
+    if wait_s is not None:
+        assert tries <= retries
+        assert (asked_s or 0.0) <= wait_s < left_s
+        assert wait_s <= bound_s + RETRY_MAX_S
+
+
+@given(st.text(max_size=60) | st.from_regex(r"[A-Z][a-z]{2}, \d{1,2} [A-Z][a-z]{2} \d{1,5} .*"))
+def test_no_header_is_too_strange(header: str) -> None:
+    seconds = retry_after_s(header, NOW)
+    assert seconds is None or seconds >= 0
+
+
+def test_a_long_wait_that_is_asked_for_is_told() -> None:
+    failed = fault_of_status(429, codes=frozenset(), message="full", retry_after_s=3600.0)
+    assert failed.message == "the model answered 429: full (it asks to wait 3600 s)"
+
+
+@pytest.mark.parametrize(("left_s", "when"), [(4.2, "in 4 s"), (0.9, "soon"), (0.0, "soon")])
+def test_an_open_breaker_says_when(left_s: float, when: str) -> None:
+    failed = not_asked(left_s)
+    assert failed.message.endswith(when)
+    assert (failed.code, failed.retryable, failed.elsewhere) == ("model_unavailable", True, True)
+    assert failed.retry_after_s == left_s
+
+
+@pytest.mark.parametrize(
+    ("first", "then", "ends"),
+    [
+        (FaultKind.SERVER_ERROR, FaultKind.UNREACHABLE, FaultKind.UNREACHABLE),
+        (FaultKind.SERVER_ERROR, FaultKind.REJECTED, FaultKind.SERVER_ERROR),
+        (FaultKind.NOT_ASKED, FaultKind.CONTEXT_TOO_LONG, FaultKind.NOT_ASKED),
+        (FaultKind.QUOTA, FaultKind.SERVER_ERROR, FaultKind.SERVER_ERROR),
+        (FaultKind.QUOTA, FaultKind.REJECTED, FaultKind.REJECTED),
+    ],
+)
+def test_which_of_two_faults_is_told(first: FaultKind, then: FaultKind, ends: FaultKind) -> None:
+    assert told_of(fault(first, "first"), fault(then, "then")).kind is ends
 
 
 def test_a_long_message_is_cut() -> None:
