@@ -5,19 +5,11 @@ PYTHON ?= python3
 PY := .venv/bin/python
 .DEFAULT_GOAL := help
 
-<<<<<<< HEAD
-.PHONY: help run up down status test check chat replay lag rebuild verify settings doctor clean schemas docs picture bench bench-stored mutants \
+.PHONY: help run up down status test check chat replay lag dead-letters rebuild verify settings doctor clean schemas docs picture bench bench-stored mutants \
 	test-faults chaos install-run install-test format lint types imports unit
 
 help: ## what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
-=======
-.PHONY: help run up down status test check chat replay lag dead-letters rebuild verify settings doctor clean schemas docs picture bench bench-stored mutants \
-	install-run install-test format lint types imports unit
-
-help: ## what there is
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
->>>>>>> main
 	@echo "  with PORT GATEWAYS WORKERS PERSISTERS BROKERS SHARDS STATE RESTART; \`make settings\` lists all"
 
 # ---- the stack

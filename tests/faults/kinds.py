@@ -35,12 +35,17 @@ def killed(kind: str) -> Strike:
     async def strike(field: Field) -> str:
         name = field.chance.choice(field.names(kind))
         before = _busy(field, name)
-        pid = field.stack.pid(name)
-        field.stack.kill(name)
-        await _started_again(field, name, pid)
+        await kill_and_wait(field, name)
         return f"{name} killed, {before}"
 
     return strike
+
+
+async def kill_and_wait(field: Field, name: str) -> None:
+    """kill -9, and wait until the supervisor has started it again and it is ready."""
+    pid = field.stack.pid(name)
+    field.stack.kill(name)
+    await _started_again(field, name, pid)
 
 
 async def worker_held(field: Field) -> str:
@@ -239,9 +244,7 @@ async def _a_leader(field: Field) -> tuple[str, int]:
 async def leader_killed(field: Field) -> str:
     """kill -9 of a broker that leads."""
     name, led = await _a_leader(field)
-    pid = field.stack.pid(name)
-    field.stack.kill(name)
-    await _started_again(field, name, pid)
+    await kill_and_wait(field, name)
     return f"{name}, leader of {led} shards, killed"
 
 

@@ -7,6 +7,7 @@ from schemas.cursor import parse
 from schemas.topics import SESSION_LOG, shard_of
 from tests.end_to_end.reader import Reader
 from tests.faults.field import SHARDS, Fault, Field, NoBite
+from tests.faults.kinds import kill_and_wait
 from tests.scripted_model.script import answer_text
 from tests.trim import trim
 
@@ -16,7 +17,7 @@ TOKENS = 20
 
 async def trimmed(field: Field) -> str:
     """One reads and goes away; its shard is trimmed past its cursor; it comes back with that."""
-    session = f"trimmed-{field.shape.seed}-{len(field.occurrences)}"
+    session = f"trimmed-{field.shape.seed}-{field.chance.randrange(1 << 30)}"
     shard = shard_of(session, SHARDS)
     async with Reader(field.gateways()[0], session) as reader:
         await reader.ask(f"go [[key={session} tokens={TOKENS} rate=50]]", "m0")
@@ -32,7 +33,11 @@ async def trimmed(field: Field) -> str:
     if until <= place + 1:
         raise NoBite(f"shard {shard} is needed from {until} on, the cursor is {cursor}")
     await trim(field.stack.file.kafka, SESSION_LOG, shard, until)
-    async with Reader(field.gateways()[0], session, f"?cursor={cursor}") as reader:
+    # A gateway that has run keeps two minutes in memory, and would resume from there.
+    name = field.chance.choice(field.names("gateway"))
+    address = field.gateways()[field.names("gateway").index(name)]
+    await kill_and_wait(field, name)
+    async with Reader(address, session, f"?cursor={cursor}") as reader:
         told = [f.get("recovered") for f in reader.frames if f.get("state") == "connected"]
         await reader.until(
             lambda: reader.of_type("snapshot")
