@@ -37,7 +37,7 @@ async def trimmed(field: Field) -> str:
     name = field.chance.choice(field.names("gateway"))
     address = field.gateways()[field.names("gateway").index(name)]
     await kill_and_wait(field, name)
-    async with Reader(address, session, f"?cursor={cursor}") as reader:
+    async with Reader(address, session, f"?cursor={cursor}&history=5") as reader:
         told = [f.get("recovered") for f in reader.frames if f.get("state") == "connected"]
         await reader.until(
             lambda: reader.of_type("snapshot")
