@@ -54,7 +54,7 @@ async def said(servers: RunningStack, session: str) -> list[bytes]:
     try:
         consumer.assign([partition])
         end = (await consumer.end_offsets([partition]))[partition]
-        consumer.seek(partition, 0)
+        consumer.seek(partition, (await consumer.beginning_offsets([partition]))[partition])
         found = []
         while await consumer.position(partition) < end:
             for records in (await consumer.getmany(timeout_ms=1000)).values():
