@@ -75,10 +75,11 @@ class RunningStack:
         self._signal_all(name, signal.SIGCONT)
 
     def _signal_all(self, name: str, which: signal.Signals) -> None:
-        parent = psutil.Process(self.pid(name))
-        for process in [parent, *parent.children(recursive=True)]:
-            with contextlib.suppress(psutil.NoSuchProcess):  # it had ended, and is now reaped
-                process.send_signal(which)
+        with contextlib.suppress(psutil.NoSuchProcess):  # ended; the list does not say so yet
+            parent = psutil.Process(self.pid(name))
+            for process in [parent, *parent.children(recursive=True)]:
+                with contextlib.suppress(psutil.NoSuchProcess):
+                    process.send_signal(which)
 
     def state_of(self, name: str) -> str:
         """starting, ready, dead or stopped; empty for a name that is not there."""

@@ -138,8 +138,8 @@ async def _started_again(field: Field, name: str, pid: int) -> None:
 # -- persisters
 
 
-def in_transaction(act: Callable[[Field, str], object], what: str, after_s: float) -> Strike:
-    """Stop a persister inside its transaction, seen in pg_stat_activity; then `act`."""
+def in_transaction(what: str, *, kill: bool) -> Strike:
+    """Stop a persister inside its transaction, seen in pg_stat_activity; kill it or let it go."""
 
     async def strike(field: Field) -> str:
         for _ in range(TRANSACTION_TRIES):
@@ -150,12 +150,12 @@ def in_transaction(act: Callable[[Field, str], object], what: str, after_s: floa
                 continue
             field.stack.hold(name)
             if state := await _transaction_of_the_stopped(field):
-                act(field, name)
-                await asyncio.sleep(after_s)
-                if field.stack.pid(name) == pid:
-                    field.stack.let_go(name)
-                else:
+                if kill:
+                    field.stack.kill(name)
                     await _started_again(field, name, pid)
+                else:
+                    await asyncio.sleep(HELD_S)
+                    field.stack.let_go(name)
                 return f"{name} {what} inside its transaction ({state})"
             field.stack.let_go(name)
             await asyncio.sleep(field.chance.uniform(0.001, 0.02))
@@ -334,11 +334,11 @@ PROCESSES = (
     Fault("persister, kill -9", killed("persister")),
     Fault(
         "persister, kill -9 in a transaction",
-        in_transaction(lambda field, name: field.stack.kill(name), "killed", 0.0),
+        in_transaction("killed", kill=True),
     ),
     Fault(
         "persister, SIGSTOP 15 s in a transaction",
-        in_transaction(lambda field, name: None, "stopped for 15 s", HELD_S),
+        in_transaction("stopped for 15 s", kill=False),
     ),
     Fault("every tier, rolling restart", rolling_restart),
     Fault("all workers dead", outage("worker")),
