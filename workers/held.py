@@ -6,6 +6,7 @@ from schemas.events import StopReason, UserMessage
 from schemas.transcript import Fence
 from workers.actions import MessageKey
 from workers.shard_fold import ShardFold
+from workers.verdict import Care
 from workers.window import Window
 
 
@@ -44,7 +45,7 @@ class Work:
     not_before: float = 0.0
     tries: int = 0
     ready_since: float = 0.0
-    alone: bool = False
+    care: Care = Care.FRESH
     told_of: bool = False  # the log tells of it already
     storing: bool = False
 
@@ -62,7 +63,7 @@ class Mine:
     key: MessageKey
     attempt: str
     fence: Fence
-    alone: bool
+    care: Care
     starting: bool = True
     stopping: bool = False
     done: bool = False

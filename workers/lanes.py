@@ -29,7 +29,17 @@ from workers.actions import (
 from workers.held import Bounds, Mine, Shard, Work
 from workers.room import Room
 from workers.shard_fold import ShardFold
-from workers.verdict import Decision, Do, Facts, Silence, decide, known_on_busy, known_stop
+from workers.verdict import (
+    Care,
+    Decision,
+    Do,
+    Facts,
+    Run,
+    Silence,
+    decide,
+    known_on_busy,
+    known_stop,
+)
 
 BACKOFF_FIRST_S = 0.2
 BACKOFF_MAX_S = 10.0
@@ -110,6 +120,7 @@ class Lanes:
                 on_busy=known_on_busy(work.message.on_busy),
                 read_since_delivery=fold.answered > work.asked_before,
                 looked_up=work.looked_up,
+                mute=fold.mute(key),
                 dead_lettered=work.dead_lettered,
                 resting=now < work.not_before,
             )
@@ -135,7 +146,7 @@ class Lanes:
         ahead: int,
         now: float,
     ) -> None:
-        if decision not in (Do.RUN, Do.RUN_ALONE):
+        if not isinstance(decision, Run):
             self._room.leave(work)
         match decision:
             case Do.WAIT:
@@ -161,11 +172,11 @@ class Lanes:
                 self.dead[shard.number, work.offsets[0]] = work.token
                 reason = "retries_exhausted"
                 self.actions.append(DeadLetter(shard.number, work.offsets[0], reason, starts))
-            case Do.RUN | Do.RUN_ALONE:
-                work.alone = decision is Do.RUN_ALONE
+            case Run(care):
+                work.care = care
                 work.told_of = view is not None
                 self._room.ask(work, now)
-                if work.alone:
+                if care is not Care.FRESH:  # it may wait: the facts may change meanwhile
                     self.watched[work.token] = work
             case _:
                 if now < work.not_before:
@@ -210,10 +221,9 @@ class Lanes:
         """Start what is ready, as far as there is room."""
         if not self._room or self.holding:
             return
-        running = [mine for mine in self.mine.values() if not mine.done]
-        if len(running) < self._bounds.max_running and not any(mine.alone for mine in running):
-            for work in self._room.next(len(running), now):
-                self._start(work)
+        running = [mine.care for mine in self.mine.values() if not mine.done]
+        for work in self._room.next(running, now):
+            self._start(work)
         for work in self._room.take_waiting():
             if not work.told_of:
                 self._say_queued(work, 0)
@@ -226,7 +236,7 @@ class Lanes:
         self._room.leave(work)
         fence = (self._epoch, work.generation, work.starts_sent)
         work.starts_sent += 1
-        mine = Mine(work.shard, work.key, self._new_id(), fence, work.alone)
+        mine = Mine(work.shard, work.key, self._new_id(), fence, work.care)
         self.mine[work.key] = mine
         accepted_ms, traceparent = work.accepted_ms, work.traceparent
         self.actions.append(

@@ -1,13 +1,28 @@
 """Which of the messages that could start do start, and which wait for room.
 
-They start in the order in which they became ready. A message that must run alone (two of its starts
-ended without a result: perhaps it kills its process) waits until nothing else runs; after a while
-nothing else starts any more, so that its turn comes. Pure.
+They start in the order in which they became ready. But a message that kills its process takes
+everything along that runs there, each time it is tried, and nobody knows which one it was. So that
+its neighbours lose one start to it and not two:
+
+* A message whose start was left unended without a word after it (`Care.MUTE`) begins last, when
+  none of the others with an unended start runs here any more, and one at a time. It is not known to
+  be guilty, so it waits for a bounded time; few are mute, most answers have spoken within a second.
+* A message with two unended starts (`Care.ALONE`) waits until nothing else runs; after a while
+  nothing else starts any more, so that its turn comes.
+
+Pure.
 """
 
+from collections.abc import Collection, Iterator
+from itertools import islice
+
 from workers.held import Work
+from workers.verdict import Care
 
 ALONE_PATIENCE_S = 10.0
+MUTE_PATIENCE_S = 20.0
+MUTE_STEPS_BACK_S = 2.0
+"""The others of a process that died fall silent a little later: they wrote `alive` after it."""
 
 
 class Room:
@@ -35,17 +50,34 @@ class Room:
         self._ready.pop(work.token, None)
         self._new.pop(work.token, None)
 
-    def next(self, running: int, now: float) -> list[Work]:
-        """Give what starts now beside `running` answers, none of which must be alone."""
-        alone = next((work for work in self._ready.values() if work.alone), None)
+    def next(self, running: Collection[Care], now: float) -> list[Work]:
+        """Give what starts now beside the answers that run."""
+        if Care.ALONE in running:
+            return []
+        alone = next((work for work in self._ready.values() if work.care is Care.ALONE), None)
         if alone is not None and not running:
             return [alone]
         if alone is not None and now - alone.ready_since >= ALONE_PATIENCE_S:
             return []
-        others = (work for work in self._ready.values() if not work.alone)
-        return [work for work, _ in zip(others, range(self._max_running - running), strict=False)]
+        free = self._max_running - len(running)
+        if free <= 0:
+            return []
+        return list(islice(self._unsuspected(now), free)) or self._first_mute(running, now)
 
     def take_waiting(self) -> list[Work]:
         """Give, once each, the messages for which there was no room."""
         waiting, self._new = list(self._new.values()), {}
         return waiting
+
+    def _unsuspected(self, now: float) -> Iterator[Work]:
+        for work in self._ready.values():
+            if work.care is Care.MUTE and now - work.ready_since < MUTE_PATIENCE_S:
+                continue
+            if work.care is not Care.ALONE:
+                yield work
+
+    def _first_mute(self, running: Collection[Care], now: float) -> list[Work]:
+        if Care.SPOKE in running or Care.MUTE in running:
+            return []
+        waiting = (work for work in self._ready.values() if work.care is Care.MUTE)
+        return [work for work in islice(waiting, 1) if now - work.ready_since >= MUTE_STEPS_BACK_S]

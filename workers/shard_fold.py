@@ -20,6 +20,7 @@ from workers.rebuild import AtHand
 class _Heard:
     at: float
     timestamp_ms: int
+    mute: bool
     stored: bool = False
 
 
@@ -52,11 +53,12 @@ class ShardFold:
             session = self._sessions[event.session_id] = _Session()
         outcome = session.transcript.apply(event, Place(self._epoch, offset))
         if outcome.counts:
+            mute = outcome is Outcome.STARTED
             heard = session.heard.get(event.message_id)
             if heard is None:
-                session.heard[event.message_id] = _Heard(now, timestamp_ms)
+                session.heard[event.message_id] = _Heard(now, timestamp_ms, mute)
             else:
-                heard.at, heard.timestamp_ms = now, timestamp_ms
+                heard.at, heard.timestamp_ms, heard.mute = now, timestamp_ms, mute
         return outcome
 
     def ask_end(self, now: float) -> bool:
@@ -100,6 +102,12 @@ class ShardFold:
     def heard_at(self, key: MessageKey) -> float:
         """When (on this process's clock) an event of the message that counts was read last."""
         return self._sessions[key.session_id].heard[key.message_id].at
+
+    def mute(self, key: MessageKey) -> bool:
+        """Whether the message's latest start is the last that was heard of it."""
+        session = self._sessions.get(key.session_id)
+        heard = session.heard.get(key.message_id) if session else None
+        return heard is not None and heard.mute
 
     def stored(self, key: MessageKey) -> bool:
         """Whether this process has stored the message's turns."""

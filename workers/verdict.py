@@ -37,6 +37,7 @@ class Facts:
     on_busy: OnBusy
     read_since_delivery: bool  # the shard was read to its end after the message was delivered
     looked_up: bool
+    mute: bool  # nothing of its latest attempt came after the start
     dead_lettered: bool
     resting: bool  # the time before the next try has not passed
 
@@ -51,11 +52,25 @@ class Do(Enum):
     SAY_QUEUED = auto()
     STOP = auto()
     DEAD_LETTER = auto()
-    RUN = auto()
-    RUN_ALONE = auto()
 
 
-Decision = Do | Said
+class Care(Enum):
+    """What is known against a message that starts; `workers.room` says beside whom it may."""
+
+    FRESH = auto()  # no start of it was left unended
+    SPOKE = auto()  # one was, and had been heard of since: its process died later, of whatever
+    MUTE = auto()  # one was, and nothing came after it: perhaps the message kills its process
+    ALONE = auto()  # two were
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """Start it."""
+
+    care: Care
+
+
+Decision = Do | Run | Said
 
 
 def decide(facts: Facts) -> Decision:
@@ -123,10 +138,12 @@ def _busy(facts: Facts) -> Failed:
 
 def _run(facts: Facts, view: Message | None) -> Decision:
     unended = view.unended_starts if view else 0
-    if view is None or unended < MAX_UNENDED_STARTS - 1:
-        return Do.RUN
+    if view is None or not unended:
+        return Run(Care.FRESH)
+    if unended < MAX_UNENDED_STARTS - 1:
+        return Run(Care.MUTE if facts.mute else Care.SPOKE)
     if unended < MAX_UNENDED_STARTS:
-        return Do.RUN_ALONE
+        return Run(Care.ALONE)
     if not facts.dead_lettered:
         return Do.DEAD_LETTER
     return Failed(

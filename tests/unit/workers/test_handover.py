@@ -267,6 +267,10 @@ def test_two_unended_starts_run_alone_and_three_are_enough() -> None:
             pass
         member.read()
         assert len(member.answers) == 2
+        member.say()
+        while member.land():
+            pass
+        member.read()
         world.crash(member)
         member = world.member(name)
         world.give_to(member)
@@ -291,6 +295,37 @@ def test_two_unended_starts_run_alone_and_three_are_enough() -> None:
     other = "x1" if alone.message_id == "m1" else "m1"
     assert world.ended(other) == "stop"
     assert world.committed == 2
+
+
+def test_a_poison_message_costs_its_neighbours_one_start() -> None:
+    """It kills its process whenever its model is called; m1 to m5 run beside it, for seconds."""
+    world, member = one_worker()
+    neighbours = [f"m{number}" for number in range(1, 6)]
+    for name in (*neighbours, "p"):
+        world.ask(name, name)
+    rounds, beside = 0, []
+    while world.ended("p") is None:
+        rounds += 1
+        world.now += 0.25
+        member.tick()
+        for step in (member.deliver, member.tell_end, member.look_up, member.land, member.read):
+            while step():
+                pass
+        answers = list(member.answers.values())
+        for answer in answers if rounds % 4 == 0 else ():
+            if answer.key.message_id != "p":
+                answer.step()
+        poison = member.answers.get(MessageKey("p", "p"))
+        if poison is not None and poison.started and rounds > 4:  # its neighbours have spoken
+            beside.append(len(answers) - 1)
+            world.crash(member)
+            member = world.member(f"w{rounds}")
+            world.give_to(member)
+    world.settle(8)
+    assert beside == [5, 0, 0]
+    assert world.ended("p") == "retries_exhausted"
+    assert [world.ended(name) for name in neighbours] == ["stop"] * 5
+    assert world.starts == {"p": 3} | dict.fromkeys(neighbours, 2)
 
 
 def test_redelivery_of_what_was_acknowledged_but_not_committed() -> None:
@@ -326,12 +361,11 @@ def test_a_zombie_that_reads_of_another_start_lets_its_model_go() -> None:
     first.say()
     world.members.remove(first)
     world.give_to(second, told=False)
-    for _ in range(24):
+    while not second.answers:
         world.now += 0.25
         second.tick()
         for step in (second.deliver, second.tell_end, second.look_up, second.land, second.read):
             step()
-    assert second.answers
     first.read()
     assert first.answers[M1].over == "abandoned"
 

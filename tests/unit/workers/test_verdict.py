@@ -9,9 +9,11 @@ from schemas.transcript import Message
 from workers.actions import Cancelling, EndedEarly, Failed
 from workers.verdict import (
     QUEUE_MAX_MESSAGES,
+    Care,
     Decision,
     Do,
     Facts,
+    Run,
     Silence,
     decide,
     known_on_busy,
@@ -27,6 +29,7 @@ NEW = Facts(
     on_busy="enqueue",
     read_since_delivery=False,
     looked_up=True,
+    mute=False,
     dead_lettered=False,
     resting=False,
 )
@@ -47,9 +50,13 @@ def released(unended: int = 0) -> Message:
 
 BUSY = "busy"
 CASES: list[tuple[str, dict[str, Any], Decision | str]] = [
-    ("new and first", {}, Do.RUN),
+    ("new and first", {}, Run(Care.FRESH)),
     ("not looked up yet", {"looked_up": False}, Do.LOOK_UP),
-    ("known to the log, so not looked up", {"looked_up": False, "view": message()}, Do.RUN),
+    (
+        "known to the log, so not looked up",
+        {"looked_up": False, "view": message()},
+        Run(Care.FRESH),
+    ),
     ("behind another", {"ahead": 1}, Do.SAY_QUEUED),
     ("behind another, said already", {"ahead": 1, "view": message()}, Do.WAIT),
     ("resting", {"resting": True}, Do.WATCH),
@@ -57,7 +64,7 @@ CASES: list[tuple[str, dict[str, Any], Decision | str]] = [
     ("runs here, stopped", {"runs_here": True, "view": running(), "stop": "cancel"}, Do.STOP),
     ("runs elsewhere", {"view": running()}, Do.WATCH),
     ("perhaps silent", {"view": running(), "silence": Silence.UNSURE}, Do.READ_TO_END),
-    ("silent", {"view": running(), "silence": Silence.SILENT}, Do.RUN),
+    ("silent", {"view": running(), "silence": Silence.SILENT}, Run(Care.SPOKE)),
     (
         "runs elsewhere, stopped",
         {"view": running(), "stop": "interrupt"},
@@ -73,7 +80,7 @@ CASES: list[tuple[str, dict[str, Any], Decision | str]] = [
         {"view": running(), "silence": Silence.SILENT, "stop": "cancel"},
         EndedEarly("cancelled", "a1", 4),
     ),
-    ("released", {"view": released()}, Do.RUN),
+    ("released", {"view": released()}, Run(Care.FRESH)),
     (
         "released and stopped",
         {"view": released(), "stop": "cancel"},
@@ -86,7 +93,7 @@ CASES: list[tuple[str, dict[str, Any], Decision | str]] = [
         {"stop": "interrupt", "view": message()},
         EndedEarly("interrupted", None, 0),
     ),
-    ("reject, free", {"on_busy": "reject"}, Do.RUN),
+    ("reject, free", {"on_busy": "reject"}, Run(Care.FRESH)),
     ("reject, perhaps busy", {"on_busy": "reject", "ahead": 1}, Do.READ_TO_END),
     (
         "reject, busy",
@@ -110,8 +117,10 @@ CASES: list[tuple[str, dict[str, Any], Decision | str]] = [
         {"ahead": QUEUE_MAX_MESSAGES + 1, "on_busy": "interrupt"},
         Do.SAY_QUEUED,
     ),
-    ("one unended start", {"view": released(1)}, Do.RUN),
-    ("two unended starts", {"view": released(2)}, Do.RUN_ALONE),
+    ("one unended start", {"view": released(1)}, Run(Care.SPOKE)),
+    ("one unended start, nothing after it", {"view": released(1), "mute": True}, Run(Care.MUTE)),
+    ("none, nothing after the start", {"view": released(), "mute": True}, Run(Care.FRESH)),
+    ("two unended starts", {"view": released(2)}, Run(Care.ALONE)),
     ("three unended starts", {"view": released(3)}, Do.DEAD_LETTER),
     ("three, put away", {"view": released(3), "dead_lettered": True}, "retries_exhausted"),
     (
