@@ -66,6 +66,11 @@ class RunningStack:
         """kill -9."""
         os.kill(self.pid(name), signal.SIGKILL)
 
+    def kill_pid(self, pid: int) -> None:
+        """kill -9 of the process that has this pid, if it is one of the stack's."""
+        assert pid in (each.pid for each in process_list.read(self.state)), pid
+        os.kill(pid, signal.SIGKILL)
+
     def hold(self, name: str) -> None:
         """SIGSTOP, to its children too: Postgres has a process for each connection."""
         self._signal_all(name, signal.SIGSTOP)

@@ -32,6 +32,9 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=None, help="(default: a new one)")
     parser.add_argument("--sessions", type=int, default=100, help="people who talk (default: 100)")
     parser.add_argument("--brokers", type=int, choices=(1, 3), default=3, help="(default: 3)")
+    parser.add_argument(
+        "--outage", type=float, default=60.0, help="all of a kind are dead so long (default: 60 s)"
+    )
     parser.add_argument("--state", type=Path, help="folder of the stack, kept (default: a new one)")
     given = parser.parse_args()
     chosen = [f for f in FAULTS if not given.words or any(w in f.name for w in given.words)]
@@ -42,7 +45,7 @@ def main() -> int:
         return 0
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # dead brokers are meant
     seed = given.seed if given.seed is not None else secrets.randbelow(1_000_000)
-    shape = Shape(sessions=given.sessions, brokers=given.brokers, seed=seed)
+    shape = Shape(sessions=given.sessions, brokers=given.brokers, outage_s=given.outage, seed=seed)
     print(f"seed {seed}, {shape.sessions} people, {shape.brokers} brokers", flush=True)
     plan = chosen * given.times
     random.Random(seed).shuffle(plan)
@@ -66,11 +69,11 @@ async def _run(shape: Shape, folder: Path, plan: list[Fault]) -> int:
                 failed.append(str(error))
                 _say(f"     {failed[-1]}")
         verdict = await field.settle()
-        _say(table(field.occurrences))
+        _say(table(field))
         _say(summary(field, verdict))
     for line in failed:
         _say(line)
-    return 0 if verdict.clean and field.verified and not failed else 1
+    return 0 if verdict.clean and field.verified and not failed and not field.too_big() else 1
 
 
 def _say(line: str) -> None:

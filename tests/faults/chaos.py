@@ -21,6 +21,7 @@ from tests.faults.field import Field, NoBite, Shape
 from tests.faults.report import summary, table
 from tests.faults.verdict import Wrong
 
+OUTAGE_S = 15.0
 BROKEN_PATIENCE_S = 45.0
 """What has no end by then has none: with a broken rule it is not waited for as long."""
 
@@ -39,7 +40,7 @@ def main() -> int:
     given = parser.parse_args()
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # dead brokers are meant
     seed = given.seed if given.seed is not None else secrets.randbelow(1_000_000)
-    shape = Shape(sessions=given.sessions, brokers=given.brokers, seed=seed)
+    shape = Shape(sessions=given.sessions, brokers=given.brokers, outage_s=OUTAGE_S, seed=seed)
     with contextlib.ExitStack() as held:
         folder = Path(held.enter_context(tempfile.TemporaryDirectory(prefix="talklog-chaos-")))
         tree = held.enter_context(broken_tree(given.rule)) if given.rule else None
@@ -68,7 +69,7 @@ async def _run(shape: Shape, folder: Path, tree: Path | None, seconds: float) ->
         say("no more asking; waiting for every end, and for the rows")
         verdict = await field.settle()
         told = [each for talker in field.talkers for each in talker.told]
-        print(table(field.occurrences))
+        print(table(field))
         print(summary(field, verdict))
         counts = verdict.counts
         print(
@@ -78,7 +79,8 @@ async def _run(shape: Shape, folder: Path, tree: Path | None, seconds: float) ->
             f" · longest pause {max((e.pause_s for e in told), default=0):.1f} s",
             flush=True,
         )
-    return 0 if verdict.clean and field.verified and not field.given_up else 1
+    well = verdict.clean and field.verified and not field.given_up and not field.too_big()
+    return 0 if well else 1
 
 
 async def _one(field: Field) -> None:

@@ -5,9 +5,10 @@ import random
 from tests.faults.field import Fault
 from tests.faults.kinds import MODEL, PROCESSES, SERVERS
 from tests.faults.network import LINKS, MOMENTS, NETWORK, NETWORK_WAYS
+from tests.faults.poison import POISON
 from tests.faults.trimmed import TRIMMED
 
-FAULTS = (*PROCESSES, *SERVERS, *MODEL, *MOMENTS, *TRIMMED, *NETWORK)
+FAULTS = (*PROCESSES, *POISON, *SERVERS, *MODEL, *MOMENTS, *TRIMMED, *NETWORK)
 CHAOS = (*PROCESSES, *SERVERS, *MOMENTS)
 
 
@@ -16,6 +17,6 @@ def each_once(seed: int) -> list[Fault]:
     chance = random.Random(seed)
     ways = [NETWORK_WAYS[(number + seed) % len(NETWORK_WAYS)] for number in range(len(LINKS))]
     links = [make(link) for link, make in zip(LINKS, ways, strict=True)]
-    plan = [*PROCESSES, *SERVERS, *MODEL, *MOMENTS, *TRIMMED, *links]
+    plan = [*PROCESSES, *POISON, *SERVERS, *MODEL, *MOMENTS, *TRIMMED, *links]
     chance.shuffle(plan)
     return plan

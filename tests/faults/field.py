@@ -35,6 +35,9 @@ RUNNING_WITHIN_S = 90.0
 RECOVERED_WITHIN_S = 180.0
 STORED_WITHIN_S = 120.0
 POLL_S = 0.1
+MIB = 1 << 20
+MEMORY_MAX_BYTES = {"gateway": 512 * MIB, "worker": 512 * MIB, "persister": 512 * MIB}
+"""Far above what is used, far below what grows without a bound."""
 SETTINGS = {
     # Hours in a minute: what would be waited for in the field is waited for here, only shorter.
     "TALKLOG_FIRST_TOKEN_TIMEOUT_S": "6",
@@ -61,6 +64,7 @@ class Shape:
     gateways: int = 2
     workers: int = 2
     persisters: int = 2
+    outage_s: float = 60.0
     seed: int = 0
 
 
@@ -78,7 +82,7 @@ class Fault:
 
 @dataclass(slots=True)
 class Occurrence:
-    """One time that a fault happened, over those messages that were open when it struck."""
+    """One time that a fault happened, over the messages open when it struck or asked meanwhile."""
 
     fault: str
     bit: str
@@ -87,6 +91,7 @@ class Occurrence:
     errors: Counter[str] = field(default_factory=Counter)
     pauses_s: list[float] = field(default_factory=list)
     recovered_s: float = 0.0
+    keys: frozenset[str] = frozenset()
 
 
 class Field:
@@ -113,6 +118,7 @@ class Field:
         self.patience_s = RECOVERED_WITHIN_S
         self.given_up: set[str] = set()
         self.epoch = 0
+        self._cases: dict[str, Case] = {}
 
     @asynccontextmanager
     async def open(self) -> AsyncIterator["Field"]:
@@ -222,14 +228,16 @@ class Field:
         bit = await fault.strike(self)
         await self._ended(fault, struck)
         await self.until(self._all_ready, RECOVERED_WITHIN_S, f"{fault.name}: all processes ready")
+        met = struck + [m for t in self.talkers for m in t.told if m.asked_s >= began]
         occurrence = Occurrence(
             fault.name,
             bit,
             running,
-            restarted=sum(each.starts > starts[each.key] > 0 for each in struck),
-            errors=Counter(each.error for each in struck if each.state == "error"),
-            pauses_s=[each.pause_s for each in struck],
+            restarted=sum(each.starts > max(1, starts.get(each.key, 0)) for each in met),
+            errors=Counter(each.error for each in met if each.state == "error"),
+            pauses_s=[each.pause_s for each in met],
             recovered_s=loop.time() - began,
+            keys=frozenset(each.key for each in met),
         )
         self.occurrences.append(occurrence)
         return occurrence
@@ -260,11 +268,25 @@ class Field:
                 await asyncio.sleep(POLL_S)
         await self._stored()
         table = await self._table()
-        verdict = judge(self._case(told, table) for t in self.talkers for told in t.told)
+        calls = self.model.state()["by_key"]
+        self._cases = {
+            told.key: self._case(told, table, calls) for t in self.talkers for told in t.told
+        }
+        verdict = judge(self._cases.values())
         done = await asyncio.to_thread(talklog, self.stack, "verify", check=False)
         self.verify_said = done.stdout + done.stderr
         self.verified = done.returncode == 0
         return verdict
+
+    def wrong(self, times: list[Occurrence]) -> Verdict:
+        """What is wrong with the messages that met these; known once it has settled."""
+        keys = frozenset[str]().union(*(each.keys for each in times))
+        return judge(case for key, case in self._cases.items() if key in keys)
+
+    def too_big(self) -> dict[str, int]:
+        """Kinds of processes that took more memory than their bounds allow, with the most taken."""
+        most = self.most_memory
+        return {kind: most[kind] for kind, limit in MEMORY_MAX_BYTES.items() if most[kind] > limit}
 
     def _all_ended(self) -> bool:
         return all(each.key in self.given_up for each in self.open_messages())
@@ -299,7 +321,9 @@ class Field:
             )
         }
 
-    def _case(self, told: Told, table: dict[tuple[str, str], Answer]) -> Case:
+    def _case(
+        self, told: Told, table: dict[tuple[str, str], Answer], calls: dict[str, int]
+    ) -> Case:
         said = self.watch.message(told.session_id, told.key)
         log = said and Answer(said.state, said.text, said.finish_reason or "")
         return Case(
@@ -311,6 +335,8 @@ class Field:
             table.get((told.session_id, told.key)),
             told.repeats,
             told.gaps,
+            calls.get(told.key, 0),
+            said.starts if said else 0,
         )
 
     async def _sample_memory(self) -> None:

@@ -18,11 +18,11 @@ from tests.faults.field import Fault, Field, NoBite, Strike
 HELD_S = 15.0
 """Longer than the group's session (6 s) and the silence (5 s) after which another takes over."""
 GATEWAY_HELD_S = 40.0
-OUTAGE_S = float(os.environ.get("OUTAGE_S", "12"))
 DISK_FULL_S = 5.0
 MODEL_FAULT_S = 6.0
 MET_AT_LEAST = 5
 MET_WITHIN_S = 40.0
+MODEL_ENDS_WITHIN_S = 90.0
 FENCED_WITHIN_S = 60.0
 RESTARTED_WITHIN_S = 60.0
 TRANSACTION_TRIES = 400
@@ -84,8 +84,8 @@ def _reconnects(field: Field) -> int:
     return sum(each.counts["reconnects"] for each in field.talkers)
 
 
-def server_held(kind: str) -> Strike:
-    """SIGSTOP of a server; chat goes on meanwhile, so that there was somebody to miss it."""
+def held(kind: str) -> Strike:
+    """SIGSTOP, SIGCONT; chat goes on meanwhile, so that there was somebody to miss it."""
 
     async def strike(field: Field) -> str:
         name = field.chance.choice(field.names(kind))
@@ -115,14 +115,15 @@ def _busy(field: Field, name: str) -> str:
     if name.startswith("worker"):
         ours = sum(
             (message := field.watch.message(told.session_id, told.key)) is not None
-            and _pid_of(message.worker) == field.stack.pid(name)
+            and worker_pid(message.worker) == field.stack.pid(name)
             for told in field.running()
         )
         return f"{ours} of {len(field.running())} answers on it"
     return f"{len(field.running())} answers running"
 
 
-def _pid_of(worker: str | None) -> int:
+def worker_pid(worker: str | None) -> int:
+    """The process that the log names as an answer's runner; 0: none."""
     digits = (worker or "").rpartition(":")[2]
     return int(digits) if digits.isdigit() else 0
 
@@ -193,7 +194,7 @@ def outage(kind: str) -> Strike:
 
     async def strike(field: Field) -> str:
         names, kills = field.names(kind), 0
-        end = time.monotonic() + OUTAGE_S
+        end = time.monotonic() + field.shape.outage_s
         while time.monotonic() < end:
             for name in names:
                 if field.stack.pid(name):
@@ -203,7 +204,7 @@ def outage(kind: str) -> Strike:
             await asyncio.sleep(0.05)
         if kills < len(names):
             raise NoBite(f"{kills} kills of {len(names)}")
-        return f"all {len(names)} of {kind} dead for {OUTAGE_S:g} s, {kills} kills"
+        return f"all {len(names)} of {kind} dead for {field.shape.outage_s:g} s, {kills} kills"
 
     return strike
 
@@ -316,11 +317,12 @@ def model_fault(orders: str, needs: str) -> Strike:
             await asyncio.sleep(MODEL_FAULT_S)
         finally:
             field.model.script("")
-
+        opened = field.open_messages()  # who asked meanwhile may have met it, and ends only later
         with contextlib.suppress(AssertionError):
             await field.until(lambda: met() >= MET_AT_LEAST, MET_WITHIN_S, "calls met it")
         if met() < MET_AT_LEAST:
             raise NoBite(f"{met()} calls met {orders}")
+        await field.until(lambda: all(m.over for m in opened), MODEL_ENDS_WITHIN_S, "ends")
         return f"{met()} calls met {orders}"
 
     return strike
@@ -330,8 +332,10 @@ PROCESSES = (
     Fault("worker, kill -9", killed("worker")),
     Fault("worker, SIGSTOP 15 s", worker_held),
     Fault("gateway, kill -9", killed("gateway")),
+    Fault("gateway, SIGSTOP 15 s", held("gateway")),
     Fault("gateway, SIGSTOP 40 s", gateway_held),
     Fault("persister, kill -9", killed("persister")),
+    Fault("persister, SIGSTOP 15 s", held("persister")),
     Fault(
         "persister, kill -9 in a transaction",
         in_transaction("killed", kill=True),
@@ -349,9 +353,9 @@ SERVERS = (
     Fault("all brokers dead", outage("kafka")),
     Fault("Valkey, kill -9", killed("redis")),
     Fault("Valkey, FLUSHALL", redis_flushed),
-    Fault("Valkey, SIGSTOP 15 s", server_held("redis")),
+    Fault("Valkey, SIGSTOP 15 s", held("redis")),
     Fault("Postgres, kill -9", killed("postgres")),
-    Fault("Postgres, SIGSTOP 15 s", server_held("postgres")),
+    Fault("Postgres, SIGSTOP 15 s", held("postgres")),
     Fault("Postgres, disk full", disk_full),
 )
 MODEL = (

@@ -3,29 +3,35 @@
 import statistics
 from collections import Counter
 
-from tests.faults.field import Field, Occurrence
+from tests.faults.field import MIB, Field, Occurrence
 from tests.faults.verdict import Verdict, Wrong
 
-MIB = 1 << 20
+HEAD = (
+    "| fault | times | messages (running at once) | lost | doubled | mixed | restarted"
+    " | ended in error | pause p50 | pause max | all well after |"
+)
 
 
-def table(occurrences: list[Occurrence]) -> str:
-    """Give a row for each fault: times, restarted, ended in error, pauses a reader saw."""
-    lines = ["| fault | times | running | restarted | ended in error | pause p50 | pause max |"]
-    lines.append("|---|---|---|---|---|---|---|")
-    for name in dict.fromkeys(each.fault for each in occurrences):
-        lines.append(_row(name, [each for each in occurrences if each.fault == name]))
+def table(field: Field) -> str:
+    """Give a row for each fault; pauses are the longest that the reader of each message saw."""
+    lines = [HEAD, "|---" * (HEAD.count("|") - 1) + "|"]
+    for name in dict.fromkeys(each.fault for each in field.occurrences):
+        lines.append(_row(field, name, [each for each in field.occurrences if each.fault == name]))
     return "\n".join(lines)
 
 
-def _row(name: str, times: list[Occurrence]) -> str:
+def _row(field: Field, name: str, times: list[Occurrence]) -> str:
+    counts = field.wrong(times).counts
     pauses = [pause for each in times for pause in each.pauses_s]
     errors: Counter[str] = sum((each.errors for each in times), Counter())
     return (
-        f"| {name} | {len(times)} | {min(each.running for each in times)}+"
+        f"| {name} | {len(times)}"
+        f" | {len(pauses)} ({min(each.running for each in times)}+)"
+        f" | {counts[Wrong.LOST]} | {counts[Wrong.DOUBLED]} | {counts[Wrong.MIXED]}"
         f" | {sum(each.restarted for each in times)}"
         f" | {', '.join(f'{count} {code}' for code, count in errors.items()) or 0}"
-        f" | {statistics.median(pauses):.1f} s | {max(pauses):.1f} s |"
+        f" | {statistics.median(pauses):.1f} s | {max(pauses):.1f} s"
+        f" | {max(each.recovered_s for each in times):.0f} s |"
     )
 
 
@@ -42,7 +48,8 @@ def summary(field: Field, verdict: Verdict) -> str:
         f" {counts[Wrong.MIXED]} mixed · {sum(calls[e.key] > 1 for e in told if e.key in calls)}"
         f" asked of the model again · ended in error: {dict(errors) or 0}",
         f"longest pause {longest:.1f} s · {field.watch.unheard} records nobody listened to"
-        f" · most memory: {memory}",
+        f" · most memory: {memory}"
+        + (f" · OVER THE BOUND: {field.too_big()}" if field.too_big() else ""),
         f"verify: {'no rule is broken' if field.verified else field.verify_said[-1500:]}",
         *verdict.findings,
     ]

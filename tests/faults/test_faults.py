@@ -29,18 +29,19 @@ async def test_every_fault_at_least_once(
     caplog.set_level(logging.CRITICAL, "aiokafka")  # it tells of every broker that is dead
     failed: list[str] = []
     said = [f"SEED={seed}"]
-    shape = Shape(sessions=SESSIONS, tokens=(24, 48), rate=8, seed=seed)
+    shape = Shape(sessions=SESSIONS, tokens=(24, 48), rate=8, outage_s=12.0, seed=seed)
     async with Field(shape, tmp_path, said.append).open() as field:
         for fault in each_once(seed):
             if problem := await _problem(field, fault):
                 failed.append(f"{fault.name}: {problem}")
         verdict = await field.settle()
-        said += [table(field.occurrences), summary(field, verdict), *failed]
+        said += [table(field), summary(field, verdict), *failed]
     with capsys.disabled():
         print("\n" + "\n".join(said))
     assert not failed, failed
     assert verdict.clean, verdict.findings
     assert field.verified, field.verify_said
+    assert not field.too_big()
 
 
 async def _problem(field: Field, fault: Fault) -> str:

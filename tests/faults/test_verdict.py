@@ -81,6 +81,11 @@ def test_repeats_and_gaps_on_the_wire_count_though_the_text_is_right() -> None:
     assert counts == {Wrong.LOST: 1, Wrong.DOUBLED: 1, Wrong.MIXED: 0}
 
 
+def test_a_model_that_was_asked_without_a_start_in_the_log_was_asked_twice() -> None:
+    assert judge([dataclasses.replace(CASE, calls=3, starts=1)]).clean
+    assert judge([dataclasses.replace(CASE, calls=4, starts=1)]).counts[Wrong.DOUBLED] == 1
+
+
 def test_two_whole_answers_that_differ_are_not_one() -> None:
     other = Answer("complete", answer_text(KEY, 2, TOKENS), "stop")
     assert judge([dataclasses.replace(CASE, table=other)]).counts[Wrong.MIXED] == 1

@@ -11,6 +11,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+CALLS_A_START = 3
+"""The model is asked at most so often for one start: again only before the first byte, twice."""
+
 _TOKEN = re.compile(r" ([^ /]+)/c(\d+)/(\d{4})")
 
 
@@ -43,6 +46,8 @@ class Case:
     table: Answer | None
     repeats: int = 0
     gaps: int = 0
+    calls: int = 0
+    starts: int = 0
 
 
 @dataclass(slots=True)
@@ -100,6 +105,8 @@ def _judge(case: Case, verdict: Verdict) -> None:
         return
     if case.repeats:
         verdict.add(Wrong.DOUBLED, f"{case.key}: its reader was shown {case.repeats} pieces twice")
+    if case.calls > case.starts * CALLS_A_START:
+        verdict.add(Wrong.DOUBLED, f"{case.key}: {case.calls} calls for {case.starts} starts")
     if case.gaps:
         verdict.add(Wrong.LOST, f"{case.key}: its reader missed pieces, {case.gaps} times")
     witnesses: Mapping[str, Answer | None] = {
