@@ -367,4 +367,12 @@ MUTANTS = (
         "            pass\n",
         ROWS,
     ),
+    Mutant(
+        "what died without a word begins at once",
+        "workers/room.py",
+        "            if work.care is Care.MUTE and now - work.ready_since < MUTE_PATIENCE_S:\n"
+        "                continue\n",
+        "",
+        WORKERS,
+    ),
 )
