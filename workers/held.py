@@ -64,6 +64,7 @@ class Mine:
     attempt: str
     fence: Fence
     care: Care
+    since: float
     starting: bool = True
     stopping: bool = False
     done: bool = False

@@ -27,7 +27,7 @@ from workers.actions import (
     Write,
 )
 from workers.held import Bounds, Mine, Shard, Work
-from workers.room import Room
+from workers.room import Room, Running
 from workers.shard_fold import ShardFold
 from workers.verdict import (
     Care,
@@ -221,9 +221,10 @@ class Lanes:
         """Start what is ready, as far as there is room."""
         if not self._room or self.holding:
             return
-        running = [mine.care for mine in self.mine.values() if not mine.done]
+        mine = (mine for mine in self.mine.values() if not mine.done)
+        running = [Running(each.care, now - each.since) for each in mine]
         for work in self._room.next(running, now):
-            self._start(work)
+            self._start(work, now)
         for work in self._room.take_waiting():
             if not work.told_of:
                 self._say_queued(work, 0)
@@ -232,11 +233,11 @@ class Lanes:
         """Whether it would start if there were room."""
         return work in self._room
 
-    def _start(self, work: Work) -> None:
+    def _start(self, work: Work, now: float) -> None:
         self._room.leave(work)
         fence = (self._epoch, work.generation, work.starts_sent)
         work.starts_sent += 1
-        mine = Mine(work.shard, work.key, self._new_id(), fence, work.care)
+        mine = Mine(work.shard, work.key, self._new_id(), fence, work.care, now)
         self.mine[work.key] = mine
         accepted_ms, traceparent = work.accepted_ms, work.traceparent
         self.actions.append(

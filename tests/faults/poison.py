@@ -72,9 +72,10 @@ async def _lived(field: Field, neighbours: dict[str, Told]) -> str:
         for each in told
         if (message := field.watch.message(each.session_id, each.key))
     }
-    bad = [each.key for each in told if each.state != "complete"]
-    bad += [key for key, count in starts.items() if count > NEIGHBOUR_STARTS_MAX]
-    assert not bad, f"did not end complete, or began more than twice: {bad}"
+    failed = {each.key: each.error for each in told if each.state != "complete"}
+    often = {key: count for key, count in starts.items() if count > NEIGHBOUR_STARTS_MAX}
+    assert not failed, f"neighbours ended in error: {failed}"
+    assert not often, f"neighbours began so often: {often}"
     twice = sum(count == NEIGHBOUR_STARTS_MAX for count in starts.values())
     if not twice:
         raise NoBite(f"none of {len(told)} neighbours ran beside it")

@@ -38,9 +38,9 @@ def _no_fence(message: transcript.Message, event: Status) -> transcript.Outcome:
     return transcript._generating(message, event)
 
 
-def _fence_without_starts(self: lanes.Lanes, work: Any) -> None:
+def _fence_without_starts(self: lanes.Lanes, work: Any, now: float) -> None:
     sent, work.starts_sent = work.starts_sent, 0
-    _START(self, work)
+    _START(self, work, now)
     work.starts_sent = sent + 1
 
 
