@@ -9,16 +9,22 @@ What must hold of the library, and is tested against it:
 * Handlers of `on_partitions_revoked` are awaited before the member rejoins, while its heartbeats go
   on. That is where starts in flight are waited for.
 * `message.generation_id` is the group's generation of the delivery.
+* Where nothing is committed yet (or 0), aiokafka's `seek_to_committed` does not seek, and what
+  Faust had fetched and thrown away during a rebalance is gone: later acknowledgements commit past
+  it. So this consumer seeks to the log's start there, and each first delivery is checked.
 * At the bound, `on_buffer_full` and `on_buffer_drop`; `pause_partitions` loses records of the batch
   in hand and commits past them.
 """
 
 import asyncio
+import contextlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
 import faust
+from aiokafka.errors import IllegalStateError
+from faust.transport.drivers.aiokafka import Consumer
 from faust.types import TP
 
 from schemas.topics import USER_MESSAGES, WORKER_GROUP
@@ -54,6 +60,35 @@ class Receiver(Protocol):
 
 class IntakeCrashed(Exception):
     """Faust has stopped by itself: leave the process, another start is safe."""
+
+
+class DeliverySkipped(Exception):
+    """Delivery began after the group's position: accepted messages would never be answered."""
+
+
+class SeekingConsumer(Consumer):
+    """Begins at the group's position, or at the log's start where the group has none.
+
+    `begins` says where that is, for each partition of the assignment.
+    """
+
+    def __init__(self, *arguments: Any, **named: Any) -> None:
+        super().__init__(*arguments, **named)
+        self.begins: dict[int, int] = {}
+
+    async def perform_seek(self) -> None:
+        """Go back to where the group stands; after a rebalance, before anything is delivered."""
+        await super().perform_seek()
+        mine = [tp for tp in self.assignment() if tp.topic == USER_MESSAGES]
+        starts = await self.earliest_offsets(*mine) if mine else {}
+        for tp, start in starts.items():
+            position = max(self._committed_offset.get(tp) or 0, start)
+            self.begins[tp.partition] = position
+            if position == start:
+                with contextlib.suppress(
+                    IllegalStateError
+                ):  # revoked meanwhile: it is sought again
+                    await self.seek(tp, start)
 
 
 class FaustIntake:
@@ -98,6 +133,8 @@ class FaustIntake:
     async def start(self) -> None:
         """Join the group; records are delivered from now on."""
         self._app.in_worker = True
+        transport: Any = self._app.transport
+        transport.Consumer = SeekingConsumer
         self._app.finalize()
         await self._app.start()
 
@@ -154,12 +191,19 @@ class FaustIntake:
             message = event.message
             self._events[message.partition, message.offset] = event
             try:
+                self._check_first(message.partition, message.offset)
                 self._receiver.delivered(_delivered(message))
             except Exception as error:
                 # Faust would acknowledge the record and go on. Nothing more is taken instead.
                 self._failure = error
                 self._failed.set()
                 await asyncio.Event().wait()
+
+    def _check_first(self, shard: int, offset: int) -> None:
+        consumer: Any = self._app.consumer
+        begins = consumer.begins.pop(shard, offset)
+        if offset != begins:
+            raise DeliverySkipped(f"shard {shard} began at {offset}, the group stands at {begins}")
 
     async def _on_revoked(self, *_: Any, **__: Any) -> None:
         self._events.clear()

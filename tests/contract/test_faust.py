@@ -7,6 +7,7 @@ the library, messages can be lost or answered twice.
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 import pytest
@@ -20,6 +21,7 @@ pytestmark = [pytest.mark.stack, pytest.mark.timeout(120)]
 
 SHARD = 5
 WAIT_S = 40.0
+MEMBERS: list[FaustIntake] = []
 
 
 class Recorder:
@@ -76,10 +78,12 @@ class Log:
             bootstrap_servers=self.kafka, group_id=self.group, enable_auto_commit=False
         )
 
-    async def open(self) -> None:
+    async def open(self, *, at_the_end: bool = True) -> None:
         await self._producer.start()
         await self._group.start()
         self.start = (await self._group.end_offsets([self.partition]))[self.partition]
+        if not at_the_end:
+            return
         # The group begins here: what other tests have written is not ours.
         self._group.assign([TopicPartition(USER_MESSAGES, shard) for shard in range(8)])
         ends = await self._group.end_offsets(self._group.assignment())
@@ -108,8 +112,17 @@ async def log(servers: RunningStack) -> AsyncIterator[Log]:
     await made.close()
 
 
+@pytest.fixture(autouse=True)
+async def leave_no_member() -> AsyncIterator[None]:
+    """A member that a failed test leaves has a thread that would keep the test run alive."""
+    yield
+    while MEMBERS:
+        await MEMBERS.pop().stop()
+
+
 async def joined(log: Log, recorder: Recorder, folder: Path) -> FaustIntake:
     intake = FaustIntake(log.kafka, recorder, folder=folder, group=log.group)
+    MEMBERS.append(intake)
     await intake.start()
     await recorder.until(lambda: recorder.assignments > 0)
     return intake
@@ -144,6 +157,40 @@ async def test_what_is_acknowledged_in_order_is_committed_and_nothing_else(
     # What is acknowledged is committed when the member leaves, at the latest.
     await intake.stop()
     assert await log.committed() == 20
+
+
+async def test_a_group_that_has_committed_nothing_reads_again_what_a_rebalance_threw_away(
+    servers: RunningStack, tmp_path: Path
+) -> None:
+    """Five messages were lost so: fetched in a rebalance, thrown away, never sought again."""
+    log = Log(servers)
+    await log.open(at_the_end=False)
+    recorder = Recorder()
+    intake = await joined(log, recorder, tmp_path)
+    await log.write(3)
+    await recorder.until(lambda: len(recorder.records) >= 3)
+    await intake._app.consumer.perform_seek()  # what Faust does with a batch in hand
+    await recorder.until(lambda: recorder.offsets.count(recorder.offsets[0]) == 2)
+    again = recorder.offsets.index(recorder.offsets[0], 1)
+    assert recorder.offsets[again:] == recorder.offsets[: len(recorder.offsets) - again]
+    await intake.stop()
+    await log.close()
+
+
+async def test_a_first_delivery_that_is_not_at_the_groups_position_stops_the_intake(
+    log: Log, tmp_path: Path
+) -> None:
+    recorder = Recorder()
+    intake = await joined(log, recorder, tmp_path)
+    consumer: Any = intake._app.consumer
+    consumer.begins[SHARD] -= 1  # as if the record before had been thrown away
+    await log.write(1)
+    async with asyncio.timeout(WAIT_S):
+        crash = await intake.crashed()
+    assert "DeliverySkipped" in str(crash)
+    assert not recorder.records
+    await intake.stop()
+    assert await log.committed() == 0
 
 
 async def test_a_full_buffer_stops_delivery_and_loses_nothing(log: Log, tmp_path: Path) -> None:

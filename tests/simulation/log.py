@@ -147,9 +147,9 @@ class _Sent:
         world = producer._broker.world
         offset = self._log.append(self._event.session_id, encode(self._event), world.now_ms)
         if not self._answer_lost:
-            world.after(
-                world.delay(producer._broker.latency_s), self._answer, offset, by=producer._process
-            )
+            # An answer that came later would be none: the sender has given up by then.
+            answer_s = min(world.delay(producer._broker.latency_s), SEND_TIMEOUT_S / 2)
+            world.after(answer_s, self._answer, offset, by=producer._process)
 
     def _answer(self, offset: int) -> None:
         if not self._over:
