@@ -11,6 +11,7 @@ import structlog
 import uvloop
 from prometheus_client import REGISTRY
 
+from gateway.canary import Canary
 from gateway.claims import Claims
 from gateway.connection import Shared
 from gateway.counters import Counters
@@ -61,9 +62,10 @@ def main() -> int:
 async def _run(settings: GatewaySettings) -> int:
     stopped_by = _signals()
     counters = Counters()
-    followers = Followers(settings.epoch)
-    tail = await _started(settings, followers)
     publisher = Publisher(settings.kafka)
+    canary = Canary(publisher, settings.shards, settings.canary_every_s)
+    followers = Followers(settings.epoch, canary.session_id)
+    tail = await _started(settings, followers)
     claims = Claims(settings.redis_url, settings.epoch, settings.messages_per_minute)
     store = Store(settings.postgres_dsn, settings.epoch)
     snapshots = Snapshots(store, tail, settings.epoch, counters)
@@ -79,38 +81,45 @@ async def _run(settings: GatewaySettings) -> int:
             idle_limit_s=settings.idle_limit_s,
             spawn=tasks.create_task,
         )
-        server = ChatServer(settings, shared, tail.not_ready)
+        # The tail's reason first: where it is the cause, it says more.
+        server = ChatServer(settings, shared, lambda: tail.not_ready() or canary.not_ready())
         services = [
             tasks.create_task(service)
             for service in (tail.run(), publisher.run(), snapshots.run(), server.sweep())
         ]
-        REGISTRY.register(GatewayMetrics(counters, followers, _gauges(tail, publisher)))
-        await _serve_until(stopped_by, settings, server)
+        gauges = _gauges(tail, publisher, canary)
+        REGISTRY.register(GatewayMetrics(counters, followers, gauges))
+        await _serve_until(stopped_by, settings, server, canary)
         for service in services:
             service.cancel()
     await claims.close()
     return 130 if stopped_by.result() is signal.SIGINT else 0
 
 
-def _gauges(tail: Tail, publisher: Publisher) -> dict[str, Callable[[], float]]:
+def _gauges(tail: Tail, publisher: Publisher, canary: Canary) -> dict[str, Callable[[], float]]:
     return {
         "shard_log_bytes": tail.held_bytes,
         "scans": lambda: tail.scanner.scans,
         "producers_replaced": lambda: publisher.replaced,
+        "canary_round_trip_seconds": canary.round_trip_s,
     }
 
 
 async def _serve_until(
-    stopped_by: "asyncio.Future[signal.Signals]", settings: GatewaySettings, server: ChatServer
+    stopped_by: "asyncio.Future[signal.Signals]",
+    settings: GatewaySettings,
+    server: ChatServer,
+    canary: Canary,
 ) -> None:
     admin = AdminPort(settings.admin_port, server.not_ready)
     try:
-        port = await server.start()
+        host, port = await server.start()
         await admin.start()
     except OSError as error:
         raise StartFailed(f"can't listen: {error}") from error
     log.info("ready", url=f"http://{settings.host}:{port}/", epoch=settings.epoch)
-    reason = await stopped_by
+    async with canary.beating(host, port):
+        reason = await stopped_by
     log.info("stopping", signal=reason.name)
     await server.drain(settings.grace_s)
     await admin.stop()

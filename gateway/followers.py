@@ -46,24 +46,27 @@ class Feed:
 
 
 class Followers:
-    """The connections of this gateway by session."""
+    """The connections of this gateway by session; those of `own_session` are its own, nobody's."""
 
-    def __init__(self, epoch: int) -> None:
+    def __init__(self, epoch: int, own_session: str = "") -> None:
         self._epoch = epoch
+        self._own_session = own_session
         self._by_session: dict[str, list[Follower]] = {}
         self._count = 0
-
-    def __len__(self) -> int:
-        return self._count
 
     def __iter__(self) -> Iterator[Follower]:
         for followers in list(self._by_session.values()):
             yield from list(followers)
 
     @property
+    def people(self) -> int:
+        """Number of connections of others: the gateway's own must not look like a person."""
+        return self._count - self.of(self._own_session)
+
+    @property
     def sessions(self) -> int:
-        """Number of sessions with at least one follower."""
-        return len(self._by_session)
+        """Number of sessions that others follow."""
+        return len(self._by_session) - (self._own_session in self._by_session)
 
     def of(self, session_id: str) -> int:
         """Number of followers of a session."""

@@ -34,7 +34,7 @@ class GatewayMetrics(Collector):
         for code, count in counters.closed.items():
             closed.add_metric([str(int(code))], count)
         yield closed
-        yield _gauge("connections", len(self._followers))
+        yield _gauge("connections", self._followers.people)
         yield _gauge("sessions", self._followers.sessions)
         for name, read in self._gauges.items():
             yield _gauge(name, read())

@@ -58,8 +58,8 @@ class ChatServer:
         self._server: Server | None = None
         self.draining = False
 
-    async def start(self) -> int:
-        """Listen and give the port. Raises OSError if it is taken."""
+    async def start(self) -> tuple[str, int]:
+        """Listen and give address and port. Raises OSError if it is taken."""
         self._server = await serve(
             self._serve,
             self._settings.host,
@@ -75,8 +75,8 @@ class ChatServer:
             write_limit=WRITE_HIGH_WATER_BYTES,
             create_connection=WebSocket,
         )
-        port: int = next(iter(self._server.sockets)).getsockname()[1]
-        return port
+        host, port = next(iter(self._server.sockets)).getsockname()[:2]
+        return host, port
 
     async def sweep(self) -> None:
         """Let time pass for every connection, until cancelled: one timer for all of them."""
@@ -92,7 +92,7 @@ class ChatServer:
         self.draining = True
         self._server.close(close_connections=False)
         connections = self._connections()
-        log.info("draining %d connections", len(connections))
+        log.info("draining %d connections", self._shared.followers.people)
         slices = max(1, int(grace_s / 2 / DRAIN_SLICE_EVERY_S))
         size = max(DRAIN_SLICE, -(-len(connections) // slices))
         for start in range(0, len(connections), size):

@@ -24,6 +24,9 @@ class GatewaySettings(Connections):
         0.0, ge=0, description="a socket on which nothing is said for so long is closed; 0: never"
     )
     grace_s: float = Field(5.0, ge=0, le=3600, description="longest time a drain may take")
+    canary_every_s: float = Field(
+        5.0, ge=0, description="/readyz: how often the way through the log is tried; 0: never"
+    )
 
     @field_validator("auth")
     @classmethod

@@ -78,9 +78,17 @@ class _Session:
     answers: dict[str, Answer] = field(default_factory=dict)
     absent: set[str] = field(default_factory=set)
 
+    @property
+    def held(self) -> int:
+        return len(self.answers) + len(self.absent)
+
 
 class RowFold:
-    """Folds the events of the shards at hand; remembers at most `max_answers` between batches."""
+    """Folds the events of the shards at hand; remembers at most `max_answers` between batches.
+
+    That an answer is *not* stored is remembered too, and counted as one: of a message of which only
+    events come that count for nothing, Postgres would otherwise be asked for each batch.
+    """
 
     def __init__(self, epoch: int, max_answers: int) -> None:
         self._epoch = epoch
@@ -140,12 +148,10 @@ class RowFold:
         return changes
 
     def _trim(self) -> None:
-        held = sum(len(session.answers) for session in self._sessions.values())
+        held = sum(session.held for session in self._sessions.values())
         while held > self._max_answers:
             _, session = self._sessions.popitem(last=False)
-            held -= len(session.answers)
-        for session in self._sessions.values():
-            session.absent.clear()
+            held -= session.held
 
 
 class _Work:

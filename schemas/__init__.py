@@ -36,6 +36,7 @@ slow client a socket whose position leaves the shard log
 drain       to stop taking new work and finish what runs
 dead letter a record that could not be used, kept with the reason
 history     the conversation in Redis, for the next prompt
+canary      a gateway's own client: what it publishes must come back to it; beat: one such record
 breaker     decides whether a model that keeps failing is asked at all; probe: the one call it lets
 through to find out
 """

@@ -37,6 +37,7 @@ NAMES: frozenset[str] = frozenset(
         "CONNECTIONS_PER_SESSION",
         "GRACE_S",
         "IDLE_LIMIT_S",
+        "CANARY_EVERY_S",
         # workers
         "SYSTEM_PROMPT",
         "MAX_RUNNING",

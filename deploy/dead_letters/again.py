@@ -11,8 +11,7 @@ id:
   did is ignored.
 * A record that can't be read has no id. It goes back, as it was, only if that is insisted on: after
   its reader was mended, its own id makes it one message; until then it is only another dead letter.
-* The session log is the workers' alone: a record put there by hand would be an event that no worker
-  stands for.
+* Nothing is put into the session log by hand: it would be an event that no worker stands for.
 """
 
 from __future__ import annotations
@@ -49,7 +48,7 @@ class Refused:
 def again(letter: Letter, shards: int, now: str, *, force: bool) -> Again | Refused:
     """Give what goes back for a letter; `now` is the time of the redrive, ISO 8601."""
     if letter.topic == SESSION_LOG:
-        return Refused(f"{SESSION_LOG} is written by workers alone: nothing is put there by hand")
+        return Refused(f"nothing is put into {SESSION_LOG} by hand")
     if letter.topic != USER_MESSAGES:
         return Refused(f"its topic {letter.topic!r} is not one that anything can go back to")
     event = letter.event()

@@ -94,7 +94,7 @@ async def test_what_may_not_go_back_is_refused_with_the_reason(
     unread = await write(producer, session, b"\xff", "not an event")
     refused = talklog(servers, "dead-letters", "redrive", of_workers, unread, check=False)
     assert refused.returncode == 1
-    assert "workers alone" in refused.stdout
+    assert "by hand" in refused.stdout
     assert "--force" in refused.stdout
     assert await said(servers, session) == []
     talklog(servers, "dead-letters", "redrive", unread, "--force")

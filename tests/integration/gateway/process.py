@@ -9,7 +9,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -50,6 +50,14 @@ class Gateway:
         lines = (line for line in text.splitlines() if line.startswith(f"talklog_gateway_{name} "))
         return float(next(lines).split()[-1])
 
+    def until(self, condition: Callable[[], object], within_s: float = 30.0) -> None:
+        """Wait until the condition holds; the process must live."""
+        deadline = time.monotonic() + within_s
+        while not condition():
+            assert self.process.poll() is None, self.output.read_text()
+            assert time.monotonic() < deadline, self.output.read_text()
+            time.sleep(POLL_S)
+
     def terminate(self) -> None:
         self.process.send_signal(signal.SIGTERM)
 
@@ -59,13 +67,15 @@ class Gateway:
 
 
 @contextlib.contextmanager
-def running_gateway(servers: RunningStack, output: Path, **variables: str) -> Iterator[Gateway]:
-    """Run a gateway until the block ends."""
+def running_gateway(
+    servers: RunningStack, output: Path, *, module: Sequence[str] = ("gateway",), **variables: str
+) -> Iterator[Gateway]:
+    """Run a gateway until the block ends; `module` with its arguments may be one that breaks it."""
     port = free_run(2)
     environment = gateway_environment(servers, port) | variables
     with output.open("ab") as log:
         process = subprocess.Popen(
-            wrapped([sys.executable, "-m", "gateway"], uid=None, death_signal=signal.SIGKILL),
+            wrapped([sys.executable, "-m", *module], uid=None, death_signal=signal.SIGKILL),
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,

@@ -124,6 +124,14 @@ def test_a_log_as_it_may_be_breaks_no_rule_and_what_is_allowed_is_counted() -> N
     }
 
 
+def test_a_gateways_canary_breaks_no_rule_and_is_counted() -> None:
+    canary = Say("talklog-canary-1", "canary")
+    events = [canary.alive("a"), M1.said(), *M1.answer(["x"]), canary.alive("b")]
+    found = Case(events, tables=folded(events, shards=1)).report()
+    assert found.clean
+    assert found.seen["events of unknown messages"] == 2
+
+
 def test_a_hole_is_found_where_it_is_seen() -> None:
     jump = [M1.said(), M1.generating("a1"), M1.chunk("a1", 2, "b"), M1.complete("a1", 2)]
     assert faults(Case(jump, stored(jump))) == [(Kind.hole, 1)]

@@ -1,7 +1,8 @@
 """The fold as rows, story by story."""
 
+from persister.rows import RowFold
 from schemas.events import Event
-from tests.unit.persister.folding import folded
+from tests.unit.persister.folding import EPOCH, folded
 from tests.unit.persister.tables import Row, Tables
 from tests.written import Say
 
@@ -139,6 +140,31 @@ def test_an_answer_always_has_its_row_among_the_prompts() -> None:
 def test_what_never_counted_leaves_no_row() -> None:
     tables = folded([M1.chunk("a1", 1, "a"), M1.alive("a1"), M1.complete("a1", 1)])
     assert tables.dump() == {"chunks": {}, "answers": {}, "prompts": {}}
+
+
+def test_postgres_is_asked_once_about_a_message_of_which_nothing_counts() -> None:
+    # A gateway's canary: every few seconds `alive` of another attempt that was never started.
+    fold = RowFold(EPOCH, max_answers=10)
+    asked = []
+    for offset in range(4):
+        event = M1.alive(f"a{offset}")
+        keys, sessions = fold.unknown([event])
+        asked.append((keys, sessions))
+        fold.restore(keys, [], {})
+        changes = fold.fold([(0, offset, event)])
+        assert (changes.answers, changes.prompts, changes.chunks) == ([], [], [])
+    assert asked == [({("s1", "m1")}, {"s1"}), *[(set(), set())] * 3]
+
+
+def test_what_is_known_to_be_absent_is_bounded_as_answers_are() -> None:
+    fold = RowFold(EPOCH, max_answers=2)
+    for number in range(3):
+        event = Say(f"s{number}", "m").alive("a")
+        keys, _ = fold.unknown([event])
+        fold.restore(keys, [], {})
+        fold.fold([(0, number, event)])
+    keys, _ = fold.unknown(Say(f"s{number}", "m").alive("a") for number in range(3))
+    assert keys == {("s0", "m")}
 
 
 def test_a_damaged_answer_says_so() -> None:

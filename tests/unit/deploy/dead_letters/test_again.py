@@ -102,10 +102,10 @@ def test_a_partition_that_is_not_there_is_refused() -> None:
 
 
 @pytest.mark.parametrize("force", [False, True])
-def test_the_session_log_is_the_workers_alone(force: bool) -> None:
+def test_nothing_is_put_into_the_session_log_by_hand(force: bool) -> None:
     value = encode(chunk("a1", 1, "x"))
-    assert "workers" in why_not(value, force=force, topic="ai_response_chunks")
-    assert "workers" in why_not(b"\xff", force=force, topic="ai_response_chunks")
+    assert "by hand" in why_not(value, force=force, topic="ai_response_chunks")
+    assert "by hand" in why_not(b"\xff", force=force, topic="ai_response_chunks")
 
 
 def test_another_topic_and_an_empty_message_are_refused() -> None:
