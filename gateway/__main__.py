@@ -26,6 +26,7 @@ from gateway.tail import Tail
 from schemas.admin_port import AdminPort
 from schemas.log_reader import LogUnavailable
 from schemas.logs import configure
+from schemas.loop_watchdog import LoopWatchdog
 from schemas.settings import SettingsError, exit_with, load
 
 log = structlog.get_logger("gateway")
@@ -48,7 +49,14 @@ def main() -> int:
     # It writes a line for each connection that opens and closes; the counters tell as much.
     logging.getLogger("websockets").setLevel(logging.WARNING)
     code = 1
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+    with (
+        asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner,
+        LoopWatchdog(
+            runner.get_loop(),
+            log_s=settings.loop_blocked_log_s,
+            limit_s=settings.stall_limit_s,
+        ),
+    ):
         try:
             code = runner.run(_run(settings))
         except* StartFailed as failures:

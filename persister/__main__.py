@@ -16,6 +16,7 @@ from persister.store import Store, Timeouts
 from persister.writer import Writer
 from schemas import logs
 from schemas.admin_port import AdminPort
+from schemas.loop_watchdog import LoopWatchdog
 from schemas.reader_watch import ReaderStandsStill, ReaderWatch
 from schemas.settings import SettingsError, exit_with, load
 
@@ -57,9 +58,15 @@ async def serve(settings: PersisterSettings) -> int:
     )
     consumer = Consumer(settings, store, writer)
     admin = AdminPort(settings.admin_port, consumer.not_ready)
+    watchdog = LoopWatchdog(
+        asyncio.get_running_loop(),
+        log_s=settings.loop_blocked_log_s,
+        limit_s=settings.stall_limit_s,
+    )
     await admin.start()
     try:
-        return await _run(consumer, settings)
+        with watchdog:
+            return await _run(consumer, settings)
     finally:
         await letters.close()
         await store.close()

@@ -18,6 +18,7 @@ from schemas import logs
 from schemas.admin_port import AdminPort
 from schemas.log_reader import LogReader
 from schemas.log_scan import LogScanner
+from schemas.loop_watchdog import LoopWatchdog
 from schemas.settings import SettingsError, exit_with, load
 from schemas.topics import SESSION_LOG
 from workers import metrics
@@ -45,6 +46,9 @@ async def serve(settings: WorkerSettings) -> None:
     for name in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(name, stop.set)
     async with AsyncExitStack() as stack:
+        stack.enter_context(
+            LoopWatchdog(loop, log_s=settings.loop_blocked_log_s, limit_s=settings.stall_limit_s)
+        )
         model = Model(
             settings.model_address(),
             fallback=settings.model_fallback(),
