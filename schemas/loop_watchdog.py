@@ -10,21 +10,18 @@ A call that holds the interpreter's lock all the time holds up this thread too, 
 
 import asyncio
 import os
-import sys
 import threading
 import time
-import traceback
-from collections.abc import Callable
 from typing import Self
 
 import structlog
 from prometheus_client import Counter, Gauge
 
 from schemas.blocked_loop import Block, BlockWatch
+from schemas.logs import log_beside, stack_of
 
 BEAT_EVERY_S = 0.25
 LOOK_EVERY_S = 0.1
-LOG_TIMEOUT_S = 2.0
 EXIT_FAILED = 1
 
 BLOCKS = Counter("talklog_loop_blocks", "Times that the event loop was blocked")
@@ -79,22 +76,16 @@ class LoopWatchdog:
         match block.phase:
             case "begun":
                 BLOCKS.inc()
-                _log(log.warning, "the loop is blocked", blocked_s=blocked_s, stack=self._stack())
+                log_beside(
+                    log.warning,
+                    "the loop is blocked",
+                    blocked_s=blocked_s,
+                    stack=stack_of(self._watched),
+                )
             case "ended":
-                _log(log.warning, "the loop goes on", blocked_s=blocked_s)
+                log_beside(log.warning, "the loop goes on", blocked_s=blocked_s)
             case "over":
                 said = "the loop stays blocked: leaving"
-                _log(log.critical, said, blocked_s=blocked_s, stack=self._stack())
+                log_beside(log.critical, said, blocked_s=blocked_s, stack=stack_of(self._watched))
                 # Not sys.exit: nothing that the loop's thread holds may be waited for.
                 os._exit(EXIT_FAILED)
-
-    def _stack(self) -> str:
-        frame = sys._current_frames().get(self._watched)
-        return "".join(traceback.format_stack(frame)) if frame is not None else ""
-
-
-def _log(write: Callable[..., object], said: str, **fields: object) -> None:
-    """Log, waiting for a bounded time: what blocks the loop may be the log, and hold its lock."""
-    thread = threading.Thread(target=write, args=(said,), kwargs=fields, daemon=True)
-    thread.start()
-    thread.join(LOG_TIMEOUT_S)
