@@ -28,6 +28,13 @@ from schemas.log_reader import LogUnavailable
 from schemas.logs import configure
 from schemas.loop_watchdog import LoopWatchdog
 from schemas.settings import SettingsError, exit_with, load
+from schemas.stopping import (
+    CLOSE_LIMIT_S,
+    STOP_MARGIN_S,
+    Exit,
+    StoppedFirst,
+    unless_stopped,
+)
 
 log = structlog.get_logger("gateway")
 
@@ -67,10 +74,15 @@ def main() -> int:
 
 
 async def _run(settings: GatewaySettings) -> int:
-    stopped_by = _signals()
+    leaving = Exit()
+    stopped_by = _signals(lambda: leaving.within(settings.grace_s + STOP_MARGIN_S, 1))
     counters = Counters()
     followers = Followers(settings.epoch)
-    tail = await _started(settings, followers)
+    try:
+        tail = await unless_stopped(stopped_by, _started(settings, followers))
+    except StoppedFirst:
+        leaving.within(CLOSE_LIMIT_S, _code(stopped_by))
+        return _code(stopped_by)
     publisher = Publisher(settings.kafka)
     claims = Claims(settings.redis_url, settings.epoch, settings.messages_per_minute)
     store = Store(settings.postgres_dsn, settings.epoch)
@@ -94,9 +106,15 @@ async def _run(settings: GatewaySettings) -> int:
         ]
         REGISTRY.register(GatewayMetrics(counters, followers, _gauges(tail, publisher)))
         await _serve_until(stopped_by, settings, server)
+        # Everybody was sent away and what was accepted is in the log: nothing can be lost now.
+        leaving.within(CLOSE_LIMIT_S, _code(stopped_by))
         for service in services:
             service.cancel()
     await claims.close()
+    return _code(stopped_by)
+
+
+def _code(stopped_by: "asyncio.Future[signal.Signals]") -> int:
     return 130 if stopped_by.result() is signal.SIGINT else 0
 
 
@@ -137,18 +155,22 @@ async def _started(settings: GatewaySettings, followers: Followers) -> Tail:
             await tail.stop()
             await asyncio.sleep(START_RETRY_S)
             continue
+        except asyncio.CancelledError:
+            await tail.stop()
+            raise
         return tail
     raise StartFailed(f"no broker answers at TALKLOG_KAFKA={settings.kafka}")
 
 
-def _signals() -> "asyncio.Future[signal.Signals]":
-    """Give what will hold the first SIGTERM or SIGINT."""
+def _signals(asked: Callable[[], None]) -> "asyncio.Future[signal.Signals]":
+    """Give what will hold the first SIGTERM or SIGINT; `asked` is called when it comes."""
     loop = asyncio.get_running_loop()
     stopped_by: asyncio.Future[signal.Signals] = loop.create_future()
 
     def stop(number: signal.Signals) -> None:
         if not stopped_by.done():
             stopped_by.set_result(number)
+            asked()
 
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop, number)
