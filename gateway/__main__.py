@@ -27,7 +27,15 @@ from gateway.tail import Tail
 from schemas.admin_port import AdminPort
 from schemas.log_reader import LogUnavailable
 from schemas.logs import configure
+from schemas.loop_watchdog import LoopWatchdog
 from schemas.settings import SettingsError, exit_with, load
+from schemas.stopping import (
+    CLOSE_LIMIT_S,
+    STOP_MARGIN_S,
+    Exit,
+    StoppedFirst,
+    unless_stopped,
+)
 
 log = structlog.get_logger("gateway")
 
@@ -49,7 +57,14 @@ def main() -> int:
     # It writes a line for each connection that opens and closes; the counters tell as much.
     logging.getLogger("websockets").setLevel(logging.WARNING)
     code = 1
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+    with (
+        asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner,
+        LoopWatchdog(
+            runner.get_loop(),
+            log_s=settings.loop_blocked_log_s,
+            limit_s=settings.stall_limit_s,
+        ),
+    ):
         try:
             code = runner.run(_run(settings))
         except* StartFailed as failures:
@@ -60,12 +75,17 @@ def main() -> int:
 
 
 async def _run(settings: GatewaySettings) -> int:
-    stopped_by = _signals()
+    leaving = Exit()
+    stopped_by = _signals(lambda: leaving.within(settings.grace_s + STOP_MARGIN_S, 1))
     counters = Counters()
     publisher = Publisher(settings.kafka)
     canary = Canary(publisher, settings.shards, settings.canary_every_s)
     followers = Followers(settings.epoch, canary.session_id)
-    tail = await _started(settings, followers)
+    try:
+        tail = await unless_stopped(stopped_by, _started(settings, followers))
+    except StoppedFirst:
+        leaving.within(CLOSE_LIMIT_S, _code(stopped_by))
+        return _code(stopped_by)
     claims = Claims(settings.redis_url, settings.epoch, settings.messages_per_minute)
     store = Store(settings.postgres_dsn, settings.epoch)
     snapshots = Snapshots(store, tail, settings.epoch, counters)
@@ -90,9 +110,15 @@ async def _run(settings: GatewaySettings) -> int:
         gauges = _gauges(tail, publisher, canary)
         REGISTRY.register(GatewayMetrics(counters, followers, gauges))
         await _serve_until(stopped_by, settings, server, canary)
+        # Everybody was sent away and what was accepted is in the log: nothing can be lost now.
+        leaving.within(CLOSE_LIMIT_S, _code(stopped_by))
         for service in services:
             service.cancel()
     await claims.close()
+    return _code(stopped_by)
+
+
+def _code(stopped_by: "asyncio.Future[signal.Signals]") -> int:
     return 130 if stopped_by.result() is signal.SIGINT else 0
 
 
@@ -138,18 +164,22 @@ async def _started(settings: GatewaySettings, followers: Followers) -> Tail:
             await tail.stop()
             await asyncio.sleep(START_RETRY_S)
             continue
+        except asyncio.CancelledError:
+            await tail.stop()
+            raise
         return tail
     raise StartFailed(f"no broker answers at TALKLOG_KAFKA={settings.kafka}")
 
 
-def _signals() -> "asyncio.Future[signal.Signals]":
-    """Give what will hold the first SIGTERM or SIGINT."""
+def _signals(asked: Callable[[], None]) -> "asyncio.Future[signal.Signals]":
+    """Give what will hold the first SIGTERM or SIGINT; `asked` is called when it comes."""
     loop = asyncio.get_running_loop()
     stopped_by: asyncio.Future[signal.Signals] = loop.create_future()
 
     def stop(number: signal.Signals) -> None:
         if not stopped_by.done():
             stopped_by.set_result(number)
+            asked()
 
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop, number)

@@ -91,6 +91,7 @@ class ChatServer:
         assert self._server is not None  # noqa: S101 - drain comes after start
         self.draining = True
         self._server.close(close_connections=False)
+        deadline_s = time.monotonic() + grace_s
         connections = self._connections()
         log.info("draining %d connections", self._shared.followers.people)
         slices = max(1, int(grace_s / 2 / DRAIN_SLICE_EVERY_S))
@@ -99,7 +100,8 @@ class ChatServer:
             _send_away(connections[start : start + size])
             await asyncio.sleep(DRAIN_SLICE_EVERY_S)
         try:
-            await asyncio.wait_for(self._server.wait_closed(), max(grace_s, 0.1))
+            left_s = max(deadline_s - time.monotonic(), 0.1)
+            await asyncio.wait_for(self._server.wait_closed(), left_s)
         except TimeoutError:
             log.warning("drain: some connections did not end within %g s", grace_s)
 

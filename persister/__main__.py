@@ -16,8 +16,10 @@ from persister.store import Store, Timeouts
 from persister.writer import Writer
 from schemas import logs
 from schemas.admin_port import AdminPort
+from schemas.loop_watchdog import LoopWatchdog
 from schemas.reader_watch import ReaderStandsStill, ReaderWatch
 from schemas.settings import SettingsError, exit_with, load
+from schemas.stopping import CLOSE_LIMIT_S, GIVE_UP_LIMIT_S, STOP_MARGIN_S, Exit
 
 EXIT_FAILED = 1
 EXIT_SETTINGS = 2
@@ -57,16 +59,27 @@ async def serve(settings: PersisterSettings) -> int:
     )
     consumer = Consumer(settings, store, writer)
     admin = AdminPort(settings.admin_port, consumer.not_ready)
+    watchdog = LoopWatchdog(
+        asyncio.get_running_loop(),
+        log_s=settings.loop_blocked_log_s,
+        limit_s=settings.stall_limit_s,
+    )
+    leaving = Exit()
     await admin.start()
+    code = EXIT_FAILED
     try:
-        return await _run(consumer, settings)
+        with watchdog:
+            code = await _run(consumer, settings, leaving)
+            return code
     finally:
+        # What is not stored is read again: nothing can be lost now.
+        leaving.within(CLOSE_LIMIT_S, code)
         await letters.close()
         await store.close()
         await admin.stop()
 
 
-async def _run(consumer: Consumer, settings: PersisterSettings) -> int:
+async def _run(consumer: Consumer, settings: PersisterSettings, leaving: Exit) -> int:
     stop = asyncio.Event()
     code = 0
 
@@ -74,6 +87,7 @@ async def _run(consumer: Consumer, settings: PersisterSettings) -> int:
         nonlocal code
         code = exit_code
         stop.set()
+        leaving.within(settings.grace_s + STOP_MARGIN_S, EXIT_FAILED)
 
     loop = asyncio.get_running_loop()
     loop.add_signal_handler(signal.SIGTERM, asked, 0)
@@ -93,7 +107,7 @@ async def _run(consumer: Consumer, settings: PersisterSettings) -> int:
         if not running.done():
             log.warning("left_unfinished", after_s=settings.grace_s)
             running.cancel()
-            await asyncio.wait({running}, timeout=settings.grace_s)
+            await asyncio.wait({running}, timeout=GIVE_UP_LIMIT_S)
             return code
         running.result()
     except EpochBehind as error:
@@ -102,7 +116,7 @@ async def _run(consumer: Consumer, settings: PersisterSettings) -> int:
     except ReaderStandsStill as error:
         log.error("reader_stands_still", error=str(error))
         running.cancel()
-        await asyncio.wait({running}, timeout=settings.grace_s)
+        await asyncio.wait({running}, timeout=GIVE_UP_LIMIT_S)
         return EXIT_FAILED
     finally:
         stopping.cancel()

@@ -22,7 +22,7 @@ from aiokafka.errors import (
 )
 
 from persister.batch import Partition
-from schemas.log_reader import REQUEST_TIMEOUT_S, answered
+from schemas.log_reader import REQUEST_TIMEOUT_S, answered, stopped
 from schemas.standstill import Seen
 from schemas.topics import PERSISTER_GROUP, SESSION_LOG, USER_MESSAGES
 
@@ -81,8 +81,7 @@ class Group:
 
     async def close(self) -> None:
         """Leave the group and disconnect, for at most a few seconds."""
-        with contextlib.suppress(KafkaError, TimeoutError, IllegalStateError):
-            await asyncio.wait_for(self._consumer.stop(), CLOSE_TIMEOUT_S)
+        await stopped(self._consumer, CLOSE_TIMEOUT_S)
 
     def place(self, partition: Partition, position: int) -> None:
         """Read the shard from `position` on."""

@@ -19,7 +19,12 @@ class Connections(Settings):
     shards: int = Field(8, ge=1, le=10_000, description="partitions of each session topic")
     admin_port: Port = Field(0, description="health and metrics on 127.0.0.1; 0: none")
     stall_limit_s: float = Field(
-        30.0, gt=0, description="a reader that stands still for so long ends its process"
+        30.0,
+        gt=0,
+        description="a reader that stands still or a loop blocked for so long ends its process",
+    )
+    loop_blocked_log_s: float = Field(
+        1.0, ge=0.5, description="an event loop blocked for so long is logged, with its stack"
     )
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="least")
     log_format: Literal["auto", "console", "json"] = Field(

@@ -6,16 +6,22 @@ while it runs, if it covers them too.
 """
 
 import asyncio
-import contextlib
 from collections import defaultdict, deque
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from aiokafka import TopicPartition
-from aiokafka.errors import KafkaError, OffsetOutOfRangeError
+from aiokafka.errors import OffsetOutOfRangeError
 
 from schemas.limits import SCAN_MAX_BYTES
-from schemas.log_reader import REQUEST_TIMEOUT_S, LogUnavailable, answered, consumer, to_record
+from schemas.log_reader import (
+    REQUEST_TIMEOUT_S,
+    LogUnavailable,
+    answered,
+    consumer,
+    stopped,
+    to_record,
+)
 from schemas.shard_log import ShardLog
 
 SCAN_TIMEOUT_S = 30.0
@@ -121,8 +127,7 @@ class LogScanner:
                     log.seek(waiting[0].start)
                     reader.seek(partition, log.end)
         finally:
-            with contextlib.suppress(TimeoutError, KafkaError):
-                await asyncio.wait_for(reader.stop(), REQUEST_TIMEOUT_S)
+            await stopped(reader, REQUEST_TIMEOUT_S)
         return log
 
 

@@ -2,9 +2,14 @@
 
 import logging
 import sys
+import threading
+import traceback
+from collections.abc import Callable
 from typing import Any
 
 import structlog
+
+BESIDE_LIMIT_S = 2.0
 
 
 def configure(level: str, form: str) -> None:
@@ -43,3 +48,19 @@ def configure(level: str, form: str) -> None:
     logging.getLogger("aiokafka").setLevel(
         max(logging.WARNING, logging.getLevelName(level.upper()))
     )
+
+
+def log_beside(write: Callable[..., object], said: str, **fields: object) -> None:
+    """Log from a thread that watches another, waiting for a bounded time.
+
+    What the other hangs on may be the log itself, and it holds the log's lock then.
+    """
+    thread = threading.Thread(target=write, args=(said,), kwargs=fields, daemon=True)
+    thread.start()
+    thread.join(BESIDE_LIMIT_S)
+
+
+def stack_of(thread: int) -> str:
+    """Where a thread stands now; empty if it has ended."""
+    frame = sys._current_frames().get(thread)
+    return "".join(traceback.format_stack(frame)) if frame is not None else ""

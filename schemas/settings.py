@@ -26,6 +26,7 @@ NAMES: frozenset[str] = frozenset(
         "SHARDS",
         "ADMIN_PORT",
         "STALL_LIMIT_S",
+        "LOOP_BLOCKED_LOG_S",
         "LOG_LEVEL",
         "LOG_FORMAT",
         # gateway

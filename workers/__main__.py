@@ -4,11 +4,13 @@ import asyncio
 import logging
 import os
 import signal
-import sys
 import tempfile
+import time
+from collections.abc import Coroutine
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any, TypeVar
 
 import structlog
 import uvloop
@@ -18,7 +20,9 @@ from schemas import logs
 from schemas.admin_port import AdminPort
 from schemas.log_reader import LogReader
 from schemas.log_scan import LogScanner
+from schemas.loop_watchdog import LoopWatchdog
 from schemas.settings import SettingsError, exit_with, load
+from schemas.stopping import CLOSE_LIMIT_S, STOP_MARGIN_S, Exit, StoppedFirst, unless_stopped
 from schemas.topics import SESSION_LOG
 from workers import metrics
 from workers.app import FaustIntake
@@ -34,6 +38,8 @@ from workers.worker import Worker
 
 log = structlog.get_logger("workers")
 
+T = TypeVar("T")
+
 READ_BACK_MIN_BYTES = 64 * 1024
 READ_BACK_MAX_WAIT_MS = 30
 
@@ -42,9 +48,26 @@ async def serve(settings: WorkerSettings) -> None:
     """Work until SIGTERM or SIGINT, then drain."""
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
+    leaving = Exit()
+
+    def asked() -> None:
+        if not stop.is_set():
+            leaving.within(settings.drain_s + STOP_MARGIN_S, 1)
+        stop.set()
+
+    async def started(start: Coroutine[Any, Any, T]) -> T:
+        try:
+            return await unless_stopped(stop.wait(), start)
+        except StoppedFirst:
+            leaving.within(CLOSE_LIMIT_S, 0)  # nothing was begun
+            raise
+
     for name in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(name, stop.set)
+        loop.add_signal_handler(name, asked)
     async with AsyncExitStack() as stack:
+        stack.enter_context(
+            LoopWatchdog(loop, log_s=settings.loop_blocked_log_s, limit_s=settings.stall_limit_s)
+        )
         model = Model(
             settings.model_address(),
             fallback=settings.model_fallback(),
@@ -52,13 +75,10 @@ async def serve(settings: WorkerSettings) -> None:
             include_usage=settings.include_usage,
         )
         stack.push_async_callback(model.aclose)
-        producer = await stack.enter_async_context(
-            LogProducer(
-                settings.kafka,
-                linger_ms=settings.linger_ms,
-                on_failed=metrics.SENDS_FAILED.inc,
-            )
+        producer = LogProducer(
+            settings.kafka, linger_ms=settings.linger_ms, on_failed=metrics.SENDS_FAILED.inc
         )
+        await started(stack.enter_async_context(producer))
         redis = connect(settings.redis_url)
         stack.push_async_callback(redis.aclose)
         conversations = StoredConversations(
@@ -109,15 +129,15 @@ async def serve(settings: WorkerSettings) -> None:
         admin = AdminPort(settings.admin_port, lambda: not_ready or None)
         await admin.start()
         stack.push_async_callback(admin.stop)
-        await worker.reader.start()
         stack.push_async_callback(worker.reader.stop)
+        await started(worker.reader.start())
         measure(intake, worker, model)
 
         running = [
             loop.create_task(part.run()) for part in (worker, worker.reader, scanner, memory)
         ]
         try:
-            await group.start()
+            await started(group.start())
             running += [
                 loop.create_task(watch.run())
                 for watch in watches(intake, group, worker.reader, settings.stall_limit_s)
@@ -127,10 +147,13 @@ async def serve(settings: WorkerSettings) -> None:
             await until_over(stop, group, running)
             not_ready = "draining"
             log.info("draining", running=worker.running, grace_s=settings.drain_s)
+            deadline_s = time.monotonic() + settings.drain_s
             await worker.prepare_to_leave()
             # Leave first: the next owner takes over at once, and waits while our answers go on.
             await group.stop()
-            await worker.finish(settings.drain_s)
+            await worker.finish(deadline_s - time.monotonic())
+            # What is not released by now ends by its silence: nothing is lost by going.
+            leaving.within(CLOSE_LIMIT_S, 0)
         finally:
             # After a drain it has left already; after a failure it still gives its shards back.
             await group.stop()
@@ -183,13 +206,17 @@ def main() -> None:
         logging.getLogger(library).setLevel(logging.WARNING)
     try:
         uvloop.run(serve(settings))
+        code = 0
+    except StoppedFirst:
+        code = 0
     except KeyboardInterrupt:
-        sys.exit(130)
+        code = 130
     except Exception:
         log.exception("the worker has failed")
-        # Not sys.exit: a thread of the consumer that stands still would keep the process alive.
-        logging.shutdown()
-        os._exit(1)
+        code = 1
+    # Not sys.exit: a thread of the consumer that stands still would keep the process alive.
+    logging.shutdown()
+    os._exit(code)
 
 
 if __name__ == "__main__":

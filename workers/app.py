@@ -23,13 +23,17 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import faust
+import structlog
 from aiokafka.errors import IllegalStateError
 from faust.transport.drivers.aiokafka import Consumer
 from faust.types import TP
 
 from schemas.topics import USER_MESSAGES, WORKER_GROUP
 
-STOP_TIMEOUT_S = 15.0
+log = structlog.get_logger(__name__)
+
+STOP_TIMEOUT_S = 5.0
+"""So long is leaving waited for; the group's own time-out (6 s) is hardly longer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +105,7 @@ class FaustIntake:
         self._events: dict[tuple[int, int], Any] = {}
         self._failure: Exception | None = None
         self._failed = asyncio.Event()
-        self._left = False
+        self._leaving: asyncio.Task[None] | None = None
         self._app = faust.App(
             group,
             broker=[f"aiokafka://{address}" for address in kafka.split(",")],
@@ -151,16 +155,16 @@ class FaustIntake:
     async def stop(self) -> None:
         """Commit what is acknowledged and leave the group, so that others take over at once.
 
-        A second call does nothing.
+        A broker that does not answer is waited for only so long. Leaving goes on meanwhile: the
+        consumer's thread would else send heartbeats again when the broker is back, and keep the
+        shards from the others while our answers end. A second call does nothing.
         """
-        if self._left:
+        if self._leaving is not None:
             return
-        self._left = True
         self._events.clear()
-        try:
-            await asyncio.wait_for(self._app.stop(), STOP_TIMEOUT_S)
-        except TimeoutError:
-            return  # the group's session time-out does the rest
+        self._leaving = asyncio.create_task(self._app.stop())
+        self._leaving.add_done_callback(_seen)
+        await asyncio.wait({self._leaving}, timeout=STOP_TIMEOUT_S)
 
     def acknowledge(self, shard: int, offset: int) -> None:
         """The record is done; only ever the oldest unacknowledged one of its shard."""
@@ -211,6 +215,12 @@ class FaustIntake:
 
     async def _on_assigned(self, *arguments: Any, **_: Any) -> None:
         self._receiver.assigned({tp.partition for tp in arguments[1] if tp.topic == USER_MESSAGES})
+
+
+def _seen(leaving: "asyncio.Task[None]") -> None:
+    if not leaving.cancelled() and (error := leaving.exception()) is not None:
+        # The group's session time-out does the rest.
+        log.warning("could not leave the group", error=repr(error))
 
 
 def _delivered(message: Any) -> Delivered:

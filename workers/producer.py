@@ -15,6 +15,7 @@ from schemas.limits import SEND_TIMEOUT_S
 from schemas.topics import HEADERS
 
 START_TIMEOUT_S = 10.0
+CLOSE_TIMEOUT_S = 1.0
 
 Headers = list[tuple[str, bytes]]
 
@@ -45,7 +46,8 @@ class LogProducer:
         if self._producer is not None:
             self._throw_away(self._producer)
         if self._closing:
-            await asyncio.wait(self._closing, timeout=SEND_TIMEOUT_S)
+            # Nobody waits for a send any more: what is still under way may land, or not.
+            await asyncio.wait(self._closing, timeout=CLOSE_TIMEOUT_S)
 
     async def send(
         self,

@@ -155,7 +155,8 @@ class Worker:
         if not await self._until(lambda: not self._answers, grace_s):
             for answer in self._answers.values():
                 answer.release()
-            await self._until(lambda: not self._answers, SEND_TIMEOUT_S)
+            if not await self._until(lambda: not self._answers, SEND_TIMEOUT_S):
+                log.warning("left unreleased", answers=len(self._answers))
 
     @property
     def running(self) -> int:

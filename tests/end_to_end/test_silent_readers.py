@@ -9,7 +9,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -56,7 +56,17 @@ class Service:
 def running(
     service: str, topic: str, servers: RunningStack, folder: Path, **variables: str
 ) -> Iterator[Service]:
-    port, output = free_run(1), folder / f"{service}.log"
+    """The service, deaf at SIGUSR1 to the topic."""
+    with started(["tests.deaf", service, topic], servers, folder, **variables) as deaf:
+        yield deaf
+
+
+@contextlib.contextmanager
+def started(
+    module: Sequence[str], servers: RunningStack, folder: Path, **variables: str
+) -> Iterator[Service]:
+    """`python -m MODULE`, once it is ready; killed at the end."""
+    port, output = free_run(1), folder / "service.log"
     kept = {name: value for name, value in os.environ.items() if not name.startswith("TALKLOG_")}
     environment = kept | {
         "TALKLOG_KAFKA": servers.file.kafka,
@@ -70,7 +80,7 @@ def running(
     with output.open("ab") as log:
         process = subprocess.Popen(
             wrapped(
-                [sys.executable, "-m", "tests.deaf", service, topic],
+                [sys.executable, "-m", *module],
                 uid=None,
                 death_signal=signal.SIGKILL,
             ),
@@ -80,11 +90,11 @@ def running(
             env=environment | variables,
             start_new_session=True,
         )
-    started = Service(process, port, output)
+    service = Service(process, port, output)
     try:
-        started.until(lambda: process.poll() is not None or started.ready() == "ready\n")
+        service.until(lambda: process.poll() is not None or service.ready() == "ready\n")
         assert process.poll() is None, output.read_text()
-        yield started
+        yield service
     finally:
         process.kill()
         process.wait()

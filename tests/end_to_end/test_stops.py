@@ -1,0 +1,218 @@
+"""SIGTERM ends every service in time, with exit code 0, whatever does not answer it meanwhile.
+
+A server that stands still is the worst of it: connections are taken, and nothing is ever said.
+"""
+
+import asyncio
+import contextlib
+import os
+import re
+import signal
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import AsyncIterator, Iterator, Sequence
+from functools import partial
+from pathlib import Path
+
+import pytest
+from aiokafka import AIOKafkaConsumer, TopicPartition
+
+from deploy.local.ports import free_run
+from deploy.local.program import wrapped
+from schemas.events import decode_session_event
+from schemas.topics import SESSION_LOG, shard_of
+from schemas.transcript import Message, Outcome, Place, Transcript
+from tests.end_to_end.reader import Reader
+from tests.end_to_end.scripted import ModelControl, until
+from tests.end_to_end.test_whole_path import rows_hold, urls
+from tests.scripted_model.script import answer_text
+from tests.stack import RunningStack, running_stack, talklog
+
+pytestmark = [pytest.mark.stack, pytest.mark.timeout(400)]
+
+SERVICES = ("gateway-1", "worker-1", "persister-1")
+GRACE_S = 2
+GONE_WITHIN_S = GRACE_S + 30.0
+"""Generous: what is tried is that there is an end, not when."""
+BACK_WITHIN_S = 90.0
+ANSWERS, TOKENS = 6, 300
+SHARDS = 8
+
+
+@pytest.fixture(scope="module")
+def stack(model: ModelControl, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningStack]:
+    """One of every service; what ends stays dead."""
+    folder = tmp_path_factory.mktemp("stops")
+    with running_stack(
+        folder, OPENAI_BASE_URL=model.url, TALKLOG_GRACE_S=str(GRACE_S), RESTART="0"
+    ) as stack:
+        yield stack
+
+
+@pytest.mark.parametrize("how", ["hold", "kill"])
+@pytest.mark.parametrize("server", ["kafka", "redis", "postgres"])
+async def test_services_stop_in_time_without_a_server_and_what_ran_ends_once(
+    stack: RunningStack, model: ModelControl, server: str, how: str
+) -> None:
+    """Six answers run meanwhile, and one person joins who waits for a snapshot."""
+    model.reset()
+    sessions = [f"{how}-{server}-{number}" for number in range(ANSWERS)]
+    await running(stack, model, sessions)
+    async with without(stack, server, how), joining(stack, sessions[0]):
+        for name in SERVICES:
+            os.kill(stack.pid(name), signal.SIGTERM)
+        await until(lambda: not any(map(stack.pid, SERVICES)), GONE_WITHIN_S, "all are gone")
+        assert ends(stack) == dict.fromkeys(SERVICES, "exit code 0")
+    await back(stack, [server, *SERVICES])
+    for session in sessions:
+        await ends_once(stack, model, session)
+
+
+async def running(stack: RunningStack, model: ModelControl, sessions: list[str]) -> None:
+    """An answer in each of the sessions, in its middle."""
+    async with contextlib.AsyncExitStack() as readers:
+        for session in sessions:
+            reader = await readers.enter_async_context(Reader(urls(stack)[0], session))
+            await reader.ask(f"go [[key={session} tokens={TOKENS} rate=20]]", "m0")
+            await reader.until(partial(begun, reader))
+
+
+def begun(reader: Reader) -> bool:
+    """Whether some of the answer was read."""
+    return bool(reader.message("m0").text)
+
+
+@contextlib.asynccontextmanager
+async def without(stack: RunningStack, server: str, how: str) -> AsyncIterator[None]:
+    """The server stands still, or is dead; in the end it goes on, or can be started."""
+    if how == "kill":
+        stack.kill(server)
+        await until(lambda: stack.state_of(server) == "dead", 30, f"{server} is dead")
+        yield
+        return
+    stack.hold(server)
+    try:
+        yield
+    finally:
+        stack.let_go(server)
+
+
+@contextlib.asynccontextmanager
+async def joining(stack: RunningStack, session: str) -> AsyncIterator[None]:
+    """Somebody asks for the session meanwhile: the gateway reads for the snapshot."""
+    joined = asyncio.create_task(Reader(urls(stack)[0], session).__aenter__())
+    try:
+        yield
+    finally:
+        joined.cancel()
+        await asyncio.gather(joined, return_exceptions=True)
+
+
+def ends(stack: RunningStack) -> dict[str, str]:
+    """How each service ended last, as the stack says it."""
+    said = (stack.state / "run.log").read_text().splitlines()
+    return {
+        name: next(filter(None, (_end(name, line) for line in said[::-1]))) for name in SERVICES
+    }
+
+
+def _end(name: str, line: str) -> str:
+    found = re.match(rf"{name}: died \((.*?)\)", line)
+    return found[1] if found else ""
+
+
+async def back(stack: RunningStack, names: Sequence[str]) -> None:
+    """Start what is dead, until all of it is ready; a worker does not wait for its broker."""
+
+    def ready() -> bool:
+        states = {stack.state_of(name) for name in names}
+        if "dead" in states:
+            talklog(stack, "start")
+        return states == {"ready"}
+
+    await until(ready, BACK_WITHIN_S, f"{names} are back")
+
+
+async def ends_once(stack: RunningStack, model: ModelControl, session: str) -> None:
+    """One terminal counts, in the log; its text is one attempt's, in the log and in the table."""
+    async with Reader(urls(stack)[0], session) as reader:
+        await reader.until(lambda: over(reader), 120)
+    message, outcomes = await folded(stack, session)
+    assert (message.state, outcomes[Outcome.ENDED]) == ("complete", 1)
+    assert message.text == answer_text(session, model.state()["by_key"][session], TOKENS)
+    await rows_hold(stack, session, message.text)
+
+
+def over(reader: Reader) -> bool:
+    """Whether the message's end was told, live or by the snapshot."""
+    ends = reader.of_type("ai_response_complete") + reader.of_type("error")
+    shown = [each for snapshot in reader.of_type("snapshot") for each in snapshot["messages"]]
+    ended = any("m0" in snapshot["ended"] for snapshot in reader.of_type("snapshot"))
+    return ended or bool(ends) or any(each["state"] in ("complete", "error") for each in shown)
+
+
+async def folded(stack: RunningStack, session: str) -> tuple[Message, Counter[Outcome]]:
+    """The session's message as the log has it, and what counted of it."""
+    shard = TopicPartition(SESSION_LOG, shard_of(session, SHARDS))
+    transcript, outcomes = Transcript(), Counter[Outcome]()
+    async with AIOKafkaConsumer(bootstrap_servers=stack.file.kafka) as consumer:
+        consumer.assign([shard])
+        consumer.seek(shard, 0)
+        end = (await consumer.end_offsets([shard]))[shard]
+        while await consumer.position(shard) < end:
+            for raw in (await consumer.getmany(timeout_ms=500)).get(shard, []):
+                event = decode_session_event(raw.value)
+                if raw.key == session.encode() and event is not None:
+                    outcomes[transcript.apply(event, Place(stack.epoch, raw.offset))] += 1
+    return transcript.messages["m0"], outcomes
+
+
+@pytest.mark.parametrize(
+    ("service", "broker"),
+    [
+        *((service, "held") for service in ("gateway", "workers", "persister")),
+        # A worker ends by itself when it is refused, and its supervisor tries again.
+        *((service, "refused") for service in ("gateway", "persister")),
+    ],
+)
+async def test_a_start_without_a_broker_can_be_stopped(
+    stack: RunningStack, tmp_path: Path, service: str, broker: str
+) -> None:
+    await back(stack, SERVICES)
+    address = stack.file.kafka if broker == "held" else f"127.0.0.1:{free_run(1)}"
+    async with without(stack, "kafka", "hold"):
+        with starting(service, stack, tmp_path, address) as process:
+            await until(lambda: listens_to_sigterm(process.pid), 30, f"{service} starts")
+            process.terminate()
+            assert await asyncio.to_thread(process.wait, GONE_WITHIN_S) == 0
+
+
+@contextlib.contextmanager
+def starting(
+    service: str, stack: RunningStack, folder: Path, kafka: str
+) -> Iterator["subprocess.Popen[bytes]"]:
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("TALKLOG_")}
+    addresses = {
+        "TALKLOG_KAFKA": kafka,
+        "TALKLOG_REDIS_URL": stack.file.redis,
+        "TALKLOG_POSTGRES_DSN": stack.file.postgres,
+        "TALKLOG_EPOCH": str(stack.epoch),
+        "TALKLOG_PORT": "0",
+        "TALKLOG_GRACE_S": str(GRACE_S),
+    }
+    command = wrapped([sys.executable, "-m", service], uid=None, death_signal=signal.SIGKILL)
+    with (folder / "service.log").open("wb") as log:
+        process = subprocess.Popen(command, stdout=log, stderr=log, env=kept | addresses)
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.wait()
+
+
+def listens_to_sigterm(pid: int) -> bool:
+    """Whether the process has a handler of its own by now: before that the signal just ends it."""
+    status = Path(f"/proc/{pid}/status").read_text()
+    caught = int(status.partition("SigCgt:")[2].split()[0], 16)
+    return bool(caught >> (signal.SIGTERM - 1) & 1)
