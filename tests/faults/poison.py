@@ -20,7 +20,7 @@ async def poison(field: Field) -> str:
     """The model hangs at its call, and the worker that made the call is killed, each time."""
     session = f"poison-{field.shape.seed}-{field.chance.randrange(1 << 30)}"
     async with Reader(field.gateways()[0], session) as reader:
-        killing = asyncio.create_task(_kill_whoever_asks(field, session))
+        killing = asyncio.create_task(_kill_whoever_asks(field, reader))
         try:
             await reader.ask(f"go [[key={session} tokens=5 fault=hang_headers]]", session)
             await reader.until(lambda: reader.message(session).terminal, ENDS_WITHIN_S)
@@ -35,17 +35,18 @@ async def poison(field: Field) -> str:
     return await _lived(field, neighbours)
 
 
-async def _kill_whoever_asks(field: Field, session: str) -> dict[str, Told]:
+async def _kill_whoever_asks(field: Field, reader: Reader) -> dict[str, Told]:
     """Kill -9 the caller of each call; give who ran beside it. Ends with the message."""
+    session = reader.session_id
     neighbours: dict[str, Told] = {}
     kills = 0
     while True:
-        message = field.watch.message(session, session)
+        message = reader.message(session)
         calls = (await asyncio.to_thread(field.model.state))["by_key"].get(session, 0)
-        if message is not None and message.terminal:
+        if message.terminal:
             return neighbours
-        # The log is read a moment after the call was made: who made it is known only then.
-        if message is not None and calls > kills and message.starts > kills:
+        # Its reader is told of the start a moment later; who made the call is known only then.
+        if calls > kills and message.starts > kills:
             running = field.running()
             if not kills and len(running) < NEIGHBOURS_MIN:
                 raise NoBite(f"{len(running)} neighbours ran at the first kill")

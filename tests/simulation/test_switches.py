@@ -17,7 +17,7 @@ RED = {
     "snapshot-without-ended": 0,
     "snapshot-without-what-ended-since": 1,
     "not-sent-again": 0,
-    "no-offset-guard": 23,
+    "no-offset-guard": 24,
     "no-fence": 214,
     "busy-without-reading": 5,
     "busy-while-in-the-lane": 0,
