@@ -46,6 +46,7 @@ class Work:
     tries: int = 0
     ready_since: float = 0.0
     care: Care = Care.FRESH
+    mute_since_ms: int = 0
     told_of: bool = False  # the log tells of it already
     storing: bool = False
 

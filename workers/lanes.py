@@ -110,6 +110,8 @@ class Lanes:
         key = work.key
         mine = self.mine.get(key)
         stopped = view.cancelling if view else None
+        mute_since_ms = fold.mute_since_ms(key)
+        work.mute_since_ms = mute_since_ms or 0
         decision = decide(
             Facts(
                 view=view,
@@ -120,7 +122,7 @@ class Lanes:
                 on_busy=known_on_busy(work.message.on_busy),
                 read_since_delivery=fold.answered > work.asked_before,
                 looked_up=work.looked_up,
-                mute=fold.mute(key),
+                mute=mute_since_ms is not None,
                 dead_lettered=work.dead_lettered,
                 resting=now < work.not_before,
             )

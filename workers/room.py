@@ -4,17 +4,18 @@ They start in the order in which they became ready. But a message that kills its
 everything along that runs there, each time it is tried, and nobody knows which one it was. So that
 its neighbours lose one start to it and not two:
 
-* A message whose start was left unended without a word after it (`Care.MUTE`) begins last, when
-  none of the others with an unended start runs here any more, and one at a time; in its first
-  moments, in which it died before, none of the others begins beside it. It is not known to be
-  guilty, so it waits for a bounded time. Few are mute: most answers have spoken within a second.
+* Suspect is what died right after its start, before anything more was heard of it (`Care.MUTE`);
+  most of all what had started last. That one begins first, and none of the others with an unended
+  start begins in its first moments. All step back a little at first, since shards are folded one
+  after another. Few are suspect: most answers have spoken within a second.
+* The suspects that are left wait until none of those others runs. Every wait is bounded.
 * A message with two unended starts (`Care.ALONE`) waits until nothing else runs; after a while
   nothing else starts any more, so that its turn comes.
 
 Pure.
 """
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection
 from dataclasses import dataclass
 from itertools import islice
 
@@ -22,11 +23,12 @@ from workers.held import Work
 from workers.verdict import Care
 
 ALONE_PATIENCE_S = 10.0
-MUTE_PATIENCE_S = 20.0
-MUTE_STEPS_BACK_S = 2.0
-"""The others of a process that died fall silent a little later: they wrote `alive` after it."""
-TRIAL_S = 3.0
-"""Longer than it had lived without a word: who lives writes `alive` after half of this."""
+SUSPECT_STEPS_BACK_S = 0.7
+SUSPECT_PATIENCE_S = 10.0
+SPOKE_STEPS_BACK_S = 1.0
+SPOKE_PATIENCE_S = 6.0
+TRIAL_S = 2.0
+"""Longer than a suspect had lived: who lives writes `alive` after 1.5 s."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,25 +76,32 @@ class Room:
         free = self._max_running - len(running)
         if free <= 0:
             return []
-        if any(each.care is Care.MUTE and each.for_s < TRIAL_S for each in running):
-            fresh = (work for work in self._ready.values() if work.care is Care.FRESH)
-            return list(islice(fresh, free))
-        return list(islice(self._unsuspected(now), free)) or self._first_mute(running, now)
+        trial = any(each.care is Care.MUTE and each.for_s < TRIAL_S for each in running)
+        suspect = None if trial else self._suspect(running, now)
+        held = trial or suspect is not None
+        others = (work for work in self._ready.values() if self._may_begin(work, held, now))
+        return [*([suspect] if suspect else []), *islice(others, free)][:free]
 
     def take_waiting(self) -> list[Work]:
         """Give, once each, the messages for which there was no room."""
         waiting, self._new = list(self._new.values()), {}
         return waiting
 
-    def _unsuspected(self, now: float) -> Iterator[Work]:
-        for work in self._ready.values():
-            if work.care is Care.MUTE and now - work.ready_since < MUTE_PATIENCE_S:
-                continue
-            if work.care is not Care.ALONE:
-                yield work
+    def _suspect(self, running: Collection[Running], now: float) -> Work | None:
+        """Give the suspect that begins now, if one does: that which had started last."""
+        mute = [work for work in self._ready.values() if work.care is Care.MUTE]
+        if not mute or any(each.care is not Care.FRESH for each in running):
+            return None
+        last = max(mute, key=lambda work: work.mute_since_ms)
+        return last if now - last.ready_since >= SUSPECT_STEPS_BACK_S else None
 
-    def _first_mute(self, running: Collection[Running], now: float) -> list[Work]:
-        if any(each.care is not Care.FRESH for each in running):
-            return []
-        waiting = (work for work in self._ready.values() if work.care is Care.MUTE)
-        return [work for work in islice(waiting, 1) if now - work.ready_since >= MUTE_STEPS_BACK_S]
+    def _may_begin(self, work: Work, held: bool, now: float) -> bool:
+        waited_s = now - work.ready_since
+        match work.care:
+            case Care.FRESH:
+                return True
+            case Care.SPOKE:
+                return waited_s >= (SPOKE_PATIENCE_S if held else SPOKE_STEPS_BACK_S)
+            case Care.MUTE:
+                return waited_s >= SUSPECT_PATIENCE_S
+        return False

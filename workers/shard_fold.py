@@ -103,11 +103,11 @@ class ShardFold:
         """When (on this process's clock) an event of the message that counts was read last."""
         return self._sessions[key.session_id].heard[key.message_id].at
 
-    def mute(self, key: MessageKey) -> bool:
-        """Whether the message's latest start is the last that was heard of it."""
+    def mute_since_ms(self, key: MessageKey) -> int | None:
+        """Log time of the message's latest start if nothing was heard of it since, else None."""
         session = self._sessions.get(key.session_id)
         heard = session.heard.get(key.message_id) if session else None
-        return heard is not None and heard.mute
+        return heard.timestamp_ms if heard is not None and heard.mute else None
 
     def stored(self, key: MessageKey) -> bool:
         """Whether this process has stored the message's turns."""

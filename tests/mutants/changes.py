@@ -368,11 +368,10 @@ MUTANTS = (
         ROWS,
     ),
     Mutant(
-        "what died without a word begins at once",
+        "the others begin beside a suspect",
         "workers/room.py",
-        "            if work.care is Care.MUTE and now - work.ready_since < MUTE_PATIENCE_S:\n"
-        "                continue\n",
-        "",
+        "                return waited_s >= (SPOKE_PATIENCE_S if held else SPOKE_STEPS_BACK_S)\n",
+        "                return True\n",
         WORKERS,
     ),
 )

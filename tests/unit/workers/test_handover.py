@@ -274,7 +274,7 @@ def test_two_unended_starts_run_alone_and_three_are_enough() -> None:
         world.crash(member)
         member = world.member(name)
         world.give_to(member)
-        for _ in range(22):
+        for _ in range(26):
             world.now += 0.25
             member.deliver()
             member.read()

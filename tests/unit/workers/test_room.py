@@ -4,8 +4,10 @@ from schemas.events import UserMessage
 from workers.held import Work
 from workers.room import (
     ALONE_PATIENCE_S,
-    MUTE_PATIENCE_S,
-    MUTE_STEPS_BACK_S,
+    SPOKE_PATIENCE_S,
+    SPOKE_STEPS_BACK_S,
+    SUSPECT_PATIENCE_S,
+    SUSPECT_STEPS_BACK_S,
     TRIAL_S,
     Room,
     Running,
@@ -59,43 +61,46 @@ def test_alone_waits_until_nothing_runs_and_others_pass_it_for_a_while() -> None
     assert room.next([ALONE], 100.0) == []
 
 
-def test_who_died_without_a_word_begins_after_those_who_had_spoken_and_beside_fresh_ones() -> None:
-    mute, spoke, fresh = work(1, Care.MUTE), work(2, Care.SPOKE), work(3)
-    room = ready(10, mute, spoke, fresh)
-    later = 100.0 + MUTE_STEPS_BACK_S
-    assert room.next([], later) == [spoke, fresh]
-    room.leave(spoke)
+def test_the_suspect_begins_first_and_the_others_after_its_first_moments() -> None:
+    suspect, spoke, fresh = work(1, Care.MUTE), work(2, Care.SPOKE), work(3)
+    room = ready(10, spoke, suspect, fresh)
+    assert room.next([], 100.0) == [fresh]
+    later = 100.0 + SPOKE_STEPS_BACK_S
+    assert room.next([FRESH], later) == [suspect, fresh]
+    room.leave(suspect)
     room.leave(fresh)
-    assert room.next([SPOKE, FRESH], later) == []
-    assert room.next([FRESH], later) == [mute]
+    assert room.next([Running(Care.MUTE, 0.0), FRESH], later) == []
+    assert room.next([MUTE, FRESH], later) == [spoke]
 
 
-def test_who_died_without_a_word_begin_one_at_a_time() -> None:
-    one, two = work(1, Care.MUTE), work(2, Care.MUTE)
-    room = ready(10, one, two)
-    later = 100.0 + MUTE_STEPS_BACK_S
-    assert room.next([], later) == [one]
-    room.leave(one)
+def test_of_the_suspects_it_is_the_one_that_had_started_last() -> None:
+    early, last = work(1, Care.MUTE), work(2, Care.MUTE)
+    early.mute_since_ms, last.mute_since_ms = 5, 7
+    room = ready(10, early, last)
+    later = 100.0 + SUSPECT_STEPS_BACK_S
+    assert room.next([], later) == [last]
+    room.leave(last)
     assert room.next([MUTE], later) == []
-    assert room.next([], later) == [two]
+    assert room.next([FRESH], later) == [early]
 
 
-def test_a_mute_message_lets_the_others_of_its_process_fall_silent_first() -> None:
+def test_a_suspect_that_comes_later_waits_for_the_end_of_the_others_that_were_cut() -> None:
     room = ready(10, work(1, Care.MUTE))
+    assert room.next([SPOKE], 100.0 + SUSPECT_STEPS_BACK_S) == []
+
+
+def test_every_wait_is_bounded() -> None:
+    one, two, spoke = work(1, Care.MUTE), work(2, Care.MUTE), work(3, Care.SPOKE)
+    assert ready(10, one, two).next([SPOKE], 100.0 + SUSPECT_PATIENCE_S) == [one, two]
+    trial = Running(Care.MUTE, 0.0)
+    assert ready(10, spoke).next([trial], 100.0 + SPOKE_PATIENCE_S) == [spoke]
+
+
+def test_who_had_spoken_steps_back_for_a_suspect_whose_shard_is_folded_later() -> None:
+    spoke = work(1, Care.SPOKE)
+    room = ready(10, spoke)
     assert room.next([], 100.0) == []
-
-
-def test_beside_a_mute_message_only_fresh_ones_begin_in_its_first_moments() -> None:
-    spoke, fresh = work(1, Care.SPOKE), work(2)
-    room = ready(10, spoke, fresh)
-    assert room.next([Running(Care.MUTE, 0.0)], 100.0) == [fresh]
-    assert room.next([MUTE], 100.0) == [spoke, fresh]
-
-
-def test_a_mute_message_waits_for_a_bounded_time() -> None:
-    one, two = work(1, Care.MUTE), work(2, Care.MUTE)
-    room = ready(10, one, two)
-    assert room.next([SPOKE], 100.0 + MUTE_PATIENCE_S) == [one, two]
+    assert room.next([], 100.0 + SPOKE_STEPS_BACK_S) == [spoke]
 
 
 def test_each_that_waits_is_told_of_once() -> None:
