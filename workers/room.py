@@ -5,10 +5,10 @@ everything along that runs there, each time it is tried, and nobody knows which 
 its neighbours lose one start to it and not two:
 
 * Suspect is what died right after its start, before anything more was heard of it (`Care.MUTE`);
-  most of all what had started last. That one begins first, and none of the others with an unended
-  start begins in its first moments. All step back a little at first, since shards are folded one
-  after another. Few are suspect: most answers have spoken within a second.
-* The suspects that are left wait until none of those others runs. Every wait is bounded.
+  most of all what had started last. Suspects begin first, each when the one before has outlived its
+  first moments, and the others with an unended start after them. All step back a little, since
+  shards are folded one after another. Few are suspect: most answers have spoken within a second.
+* A suspect that comes when others of those run already waits for their end. Every wait is bounded.
 * A message with two unended starts (`Care.ALONE`) waits until nothing else runs; after a while
   nothing else starts any more, so that its turn comes.
 
@@ -26,7 +26,7 @@ ALONE_PATIENCE_S = 10.0
 SUSPECT_STEPS_BACK_S = 0.7
 SUSPECT_PATIENCE_S = 10.0
 SPOKE_STEPS_BACK_S = 1.0
-SPOKE_PATIENCE_S = 6.0
+SPOKE_PATIENCE_S = 8.0
 TRIAL_S = 2.0
 """Longer than a suspect had lived: who lives writes `alive` after 1.5 s."""
 
@@ -78,9 +78,13 @@ class Room:
             return []
         trial = any(each.care is Care.MUTE and each.for_s < TRIAL_S for each in running)
         suspect = None if trial else self._suspect(running, now)
-        held = trial or suspect is not None
-        others = (work for work in self._ready.values() if self._may_begin(work, held, now))
-        return [*([suspect] if suspect else []), *islice(others, free)][:free]
+        held = trial or any(work.care is Care.MUTE for work in self._ready.values())
+        starting = (
+            work
+            for work in self._ready.values()
+            if work is suspect or self._may_begin(work, held, now)
+        )
+        return list(islice(starting, free))
 
     def take_waiting(self) -> list[Work]:
         """Give, once each, the messages for which there was no room."""
@@ -90,7 +94,7 @@ class Room:
     def _suspect(self, running: Collection[Running], now: float) -> Work | None:
         """Give the suspect that begins now, if one does: that which had started last."""
         mute = [work for work in self._ready.values() if work.care is Care.MUTE]
-        if not mute or any(each.care is not Care.FRESH for each in running):
+        if not mute or any(each.care is Care.SPOKE for each in running):
             return None
         last = max(mute, key=lambda work: work.mute_since_ms)
         return last if now - last.ready_since >= SUSPECT_STEPS_BACK_S else None

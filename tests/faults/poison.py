@@ -47,7 +47,8 @@ async def _kill_whoever_asks(field: Field, reader: Reader) -> dict[str, Told]:
             return neighbours
         # Its reader is told of the start a moment later; who made the call is known only then.
         if calls > kills and message.starts > kills:
-            running = field.running()
+            # What has not spoken yet can't be told from a culprit, and may begin a third time.
+            running = [each for each in field.running() if each.sequence]
             if not kills and len(running) < NEIGHBOURS_MIN:
                 raise NoBite(f"{len(running)} neighbours ran at the first kill")
             neighbours.update((each.key, each) for each in running)

@@ -66,7 +66,7 @@ def test_the_suspect_begins_first_and_the_others_after_its_first_moments() -> No
     room = ready(10, spoke, suspect, fresh)
     assert room.next([], 100.0) == [fresh]
     later = 100.0 + SPOKE_STEPS_BACK_S
-    assert room.next([FRESH], later) == [suspect, fresh]
+    assert room.next([FRESH], later) == [suspect, fresh]  # in the order of becoming ready
     room.leave(suspect)
     room.leave(fresh)
     assert room.next([Running(Care.MUTE, 0.0), FRESH], later) == []
@@ -80,8 +80,16 @@ def test_of_the_suspects_it_is_the_one_that_had_started_last() -> None:
     later = 100.0 + SUSPECT_STEPS_BACK_S
     assert room.next([], later) == [last]
     room.leave(last)
-    assert room.next([MUTE], later) == []
-    assert room.next([FRESH], later) == [early]
+    assert room.next([Running(Care.MUTE, 0.0)], later) == []
+    assert room.next([MUTE], later) == [early]
+
+
+def test_who_had_spoken_waits_until_every_suspect_has_been_tried() -> None:
+    suspect, spoke = work(1, Care.MUTE), work(2, Care.SPOKE)
+    room = ready(10, spoke, suspect)
+    later = 100.0 + SPOKE_STEPS_BACK_S
+    assert room.next([Running(Care.MUTE, 0.0)], later) == []
+    assert room.next([MUTE], later) == [suspect]
 
 
 def test_a_suspect_that_comes_later_waits_for_the_end_of_the_others_that_were_cut() -> None:
@@ -92,6 +100,7 @@ def test_a_suspect_that_comes_later_waits_for_the_end_of_the_others_that_were_cu
 def test_every_wait_is_bounded() -> None:
     one, two, spoke = work(1, Care.MUTE), work(2, Care.MUTE), work(3, Care.SPOKE)
     assert ready(10, one, two).next([SPOKE], 100.0 + SUSPECT_PATIENCE_S) == [one, two]
+    assert ready(10, one, two).next([], 100.0 + SUSPECT_PATIENCE_S) == [one, two]
     trial = Running(Care.MUTE, 0.0)
     assert ready(10, spoke).next([trial], 100.0 + SPOKE_PATIENCE_S) == [spoke]
 
