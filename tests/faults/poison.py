@@ -39,6 +39,7 @@ async def _kill_whoever_asks(field: Field, reader: Reader) -> dict[str, Told]:
     """Kill -9 the caller of each call; give who ran beside it. Ends with the message."""
     session = reader.session_id
     neighbours: dict[str, Told] = {}
+    mute: set[str] = set()
     kills = 0
     while True:
         message = reader.message(session)
@@ -48,7 +49,8 @@ async def _kill_whoever_asks(field: Field, reader: Reader) -> dict[str, Told]:
         # Its reader is told of the start a moment later; who made the call is known only then.
         if calls > kills and message.starts > kills:
             # What has not spoken yet can't be told from a culprit, and may begin a third time.
-            running = [each for each in field.running() if each.sequence]
+            mute.update(each.key for each in field.running() if not each.sequence)
+            running = [each for each in field.running() if each.key not in mute]
             if not kills and len(running) < NEIGHBOURS_MIN:
                 raise NoBite(f"{len(running)} neighbours ran at the first kill")
             neighbours.update((each.key, each) for each in running)
