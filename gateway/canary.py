@@ -12,7 +12,7 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 
 import msgspec
 from ulid import ULID
@@ -30,6 +30,7 @@ log = logging.getLogger(__name__)
 
 BEATS_A_LIMIT = 3
 CONNECT_TIMEOUT_S = 5.0
+CANCEL_AGAIN_S = 0.5
 RECONNECT_FIRST_S = 0.2
 RECONNECT_MOST_S = 5.0
 SILENCE_LIMIT_S = 2 * HEARTBEAT_S
@@ -79,8 +80,7 @@ class Canary:
                 tasks.create_task(self._beat()),
             ]
             yield
-            for task in own:
-                task.cancel()
+            await _ended(own)
 
     async def _beat(self) -> None:
         was_red = False
@@ -147,12 +147,26 @@ class Canary:
             socket.transport.abort()
 
     async def _take(self, socket: ClientConnection) -> None:
-        text = await asyncio.wait_for(socket.recv(), SILENCE_LIMIT_S)
+        async with asyncio.timeout(SILENCE_LIMIT_S):
+            text = await socket.recv()
         frame = msgspec.json.decode(text, type=_Frame)
         if frame.state == "connected":
             self._connected.set()
         elif frame.attempt is not None:
             self._watch.came(frame.attempt, time.monotonic())
+
+
+async def _ended(tasks: Iterable["asyncio.Task[None]"]) -> None:
+    """Cancel the tasks until they have ended.
+
+    Python 3.11's wait_for gives a result that comes together with a cancellation, and the
+    cancellation is lost: it is said again.
+    """
+    pending = set(tasks)
+    while pending:
+        for task in pending:
+            task.cancel()
+        _, pending = await asyncio.wait(pending, timeout=CANCEL_AGAIN_S)
 
 
 def address_of(host: str, port: int, session_id: str) -> str:
