@@ -15,8 +15,8 @@ CHAOS = (*PROCESSES, *SERVERS, *MOMENTS)
 def each_once(seed: int) -> list[Fault]:
     """Every fault, in a random order; of each link one of the three, so that all come in turn.
 
-    Without the poison message, which takes minutes: `make test-faults` has it, and its rule is held by
-    tests/unit/workers (a poison message costs its neighbours one start).
+    Without the poison message, which takes minutes: `make test-faults` has it, and its rule is held
+    by tests/unit/workers (a poison message costs its neighbours one start).
     """
     chance = random.Random(seed)
     ways = [NETWORK_WAYS[(number + seed) % len(NETWORK_WAYS)] for number in range(len(LINKS))]
