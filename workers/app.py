@@ -89,9 +89,8 @@ class SeekingConsumer(Consumer):
             position = max(self._committed_offset.get(tp) or 0, start)
             self.begins[tp.partition] = position
             if position == start:
-                with contextlib.suppress(
-                    IllegalStateError
-                ):  # revoked meanwhile: it is sought again
+                # Revoked meanwhile: it is sought again when it is assigned.
+                with contextlib.suppress(IllegalStateError):
                     await self.seek(tp, start)
 
 
