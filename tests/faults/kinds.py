@@ -33,10 +33,9 @@ def killed(kind: str) -> Strike:
     """kill -9 of one process of the kind; the supervisor starts it again."""
 
     async def strike(field: Field) -> str:
-        name = field.chance.choice(field.names(kind))
-        before = _busy(field, name)
+        name, busy = _a_busy(field, kind)
         await kill_and_wait(field, name)
-        return f"{name} killed, {before}"
+        return f"{name} killed, {busy}"
 
     return strike
 
@@ -50,8 +49,7 @@ async def kill_and_wait(field: Field, name: str) -> None:
 
 async def worker_held(field: Field) -> str:
     """SIGSTOP, SIGCONT: it wakes as a zombie, and what it writes then is in the log, unheard."""
-    name = field.chance.choice(field.names("worker"))
-    busy = _busy(field, name)
+    name, busy = _a_busy(field, "worker")
     field.stack.hold(name)
     try:
         await asyncio.sleep(HELD_S)
@@ -67,8 +65,8 @@ async def worker_held(field: Field) -> str:
 
 async def gateway_held(field: Field) -> str:
     """SIGSTOP for longer than clients wait for a word; SIGCONT when they have gone elsewhere."""
-    name = field.chance.choice(field.names("gateway"))
-    busy, before = _busy(field, name), _reconnects(field)
+    name, busy = _a_busy(field, "gateway")
+    before = _reconnects(field)
     field.stack.hold(name)
     try:
         await asyncio.sleep(GATEWAY_HELD_S)
@@ -85,40 +83,46 @@ def _reconnects(field: Field) -> int:
 
 
 def held(kind: str) -> Strike:
-    """SIGSTOP, SIGCONT; chat goes on meanwhile, so that there was somebody to miss it."""
+    """SIGSTOP, SIGCONT of a busy one; NoBite unless it really stood still."""
 
     async def strike(field: Field) -> str:
-        name = field.chance.choice(field.names(kind))
-        before = sum(len(each.told) for each in field.talkers)
+        name, busy = _a_busy(field, kind)
         field.stack.hold(name)
         try:
             await asyncio.sleep(HELD_S)
             status = psutil.Process(field.stack.pid(name)).status()
         finally:
             field.stack.let_go(name)
-        asked = sum(len(each.told) for each in field.talkers) - before
-        if status != psutil.STATUS_STOPPED or asked < MET_AT_LEAST:
-            raise NoBite(f"{name} was {status}, {asked} messages were asked meanwhile")
-        return f"{name} stopped for {HELD_S:g} s, {asked} messages asked meanwhile"
+        if status != psutil.STATUS_STOPPED:
+            raise NoBite(f"{name} was {status}")
+        return f"{name} stopped for {HELD_S:g} s, {busy}"
 
     return strike
 
 
+def _a_busy(field: Field, kind: str) -> tuple[str, str]:
+    """Choose a process of the kind that has something to do, and say what; NoBite if none has."""
+    names = field.names(kind)
+    field.chance.shuffle(names)
+    for name in names:
+        if busy := _busy(field, name):
+            return name, busy
+    raise NoBite(f"no {kind} had anything to do")
+
+
 def _busy(field: Field, name: str) -> str:
-    """What the process was doing; NoBite if it was idle."""
+    """What the process is doing; empty if it is idle."""
     if name.startswith("gateway"):
         address = next(e.address for e in process_list.read(field.stack.state) if e.name == name)
-        sockets = sum(each.address == address and each.now is not None for each in field.talkers)
-        if sockets < 10:
-            raise NoBite(f"{name} has {sockets} sockets")
-        return f"{sockets} people on it"
+        people = sum(each.address == address and each.now is not None for each in field.talkers)
+        return f"{people} people on it" if people >= MET_AT_LEAST else ""
     if name.startswith("worker"):
         ours = sum(
             (message := field.watch.message(told.session_id, told.key)) is not None
             and worker_pid(message.worker) == field.stack.pid(name)
             for told in field.running()
         )
-        return f"{ours} of {len(field.running())} answers on it"
+        return f"{ours} of {len(field.running())} answers on it" if ours >= MET_AT_LEAST else ""
     return f"{len(field.running())} answers running"
 
 

@@ -20,13 +20,12 @@ async def poison(field: Field) -> str:
     """The model hangs at its call, and the worker that made the call is killed, each time."""
     session = f"poison-{field.shape.seed}-{field.chance.randrange(1 << 30)}"
     async with Reader(field.gateways()[0], session) as reader:
-        killing = asyncio.create_task(_kill_whoever_asks(field, reader))
+        await reader.ask(f"go [[key={session} tokens=5 fault=hang_headers]]", session)
         try:
-            await reader.ask(f"go [[key={session} tokens=5 fault=hang_headers]]", session)
-            await reader.until(lambda: reader.message(session).terminal, ENDS_WITHIN_S)
-            neighbours = await killing
-        finally:
-            killing.cancel()
+            async with asyncio.timeout(ENDS_WITHIN_S):
+                neighbours = await _kill_whoever_asks(field, reader)
+        except TimeoutError:
+            raise AssertionError(f"no end after {ENDS_WITHIN_S:g} s: {session}") from None
         error = reader.message(session).error
     assert error is not None
     assert error.code == "retries_exhausted", error

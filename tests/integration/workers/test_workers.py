@@ -102,9 +102,9 @@ async def test_a_drain_that_takes_too_long_releases_what_runs(
     first = await workers.start(TALKLOG_GRACE_S="1")
     asked = await talk.ask(f"release-{talk.run}", "tokens=300 rate=50")
     await talk.until(lambda: talk.outcomes[Outcome.CHUNK] > 5, "a running answer")
-    await workers.start()
     first.send(signal.SIGTERM)
     assert await first.exit_code() == 0
+    await workers.start()
     message = await talk.ended(asked)
     assert_whole(message, 300)
     assert talk.outcomes[Outcome.RELEASED] == 1
