@@ -56,8 +56,8 @@ class Intake:
         self._epoch = epoch
         self._bounds = bounds
         self._tokens = count(1)
-        self._shards: dict[int, Shard] = {}
         self._lanes = Lanes(epoch=epoch, bounds=bounds, new_id=new_id)
+        self._shards = self._lanes.shards
         self._stopping = False
         self._forget_at = 0.0
 

@@ -49,6 +49,7 @@ class Lanes:
     """All messages and answers of this process. `actions` grows; whoever performs them takes it."""
 
     def __init__(self, *, epoch: int, bounds: Bounds, new_id: Callable[[], str]) -> None:
+        self.shards: dict[int, Shard] = {}
         self.works: dict[int, Work] = {}
         self.mine: dict[MessageKey, Mine] = {}
         self.watched: dict[int, Work] = {}  # to be judged again as time passes
@@ -153,11 +154,12 @@ class Lanes:
         match decision:
             case Do.WAIT:
                 pass
-            case Do.WATCH:
+            case Do.WATCH | Do.READ_TO_END:
                 self.watched[work.token] = work
-            case Do.READ_TO_END:
-                self.watched[work.token] = work
-                self.ask_end(shard, now)
+                if work.mute_since_ms:
+                    self._room.expect(work)
+                if decision is Do.READ_TO_END:
+                    self.ask_end(shard, now)
             case Do.LOOK_UP:
                 if not work.looking_up:
                     work.looking_up = True
@@ -223,13 +225,22 @@ class Lanes:
         """Start what is ready, as far as there is room."""
         if not self._room or self.holding:
             return
-        mine = (mine for mine in self.mine.values() if not mine.done)
-        running = [Running(each.care, now - each.since) for each in mine]
-        for work in self._room.next(running, now):
+        running = [
+            Running(mine.care, now - mine.since, self._is_mute(mine))
+            for mine in self.mine.values()
+            if not mine.done
+        ]
+        folding = any(s.owned and len(s.window) and not s.folded for s in self.shards.values())
+        for work in self._room.next(running, now, folding=folding):
             self._start(work, now)
         for work in self._room.take_waiting():
             if not work.told_of:
                 self._say_queued(work, 0)
+
+    def _is_mute(self, mine: Mine) -> bool:
+        # Only asked of suspects: their start before this one was mute too, so no gap lies between.
+        fold = self.shards[mine.shard].fold if mine.care is Care.MUTE else None
+        return fold is not None and fold.mute_since_ms(mine.key) is not None
 
     def is_ready(self, work: Work) -> bool:
         """Whether it would start if there were room."""

@@ -5,9 +5,11 @@ everything along that runs there, each time it is tried, and nobody knows which 
 its neighbours lose one start to it and not two:
 
 * Suspect is what died right after its start, before anything more was heard of it (`Care.MUTE`);
-  most of all what had started last. Suspects begin first, each when the one before has outlived its
-  first moments, and the others with an unended start after them. All step back a little, since
-  shards are folded one after another. Few are suspect: most answers have spoken within a second.
+  most of all what had started last. Suspects begin first, each when the one before has spoken or
+  outlived its first moments, and the others with an unended start after them, when no shard waits
+  for its fold and no start of another process is still mute: it may turn out to be a suspect. All
+  step back a little, since not all is delivered at once. Few are suspect: most answers have spoken
+  within a second.
 * A suspect that comes when others of those run already waits for their end. Every wait is bounded.
 * A message with two unended starts (`Care.ALONE`) waits until nothing else runs; after a while
   nothing else starts any more, so that its turn comes.
@@ -37,6 +39,7 @@ class Running:
 
     care: Care
     for_s: float
+    mute: bool  # nothing of it was read back but its start
 
 
 class Room:
@@ -46,6 +49,7 @@ class Room:
         self._max_running = max_running
         self._ready: dict[int, Work] = {}
         self._new: dict[int, Work] = {}  # ready since the last look for room
+        self._expected: dict[int, Work] = {}  # mute at another process, perhaps soon a suspect
 
     def __contains__(self, work: object) -> bool:
         return isinstance(work, Work) and work.token in self._ready
@@ -55,17 +59,23 @@ class Room:
 
     def ask(self, work: Work, now: float) -> None:
         """The message could start; again and again is the same as once."""
+        self._expected.pop(work.token, None)
         if work.token not in self._ready:
             work.ready_since = now
             self._ready[work.token] = self._new[work.token] = work
+
+    def expect(self, work: Work) -> None:
+        """It has started elsewhere and was not heard of since: it may come as a suspect."""
+        self._expected[work.token] = work
 
     def leave(self, work: Work) -> None:
         """It starts, or can't start any more."""
         self._ready.pop(work.token, None)
         self._new.pop(work.token, None)
+        self._expected.pop(work.token, None)
 
-    def next(self, running: Collection[Running], now: float) -> list[Work]:
-        """Give what starts now beside the answers that run."""
+    def next(self, running: Collection[Running], now: float, *, folding: bool) -> list[Work]:
+        """Give what starts now beside the answers that run; `folding`: some shard still is."""
         if any(each.care is Care.ALONE for each in running):
             return []
         alone = next((work for work in self._ready.values() if work.care is Care.ALONE), None)
@@ -76,9 +86,12 @@ class Room:
         free = self._max_running - len(running)
         if free <= 0:
             return []
-        trial = any(each.care is Care.MUTE and each.for_s < TRIAL_S for each in running)
+        trial = any(
+            each.care is Care.MUTE and each.mute and each.for_s < TRIAL_S for each in running
+        )
         suspect = None if trial else self._suspect(running, now)
-        held = trial or any(work.care is Care.MUTE for work in self._ready.values())
+        suspects = any(work.care is Care.MUTE for work in self._ready.values())
+        held = trial or suspects or bool(self._expected) or folding
         starting = (
             work
             for work in self._ready.values()
