@@ -8,14 +8,14 @@ from tests.end_to_end.scripted import ModelControl, scripted_model
 from tests.stack import RunningStack, running_stack
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def model() -> Iterator[ModelControl]:
     """The scripted model; prompts carry their orders."""
     with scripted_model() as control:
         yield control
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def stack(model: ModelControl, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningStack]:
     """Two gateways, two workers, two persisters on servers of their own."""
     with running_stack(

@@ -18,6 +18,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import ExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 
 import psutil
 import psycopg
@@ -72,12 +73,16 @@ Strike = Callable[["Field"], Awaitable[str]]
 """Does one thing and undoes it, if it does not undo itself. Gives the proof that it bit."""
 
 
+Tier = Literal["answering", "between", "storing"]
+
+
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """One thing that can happen."""
+    """One thing that can happen; `hits` the one tier that it hits, None: all of them feel it."""
 
     name: str
     strike: Strike
+    hits: Tier | None = None
 
 
 @dataclass(slots=True)
@@ -356,4 +361,4 @@ def _behind(output: str) -> int:
     return sum(each["records"] for each in parts) if parts and not said["notes"] else 1
 
 
-__all__ = ["Fault", "Field", "NoBite", "Occurrence", "Shape", "Strike"]
+__all__ = ["Fault", "Field", "NoBite", "Occurrence", "Shape", "Strike", "Tier"]

@@ -333,20 +333,22 @@ def model_fault(orders: str, needs: str) -> Strike:
 
 
 PROCESSES = (
-    Fault("worker, kill -9", killed("worker")),
-    Fault("worker, SIGSTOP 15 s", worker_held),
-    Fault("gateway, kill -9", killed("gateway")),
-    Fault("gateway, SIGSTOP 15 s", held("gateway")),
-    Fault("gateway, SIGSTOP 40 s", gateway_held),
-    Fault("persister, kill -9", killed("persister")),
-    Fault("persister, SIGSTOP 15 s", held("persister")),
+    Fault("worker, kill -9", killed("worker"), "answering"),
+    Fault("worker, SIGSTOP 15 s", worker_held, "answering"),
+    Fault("gateway, kill -9", killed("gateway"), "between"),
+    Fault("gateway, SIGSTOP 15 s", held("gateway"), "between"),
+    Fault("gateway, SIGSTOP 40 s", gateway_held, "between"),
+    Fault("persister, kill -9", killed("persister"), "storing"),
+    Fault("persister, SIGSTOP 15 s", held("persister"), "storing"),
     Fault(
         "persister, kill -9 in a transaction",
         in_transaction("killed", kill=True),
+        "storing",
     ),
     Fault(
         "persister, SIGSTOP 15 s in a transaction",
         in_transaction("stopped for 15 s", kill=False),
+        "storing",
     ),
     Fault("every tier, rolling restart", rolling_restart),
     Fault("all workers dead", outage("worker")),
@@ -355,24 +357,22 @@ SERVERS = (
     Fault("broker that leads, kill -9", leader_killed),
     Fault("broker that leads, SIGSTOP 15 s", leader_held),
     Fault("all brokers dead", outage("kafka")),
-    Fault("Valkey, kill -9", killed("redis")),
-    Fault("Valkey, FLUSHALL", redis_flushed),
-    Fault("Valkey, SIGSTOP 15 s", held("redis")),
-    Fault("Postgres, kill -9", killed("postgres")),
-    Fault("Postgres, SIGSTOP 15 s", held("postgres")),
-    Fault("Postgres, disk full", disk_full),
+    Fault("Valkey, kill -9", killed("redis"), "between"),
+    Fault("Valkey, FLUSHALL", redis_flushed, "between"),
+    Fault("Valkey, SIGSTOP 15 s", held("redis"), "between"),
+    Fault("Postgres, kill -9", killed("postgres"), "storing"),
+    Fault("Postgres, SIGSTOP 15 s", held("postgres"), "storing"),
+    Fault("Postgres, disk full", disk_full, "storing"),
 )
-MODEL = (
-    Fault(
-        "model, 429 with Retry-After",
-        model_fault("fault=status:429 retry_after=1 fails=1", "fault"),
-    ),
-    Fault("model, 500", model_fault("fault=status:500 fails=1", "fault")),
-    Fault(
-        "model, hangs before the first token", model_fault("fault=hang_after:0 fails=1", "closed")
-    ),
-    Fault("model, hangs between tokens", model_fault("fault=hang_after:5 fails=1", "closed")),
-    Fault("model, cut", model_fault("fault=cut_after:5 fails=1", "fault")),
-    Fault("model, garbage", model_fault("fault=garbage_after:5 fails=1", "fault")),
-    Fault("model, no [DONE]", model_fault("fault=no_done", "opened")),
+MODEL = tuple(
+    Fault(f"model, {what}", model_fault(orders, needs), "answering")
+    for what, orders, needs in (
+        ("429 with Retry-After", "fault=status:429 retry_after=1 fails=1", "fault"),
+        ("500", "fault=status:500 fails=1", "fault"),
+        ("hangs before the first token", "fault=hang_after:0 fails=1", "closed"),
+        ("hangs between tokens", "fault=hang_after:5 fails=1", "closed"),
+        ("cut", "fault=cut_after:5 fails=1", "fault"),
+        ("garbage", "fault=garbage_after:5 fails=1", "fault"),
+        ("no [DONE]", "fault=no_done", "opened"),
+    )
 )

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Callable
 
-from tests.faults.field import Fault, Field, NoBite, Strike
+from tests.faults.field import Fault, Field, NoBite, Strike, Tier
 
 HOLE_S = 8.0
 REFUSED_S = 5.0
@@ -95,14 +95,20 @@ async def _carries(field: Field, link: str) -> int:
     return int(state["connections"])
 
 
+def _tier(link: str) -> Tier:
+    if "persister" in link or "postgres" in link:
+        return "storing"
+    return "answering" if link in ("worker-kafka", "worker-model") else "between"
+
+
 NETWORK_WAYS: tuple[Callable[[str], Fault], ...] = (
-    lambda link: Fault(f"{link}, cut", refused(link)),
-    lambda link: Fault(f"{link}, black hole", hole(link)),
-    lambda link: Fault(f"{link}, slow", delayed(link)),
+    lambda link: Fault(f"{link}, cut", refused(link), _tier(link)),
+    lambda link: Fault(f"{link}, black hole", hole(link), _tier(link)),
+    lambda link: Fault(f"{link}, slow", delayed(link), _tier(link)),
 )
 NETWORK = tuple(make(link) for link in LINKS for make in NETWORK_WAYS)
 MOMENTS = (
-    Fault("persister, cut in the middle of COPY", cut_at("COPY", after_bytes=200)),
-    Fault("persister, cut before COMMIT", cut_at("COMMIT", forward=False)),
-    Fault("persister, cut after COMMIT", cut_at("COMMIT", forward=True)),
+    Fault("persister, cut in the middle of COPY", cut_at("COPY", after_bytes=200), "storing"),
+    Fault("persister, cut before COMMIT", cut_at("COMMIT", forward=False), "storing"),
+    Fault("persister, cut after COMMIT", cut_at("COMMIT", forward=True), "storing"),
 )

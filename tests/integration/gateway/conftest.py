@@ -11,14 +11,14 @@ from tests.integration.gateway.writer import Writer, open_writer
 from tests.stack import RunningStack
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def gateway(servers: RunningStack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
     """A gateway shared by all tests of the folder."""
     with running_gateway(servers, tmp_path_factory.mktemp("gateway") / "log") as running:
         yield running
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def second_gateway(
     servers: RunningStack, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Gateway]:

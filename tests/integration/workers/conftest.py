@@ -11,7 +11,7 @@ from tests.scripted_model.server import ScriptedModel
 from tests.stack import RunningStack, running_stack
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningStack]:
     """Servers of their own: a worker would answer whatever tests of others have left unanswered."""
     with running_stack(tmp_path_factory.mktemp("workers"), servers_only=True) as stack:
