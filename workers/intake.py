@@ -392,13 +392,13 @@ class Intake:
         self._lanes.advance(shard, work.message.session_id, now)
         self._lanes.fill(now)
 
-    def stored(self, token: int, now: float) -> None:
-        """The turns are in the history (or the history is forgotten)."""
+    def stored(self, token: int, now: float, *, remembered: bool = True) -> None:
+        """The turns are in the history, or it is forgotten and lives in the fold meanwhile."""
         work = self._lanes.works.get(token)
         if work is None:
             return
         shard = self._shards[work.shard]
-        if shard.fold is not None:
+        if shard.fold is not None and remembered:
             shard.fold.set_stored(work.key)
         self._lanes.finish(shard, work)
         self._lanes.fill(now)

@@ -119,17 +119,21 @@ class SessionMemory:
 
     # -- after an answer
 
-    async def store(self, action: Store) -> None:
-        """Merge a message's turns; returns when they are stored, or given up by `forgo`."""
+    async def store(self, action: Store) -> bool:
+        """Merge a message's turns; returns when Redis has them, or can do without them.
+
+        True: it has them. False: there is no history that they could be merged into, or they were
+        given up by `forgo`. The next answer of the session rebuilds it then.
+        """
         key = action.key
         under_way = self._storing.get(key)
         if under_way is not None:
             await under_way.wait()
-            return
+            return False
         ended = self._storing[key] = asyncio.Event()
         self._sessions[key.session_id] = self._sessions.get(key.session_id, 0) + 1
         try:
-            await self._store_insistently(action)
+            return await self._store_insistently(action)
         finally:
             del self._storing[key]
             self._given_up.discard(key)
@@ -157,34 +161,36 @@ class SessionMemory:
                     break
                 self._forgone.discard(session_id)
 
-    async def _store_insistently(self, action: Store) -> None:
+    async def _store_insistently(self, action: Store) -> bool:
         wait_s = self._again_first_s
         while action.key not in self._given_up:
             try:
                 async with self._slots:
-                    await self._store_once(action)
-                return
+                    return await self._store_once(action)
             except HistoryUnavailable as error:
                 self._redis_failed(error)
             await asyncio.sleep(wait_s)
             wait_s = min(2 * wait_s, AGAIN_MAX_S)
+        return False
 
-    async def _store_once(self, action: Store) -> None:
+    async def _store_once(self, action: Store) -> bool:
         session_id, message_id = action.key
         if not action.sure:
             # Its first life may lie before all we know: this text may not take its place.
             await self._history.forget(session_id)
-            return
+            return False
         turns = turn_pair(
             message_id, action.prompt, action.answer, epoch=self._epoch, offset=action.offset
         )
         if await self._history.merge(session_id, turns) == "stored":
-            return
+            return True
         began = time.monotonic()
         known = await self._rebuilt(action.shard, session_id)
         # If it can't be rebuilt now, it stays missing, and the next answer tries: nothing is lost.
-        if known.full and time.monotonic() - began < WHOLE_MAX_AGE_S:
-            await self._history.store_whole(session_id, known.turns)
+        if not known.full or time.monotonic() - began >= WHOLE_MAX_AGE_S:
+            return False
+        await self._history.store_whole(session_id, known.turns)
+        return True
 
     async def _stores_have_ended(self, session_id: str) -> None:
         if session_id not in self._sessions:

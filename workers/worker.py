@@ -58,7 +58,7 @@ class Memory(Protocol):
     async def turns(self, shard: int, session_id: str) -> KnownTurns:
         """What was said before in the session."""
 
-    async def store(self, action: actions.Store) -> None:
+    async def store(self, action: actions.Store) -> bool:
         """Merge a message's turns, however long it takes."""
 
     def forgo(self, key: MessageKey) -> None:
@@ -306,8 +306,8 @@ class Worker:
         self._perform()
 
     async def _store(self, action: actions.Store) -> None:
-        await self._memory.store(action)
-        self._intake.stored(action.token, time.monotonic())
+        remembered = await self._memory.store(action)
+        self._intake.stored(action.token, time.monotonic(), remembered=remembered)
         self._perform()
 
     async def _fold(self, action: actions.Fold) -> None:

@@ -24,6 +24,19 @@ def test_a_message_is_answered_read_back_stored_and_then_acknowledged() -> None:
     assert world.starts == {"m1": 1}
 
 
+def test_a_text_stays_at_hand_if_no_history_took_it() -> None:
+    world, member = one_worker()
+    for message_id, remembers in (("m1", True), ("m2", False)):
+        member.remembers = remembers
+        world.ask("s", message_id)
+        world.settle()
+    assert world.committed == 2
+    at_hand = member.intake.at_hand(0, "s")
+    assert at_hand is not None
+    said = {each.message_id: each.text for each in at_hand.messages}
+    assert said == {"m1": "", "m2": world.truth.messages["m2"].text}
+
+
 def test_nothing_is_acknowledged_before_its_terminal_is_read_back() -> None:
     world, member = one_worker()
     world.ask("s", "m1")

@@ -199,6 +199,14 @@ async def test_with_postgres_away_the_fold_at_hand_must_do_and_is_not_stored(
     assert around.postgres.asked == 1, "who failed a moment ago is not waited for again"
 
 
+async def test_it_is_told_whether_redis_remembers_the_turns(around: Around) -> None:
+    around.postgres.away = True
+    assert not await around.memory.store(store("m1", 5)), "no key, and nothing to make it from"
+    await around.redis.store_whole("s", [])
+    assert await around.memory.store(store("m2", 9))
+    assert not await around.memory.store(store("m3", 12, sure=False))
+
+
 async def test_turns_are_stored_when_redis_is_back_and_until_then_rebuilt(around: Around) -> None:
     old = [Turn("user", "?", "m0", 1, EPOCH), Turn("assistant", "!", "m0", 1, EPOCH)]
     await around.redis.store_whole("s", old)

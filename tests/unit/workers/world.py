@@ -162,6 +162,7 @@ class Member:
         self.in_flight: list[Sent] = []
         self.look_ups: list[actions.LookUp] = []
         self.stores: list[actions.Store] = []
+        self.remembers = True  # whether the turns find a history
         self.ends_asked: list[actions.AskEnd] = []
         self.follows = False
         self.position = 0
@@ -254,8 +255,9 @@ class Member:
         if not self.stores:
             return False
         action = self.stores.pop(0)
-        self.world.history[action.key.message_id] = action.answer
-        self.intake.stored(action.token, self.world.now)
+        if self.remembers:
+            self.world.history[action.key.message_id] = action.answer
+        self.intake.stored(action.token, self.world.now, remembered=self.remembers)
         self.perform()
         return True
 
