@@ -59,7 +59,7 @@ class Memory(Protocol):
         """What was said before in the session."""
 
     async def store(self, action: actions.Store) -> bool:
-        """Merge a message's turns, however long it takes."""
+        """Merge a message's turns, however long it takes; says whether Redis has them."""
 
     def forgo(self, key: MessageKey) -> None:
         """The message's turns will not be stored: rebuild its session's history later."""

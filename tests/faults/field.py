@@ -46,6 +46,8 @@ SETTINGS = {
     "TALKLOG_MESSAGES_PER_MINUTE": "600",
     # A breaker that opens for one fault would end its neighbours, which are counted here.
     "TALKLOG_BREAKER_FAILURES": "1000",
+    # Longer than any answer here, as by default: who stops lets its answers end.
+    "TALKLOG_GRACE_S": "30",
     "TALKLOG_LOG_LEVEL": "info",
 }
 
