@@ -26,6 +26,8 @@ FORMATTED = "formatted"
 class TierListener:
     """A port for one tier's clients, who are told that it is `advertised_port`.
 
+    The other brokers are a tier too, `kafka`.
+
     A client goes to the address that a broker advertises; so what lies between the two can only
     be put there by the broker.
     """
@@ -62,6 +64,7 @@ def properties(node: Node, nodes: Sequence[Node], data: Path) -> str:
         tier_advertised="".join(
             f",{name}://127.0.0.1:{tier.advertised_port}" for name, tier in names
         ),
+        inter_broker="KAFKA" if any(name == "KAFKA" for name, _ in names) else "BROKER",
         tier_protocols="".join(f",{name}:PLAINTEXT" for name, _ in names),
     )
 

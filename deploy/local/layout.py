@@ -7,7 +7,7 @@ import msgspec
 from deploy.local import kept, ports
 from deploy.local.broker import Node, TierListener
 from deploy.local.program import Kind
-from deploy.local.proxy.routes import SERVERS_OF
+from deploy.local.proxy.routes import servers_of
 from deploy.local.settings import StackSettings
 
 
@@ -41,7 +41,7 @@ class Layout:
                 n,
                 self._ports[f"kafka-{n}"],
                 self._ports[f"kafka-{n}-controller"],
-                self._tier_listeners(n) if settings.links else (),
+                self._tier_listeners(n, settings.brokers) if settings.links else (),
             )
             for n in range(1, settings.brokers + 1)
             if settings.kafka is None
@@ -73,11 +73,11 @@ class Layout:
         """Where the proxy listens for what this tier says to a server (`redis`, `kafka-2`)."""
         return self._ports[f"link-{tier}-{server}"]
 
-    def _tier_listeners(self, broker: int) -> tuple[TierListener, ...]:
+    def _tier_listeners(self, broker: int, brokers: int) -> tuple[TierListener, ...]:
         name = f"kafka-{broker}"
         return tuple(
             TierListener(tier, self._ports[f"{name}-{tier}"], self.link_port(tier, name))
-            for tier in SERVERS_OF
+            for tier in servers_of(brokers)
         )
 
     def epoch(self, log: str) -> int | None:
@@ -129,13 +129,14 @@ def _port_names(settings: StackSettings, services: tuple[tuple[Kind, int], ...])
 def _link_port_names(settings: StackSettings) -> list[str]:
     """The proxy's own, and each broker's for a tier."""
     brokers = [f"kafka-{n}" for n in range(1, settings.brokers + 1)]
+    tiers = servers_of(settings.brokers)
     return [
         "links",
-        *(f"{broker}-{tier}" for broker in brokers for tier in SERVERS_OF),
-        *(f"link-{tier}-{broker}" for broker in brokers for tier in SERVERS_OF),
+        *(f"{broker}-{tier}" for broker in brokers for tier in tiers),
+        *(f"link-{tier}-{broker}" for broker in brokers for tier in tiers),
         *(
             f"link-{tier}-{server}"
-            for tier, servers in SERVERS_OF.items()
+            for tier, servers in tiers.items()
             for server in servers
             if server != "kafka"
         ),

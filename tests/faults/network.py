@@ -1,4 +1,7 @@
-"""What can happen between two processes: cut, slow, black hole; and cuts at the worst moment."""
+"""What can happen between two processes: cut, slow, black hole; and cuts at the worst moment.
+
+`kafka-kafka` is what the brokers copy from each other: while it is cut nothing is acknowledged.
+"""
 
 import asyncio
 from collections.abc import Callable
@@ -20,6 +23,7 @@ LINKS = (
     "worker-model",
     "persister-kafka",
     "persister-postgres",
+    "kafka-kafka",
 )
 QUIET = frozenset({"gateway-postgres", "worker-postgres"})
 """Asked for old history only, so there may be nothing on them to cut."""
@@ -95,7 +99,9 @@ async def _carries(field: Field, link: str) -> int:
     return int(state["connections"])
 
 
-def _tier(link: str) -> Tier:
+def _tier(link: str) -> Tier | None:
+    if link == "kafka-kafka":
+        return None
     if "persister" in link or "postgres" in link:
         return "storing"
     return "answering" if link in ("worker-kafka", "worker-model") else "between"

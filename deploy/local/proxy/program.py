@@ -15,7 +15,7 @@ from deploy.local.broker import TierListener
 from deploy.local.layout import Layout
 from deploy.local.probe import http_ok
 from deploy.local.program import Program
-from deploy.local.proxy.routes import SERVERS_OF, Route, write
+from deploy.local.proxy.routes import SERVERS_OF, Route, servers_of, write
 from deploy.local.services import Addresses
 
 HERE = "127.0.0.1"
@@ -64,7 +64,7 @@ def through(layout: Layout, tier: str, direct: Addresses) -> Addresses:
 
 
 def _routes(layout: Layout, model: str) -> Iterator[Route]:
-    for tier, servers in SERVERS_OF.items():
+    for tier, servers in servers_of(len(layout.nodes)).items():
         for server in servers:
             link = f"{tier}-{server}"
             if server == "kafka":

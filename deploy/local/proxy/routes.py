@@ -11,6 +11,13 @@ SERVERS_OF: Mapping[str, tuple[str, ...]] = {
     "worker": ("kafka", "redis", "postgres", "model"),
     "persister": ("kafka", "postgres"),
 }
+BETWEEN_BROKERS: Mapping[str, tuple[str, ...]] = {"kafka": ("kafka",)}
+"""What several brokers copy from each other. The controllers' quorum goes its own way."""
+
+
+def servers_of(brokers: int) -> Mapping[str, tuple[str, ...]]:
+    """Which servers each tier asks; the brokers are one too if there are several."""
+    return {**SERVERS_OF, **BETWEEN_BROKERS} if brokers > 1 else SERVERS_OF
 
 
 @dataclass(frozen=True, slots=True)

@@ -49,6 +49,13 @@ def test_a_tier_has_a_listener_that_sends_it_elsewhere() -> None:
     assert config["inter.broker.listener.name"] == "BROKER"
 
 
+def test_brokers_may_be_a_tier_of_their_own() -> None:
+    node = Node(1, 9092, 9093, (TierListener("kafka", 9001, 8001),))
+    config = read(properties(node, [node], Path("/data")))
+    assert config["advertised.listeners"] == "BROKER://127.0.0.1:9092,KAFKA://127.0.0.1:8001"
+    assert config["inter.broker.listener.name"] == "KAFKA"
+
+
 def test_nothing_is_left_unfilled() -> None:
     assert "$" not in properties(ONE[0], ONE, Path("/data"))
 
