@@ -78,8 +78,8 @@ async def until(condition: Callable[[], bool], within_s: float) -> None:
             await asyncio.sleep(0.005)
 
 
-async def until_closed(server: ScriptedModel, within_s: float) -> None:
-    await until(lambda: server.ledger.open == 0, within_s)
+async def until_closed(server: ScriptedModel) -> None:
+    await until(lambda: server.ledger.open == 0, 5.0)
 
 
 # -- a whole answer ------------------------------------------------------------------------------
@@ -324,12 +324,12 @@ async def test_connecting_takes_too_long() -> None:
 
 @pytest.mark.parametrize("fault", ["hang_headers", "hang_after:0", "murmur_after:0"])
 async def test_the_first_token_takes_too_long(server: ScriptedModel, fault: str) -> None:
-    async with with_limits(server, first_token_s=0.3) as asker:
+    async with with_limits(server, first_token_s=1.0) as asker:
         with pytest.raises(ModelTimeout) as raised:
             await asker.ask(f"[[key=m1 fault={fault}]]")
     assert (raised.value.code, raised.value.which) == ("model_timeout", "first_token")
     assert server.ledger.by_key["m1"] == 1
-    await until_closed(server, 0.5)
+    await until_closed(server)
 
 
 async def test_slow_headers_are_waited_for(server: ScriptedModel) -> None:
@@ -340,7 +340,7 @@ async def test_slow_headers_are_waited_for(server: ScriptedModel) -> None:
 
 @pytest.mark.parametrize("fault", ["hang_after:3", "murmur_after:3"])
 async def test_silence_between_tokens(server: ScriptedModel, fault: str) -> None:
-    async with with_limits(server, idle_s=0.3) as asker:
+    async with with_limits(server, idle_s=1.0) as asker:
         with pytest.raises(ModelTimeout) as raised:
             await asker.ask(f"[[key=m1 fault={fault}]]")
     assert raised.value.which == "idle"
@@ -348,7 +348,7 @@ async def test_silence_between_tokens(server: ScriptedModel, fault: str) -> None
 
 
 async def test_the_whole_answer_takes_too_long(server: ScriptedModel) -> None:
-    async with with_limits(server, whole_s=0.5) as asker:
+    async with with_limits(server, whole_s=2.0) as asker:
         with pytest.raises(ModelTimeout) as raised:
             await asker.ask("[[key=m1 tokens=1000 rate=50]]")
     assert raised.value.which == "whole"
@@ -357,14 +357,14 @@ async def test_the_whole_answer_takes_too_long(server: ScriptedModel) -> None:
 
 
 async def test_a_reader_that_pauses_does_not_blame_the_model(server: ScriptedModel) -> None:
-    async with with_limits(server, idle_s=0.3) as asker:
+    async with with_limits(server, idle_s=1.0) as asker:
         messages = [ChatMessage(role="user", content="[[key=m1 tokens=30 rate=100]]")]
         text = ""
         async with asker.model.stream(messages, model="scripted", max_tokens=9) as pieces:
             async for piece in pieces:
                 if isinstance(piece, Text):
                     if not text:
-                        await asyncio.sleep(0.6)
+                        await asyncio.sleep(2.0)
                     text += piece.content
     assert text == answer_text("m1", 1, 30)
 
@@ -383,7 +383,7 @@ async def test_a_cancelled_answer_closes_the_connection(
     asking.cancel()
     with pytest.raises(asyncio.CancelledError):
         await asking
-    await until_closed(server, 0.5)
+    await until_closed(server)
     assert time.monotonic() - began < 0.5
     assert server.ledger.of("m1")[0].state == "closed"
 
@@ -394,7 +394,7 @@ async def test_leaving_the_block_closes_the_connection(server: ScriptedModel, as
         async for piece in pieces:
             assert isinstance(piece, Text)
             break
-    await until_closed(server, 0.5)
+    await until_closed(server)
     assert server.ledger.of("m1")[0].state == "closed"
 
 
