@@ -71,6 +71,14 @@ BREAKS: dict[str, tuple[Change, ...]] = {
 }
 
 
+SHOWN_BY = {
+    "ack-early": ("worker, kill -9", "all workers dead"),
+    "no-fence": ("worker, SIGSTOP",),
+    "skip-offset-guard": ("persister, SIGSTOP",),
+}
+"""How the faults begin that need the rule; others would hardly ever show that it is broken."""
+
+
 class MisfitError(Exception):
     """The text that is to be broken is not there, or is there more than once."""
 

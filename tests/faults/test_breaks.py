@@ -2,7 +2,8 @@
 
 import pytest
 
-from tests.faults.breaks import BREAKS, ROOT, broken
+from tests.faults.breaks import BREAKS, ROOT, SHOWN_BY, broken
+from tests.faults.every import CHAOS
 
 
 @pytest.mark.parametrize("name", BREAKS)
@@ -12,3 +13,9 @@ def test_it_fits(name: str) -> None:
         sources[change.file] = broken(change, sources[change.file])
         if change.file.endswith(".py"):
             compile(sources[change.file], change.file, "exec")
+
+
+@pytest.mark.parametrize("name", BREAKS)
+def test_there_are_faults_that_show_it(name: str) -> None:
+    for begins in SHOWN_BY[name]:
+        assert [each for each in CHAOS if each.name.startswith(begins)]
