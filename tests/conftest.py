@@ -18,9 +18,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """
 
     def place(item: pytest.Item) -> tuple[bool, str, bool]:
-        folder = item.path.parent.relative_to(Path(__file__).parent)
+        path = item.path.relative_to(Path(__file__).parent)
         uses_stack = "stack" in getattr(item, "fixturenames", ())
-        return folder.parts[0] in SHARE_SERVERS, str(folder), uses_stack
+        return path.parts[0] in SHARE_SERVERS, str(path.parent), uses_stack
 
     items.sort(key=place)
 
