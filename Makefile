@@ -79,7 +79,7 @@ chaos: install-test ## kill things under load and count what is lost: MINUTES SE
 		$(if $(SESSIONS),--sessions $(SESSIONS)) $(if $(BROKERS),--brokers $(BROKERS)) $(if $(BREAK),--break $(BREAK))
 
 doctor: ## what this machine lacks, and how to get it
-	@exec $(if $(wildcard .venv/installed.json),$(PY) -m deploy doctor,$(PYTHON) deploy/doctor.py)
+	@exec $(if $(wildcard .venv/installed.json),$(PY) -m deploy doctor,$(PYTHON) deploy/operators/doctor.py)
 
 # ---- checking
 

@@ -14,29 +14,38 @@ from typing import Any
 import typer
 
 COMMANDS: dict[str, tuple[str, str]] = {
-    "run": ("deploy.local.commands:run", "Start the whole stack here; Ctrl-C stops it."),
-    "up": ("deploy.local.commands:up", "Start the whole stack in the background."),
-    "down": ("deploy.local.commands:down", "Stop the stack, whatever state it is in."),
-    "status": ("deploy.local.commands:status", "Show what lives, with pids and ports."),
-    "start": ("deploy.local.commands:start", "Start again what is dead in the running stack."),
-    "chat": ("deploy.chat.command:chat", "Chat in the terminal, or pipe one message through."),
-    "replay": ("deploy.replay:replay", "Print a conversation, re-read from the log."),
-    "lag": ("deploy.lag.command:lag", "Show how far the readers are behind the log."),
-    "verify": ("deploy.verify.command:verify", "Hold the log and Postgres to every rule."),
-    "rebuild": ("deploy.rebuild:rebuild", "Make the tables anew from the log, and compare."),
+    "run": ("local.commands:run", "Start the whole stack here; Ctrl-C stops it."),
+    "up": ("local.commands:up", "Start the whole stack in the background."),
+    "down": ("local.commands:down", "Stop the stack, whatever state it is in."),
+    "status": ("local.commands:status", "Show what lives, with pids and ports."),
+    "start": ("local.commands:start", "Start again what is dead in the running stack."),
+    "chat": ("chat.command:chat", "Chat in the terminal, or pipe one message through."),
+    "replay": (
+        "operators.replay.command:replay",
+        "Print a conversation, re-read from the log.",
+    ),
+    "lag": ("operators.lag.command:lag", "Show how far the readers are behind the log."),
+    "verify": (
+        "operators.verify.command:verify",
+        "Hold the log and Postgres to every rule.",
+    ),
+    "rebuild": (
+        "operators.rebuild.command:rebuild",
+        "Make the tables anew from the log, and compare.",
+    ),
     "dead-letters": (
-        "deploy.dead_letters.command:app",
+        "operators.dead_letters.command:app",
         "List, show and redrive what could not be used.",
     ),
-    "doctor": ("deploy.doctor:doctor", "Say what this machine lacks, and how to get it."),
+    "doctor": ("operators.doctor:doctor", "Say what this machine lacks, and how to get it."),
     "schemas": (
-        "deploy.schema_documents:schemas",
+        "documents.schema_documents:schemas",
         "Write the JSON Schemas and the AsyncAPI document.",
     ),
-    "settings": ("deploy.settings_list:settings", "List every setting with its default."),
-    "clean": ("deploy.local.commands:clean", "Remove the stack's data, logs, ports and epoch."),
+    "settings": ("documents.settings_list:settings", "List every setting with its default."),
+    "clean": ("local.commands:clean", "Remove the stack's data, logs, ports and epoch."),
 }
-"""Name: (module:function, the line that --help shows). The function's arguments are Typer's."""
+"""Name: (module in deploy:function, the line that --help shows). Its arguments are Typer's."""
 
 
 def build(asked: str | None) -> typer.Typer:
@@ -63,7 +72,7 @@ def main() -> None:
 
 def _load(place: str) -> Callable[..., Any] | typer.Typer:
     module, function = place.split(":")
-    found: Callable[..., Any] | typer.Typer = getattr(import_module(module), function)
+    found: Callable[..., Any] | typer.Typer = getattr(import_module(f"deploy.{module}"), function)
     return found
 
 

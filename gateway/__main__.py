@@ -11,25 +11,25 @@ import structlog
 import uvloop
 from prometheus_client import REGISTRY
 
-from gateway.canary import Canary
-from gateway.claims import Claims
-from gateway.connection import Shared
+from gateway.canary.canary import Canary
 from gateway.counters import Counters
-from gateway.followers import Followers
+from gateway.feed.followers import Followers
+from gateway.feed.tail import Tail
 from gateway.metrics import GatewayMetrics
-from gateway.publisher import Publisher
-from gateway.server import ChatServer
 from gateway.settings import GatewaySettings
-from gateway.snapshots import Snapshots
-from gateway.stored import Store
-from gateway.submit import Submitter
-from gateway.tail import Tail
-from schemas.admin_port import AdminPort
-from schemas.log_reader import LogUnavailable
-from schemas.logs import configure
-from schemas.loop_watchdog import LoopWatchdog
-from schemas.settings import SettingsError, exit_with, load
-from schemas.stopping import (
+from gateway.snapshot.snapshots import Snapshots
+from gateway.snapshot.stored import Store
+from gateway.socket.connection import Shared
+from gateway.socket.server import ChatServer
+from gateway.submit.claims import Claims
+from gateway.submit.publisher import Publisher
+from gateway.submit.submit import Submitter
+from schemas.log.log_reader import LogUnavailable
+from schemas.process.admin_port import AdminPort
+from schemas.process.logs import configure
+from schemas.process.loop_watchdog import LoopWatchdog
+from schemas.process.settings import SettingsError, exit_with, load
+from schemas.process.stopping import (
     CLOSE_LIMIT_S,
     STOP_MARGIN_S,
     Exit,

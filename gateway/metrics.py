@@ -6,7 +6,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.registry import Collector
 
 from gateway.counters import Counters
-from gateway.followers import Followers
+from gateway.feed.followers import Followers
 
 
 class GatewayMetrics(Collector):

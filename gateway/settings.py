@@ -1,11 +1,11 @@
-"""The gateway's settings; what is needed by every process is in `schemas.connections`."""
+"""The gateway's settings; what is needed by every process is in `schemas.process.connections`."""
 
 from ipaddress import ip_address
 from typing import Literal
 
 from pydantic import Field, ValidationInfo, field_validator
 
-from schemas.connections import Connections, Port
+from schemas.process.connections import Connections, Port
 
 
 class GatewaySettings(Connections):

@@ -14,12 +14,12 @@ from persister.dead_letters import DeadLetters
 from persister.settings import PersisterSettings
 from persister.store import Store, Timeouts
 from persister.writer import Writer
-from schemas import logs
-from schemas.admin_port import AdminPort
-from schemas.loop_watchdog import LoopWatchdog
-from schemas.reader_watch import ReaderStandsStill, ReaderWatch
-from schemas.settings import SettingsError, exit_with, load
-from schemas.stopping import CLOSE_LIMIT_S, GIVE_UP_LIMIT_S, STOP_MARGIN_S, Exit
+from schemas.process import logs
+from schemas.process.admin_port import AdminPort
+from schemas.process.loop_watchdog import LoopWatchdog
+from schemas.process.reader_watch import ReaderStandsStill, ReaderWatch
+from schemas.process.settings import SettingsError, exit_with, load
+from schemas.process.stopping import CLOSE_LIMIT_S, GIVE_UP_LIMIT_S, STOP_MARGIN_S, Exit
 
 EXIT_FAILED = 1
 EXIT_SETTINGS = 2

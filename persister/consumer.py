@@ -27,8 +27,8 @@ from persister.store import (
     Superseded,
 )
 from persister.writer import Writer
-from schemas.log_reader import LogUnavailable
-from schemas.standstill import Seen
+from schemas.log.log_reader import LogUnavailable
+from schemas.process.standstill import Seen
 from schemas.topics import SESSION_LOG
 
 BACKOFF_FIRST_S = 0.2

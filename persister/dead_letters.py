@@ -15,7 +15,7 @@ from aiokafka.errors import KafkaError
 from persister.batch import Partition
 from persister.reading import LogRecord
 from schemas.limits import SEND_TIMEOUT_S
-from schemas.log_reader import LogUnavailable
+from schemas.log.log_reader import LogUnavailable
 from schemas.topics import DEAD_LETTERS, MAX_RECORD_BYTES
 
 CLOSE_TIMEOUT_S = 1.0

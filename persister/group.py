@@ -22,8 +22,8 @@ from aiokafka.errors import (
 )
 
 from persister.batch import Partition
-from schemas.log_reader import REQUEST_TIMEOUT_S, answered, stopped
-from schemas.standstill import Seen
+from schemas.log.log_reader import REQUEST_TIMEOUT_S, answered, stopped
+from schemas.process.standstill import Seen
 from schemas.topics import PERSISTER_GROUP, SESSION_LOG, USER_MESSAGES
 
 FETCH_MAX_BYTES = 8 * 1024 * 1024

@@ -2,7 +2,7 @@
 
 from pydantic import Field
 
-from schemas.connections import Connections
+from schemas.process.connections import Connections
 
 
 class PersisterSettings(Connections):

@@ -1,11 +1,11 @@
-"""Cases of one rule that exists twice: merging turns, in workers/turns.py and in history.lua."""
+"""Cases of one rule that exists twice: merging turns, in turns.py and in redis_history.lua."""
 
 from dataclasses import dataclass
 
 from hypothesis import strategies as st
 
-from workers.prompt import Turn
-from workers.turns import turn_pair
+from workers.history.prompt import Turn
+from workers.history.turns import turn_pair
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,24 +16,30 @@ import structlog
 import uvloop
 from ulid import ULID
 
-from schemas import logs
-from schemas.admin_port import AdminPort
-from schemas.log_reader import LogReader
-from schemas.log_scan import LogScanner
-from schemas.loop_watchdog import LoopWatchdog
-from schemas.settings import SettingsError, exit_with, load
-from schemas.stopping import CLOSE_LIMIT_S, STOP_MARGIN_S, Exit, StoppedFirst, unless_stopped
+from schemas.log.log_reader import LogReader
+from schemas.log.log_scan import LogScanner
+from schemas.log.producer import LogProducer
+from schemas.process import logs
+from schemas.process.admin_port import AdminPort
+from schemas.process.loop_watchdog import LoopWatchdog
+from schemas.process.settings import SettingsError, exit_with, load
+from schemas.process.stopping import (
+    CLOSE_LIMIT_S,
+    STOP_MARGIN_S,
+    Exit,
+    StoppedFirst,
+    unless_stopped,
+)
 from schemas.topics import SESSION_LOG
 from workers import metrics
-from workers.app import FaustIntake
-from workers.history import History, connect
-from workers.intake import Intake
-from workers.memory import SessionMemory
-from workers.model import Model
-from workers.producer import LogProducer
-from workers.reading import watches
+from workers.faust_group import FaustIntake
+from workers.history.redis_history import History, connect
+from workers.history.sessions import SessionMemory
+from workers.history.stored_conversation import StoredConversations
+from workers.intake.intake import Intake
+from workers.model.model import Model
 from workers.settings import WorkerSettings
-from workers.stored_conversation import StoredConversations
+from workers.stall_watch import watches
 from workers.worker import Worker
 
 log = structlog.get_logger("workers")

@@ -5,7 +5,7 @@ from typing import Protocol
 
 from prometheus_client import Counter, Gauge, Histogram
 
-from workers.breaker import BreakerState
+from workers.model.breaker import BreakerState
 
 DELIVERED = Counter("talklog_worker_delivered", "Records of user_messages delivered")
 STARTS = Counter("talklog_worker_starts", "Attempts started")

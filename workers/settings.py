@@ -6,12 +6,12 @@ from functools import cached_property
 
 from pydantic import Field
 
-from schemas.connections import Connections
 from schemas.limits import ANSWER_MAX_S
-from workers.answer import AnswerSettings
-from workers.endpoint import Address
-from workers.held import Bounds
-from workers.model import ModelLimits
+from schemas.process.connections import Connections
+from workers.attempt.attempt import AnswerSettings
+from workers.intake.state import Bounds
+from workers.model.endpoint import Address
+from workers.model.model import ModelLimits
 
 
 class WorkerSettings(Connections):

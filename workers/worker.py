@@ -15,16 +15,17 @@ import structlog
 
 from schemas.events import UndecodableEvent, UserMessage, decode_user_event, encode
 from schemas.limits import SEND_TIMEOUT_S
-from schemas.log_reader import LogReader, LogUnavailable
+from schemas.log.log_reader import LogReader, LogUnavailable
+from schemas.log.producer import SendFailed
 from schemas.shard_log import Record
 from schemas.topics import DEAD_LETTERS, HEADERS, SESSION_LOG, shard_of
-from workers import actions, metrics
-from workers.actions import Action, Delivery, MessageKey, Outcome
-from workers.answer import Answer, AnswerSettings, Asked, KnownTurns, Sender, now_text
-from workers.app import Delivered
-from workers.intake import Intake
-from workers.producer import SendFailed
-from workers.said import event_of
+from workers import metrics
+from workers.attempt.attempt import Answer, AnswerSettings, Asked, KnownTurns, Sender, now_text
+from workers.attempt.events_out import event_of
+from workers.faust_group import Delivered
+from workers.intake import actions
+from workers.intake.actions import Action, Delivery, MessageKey, Outcome
+from workers.intake.intake import Intake
 
 log = structlog.get_logger(__name__)
 
@@ -69,7 +70,7 @@ class Memory(Protocol):
 
 
 class Worker:
-    """Receives what the group delivers (see `workers.app.Receiver`) and performs the actions."""
+    """Receives what the group delivers (`faust_group.Receiver`) and performs the actions."""
 
     group: Group
     reader: LogReader

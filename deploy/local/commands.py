@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from deploy.local.settings import StackSettings, StackSettingsError, from_environment
-from schemas.settings import misspelt
+from schemas.process.settings import misspelt
 
 EXIT_SETTINGS = 2
 EXIT_RUNS_ALREADY = 3

@@ -17,8 +17,8 @@ from deploy.local.ports import NoFreePortError
 from deploy.local.program import StartFailedError
 from deploy.local.settings import StackSettings
 from deploy.local.stack import NoRoomError, Stack
-from deploy.migrate import MigrateError
-from deploy.topics import TopicsError
+from deploy.operators.migrate import MigrateError
+from deploy.operators.topics import TopicsError
 
 EXIT_FAILED = 1
 EXIT_SETTINGS = 2

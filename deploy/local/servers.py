@@ -7,7 +7,6 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from deploy import topics
 from deploy.local import broker, jars, postgres, redis
 from deploy.local import model as local_model
 from deploy.local.epoch import epoch_of
@@ -16,7 +15,8 @@ from deploy.local.program import StartFailedError
 from deploy.local.proxy import program as proxy
 from deploy.local.settings import StackSettings
 from deploy.local.supervisor import Supervisor
-from deploy.migrate import migrate
+from deploy.operators import topics
+from deploy.operators.migrate import migrate
 
 BROKERS_JOIN_S = 60.0
 TOPICS_SEEN_S = 20.0

@@ -17,10 +17,10 @@ from websockets.asyncio.server import Server, ServerConnection, serve
 from websockets.exceptions import ConnectionClosed
 from websockets.http11 import Request, Response
 
-from gateway import address
-from gateway.delivery import frames_of
-from gateway.page_files import PageFiles, text
-from gateway.protocol import Close, Protocol, Send, StopAnswer, Submit, refused
+from gateway.feed.delivery import frames_of
+from gateway.page.page_files import PageFiles, text
+from gateway.socket import address
+from gateway.socket.protocol import Close, Protocol, Send, StopAnswer, Submit, refused
 from schemas import cursor, events, frames
 from schemas.close_codes import CloseCode
 from schemas.events import Chunk, Complete, Error, FinishReason, Prompt, Status, UserMessage

@@ -1,6 +1,6 @@
 """A session's fold as a snapshot frame: open messages always, of the finished the newest few."""
 
-from gateway.snapshot import entries
+from gateway.snapshot.snapshot import entries
 from schemas.frames import Snapshot
 from schemas.transcript import Transcript
 

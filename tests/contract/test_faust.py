@@ -15,7 +15,7 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 
 from schemas.topics import USER_MESSAGES
 from tests.stack import RunningStack
-from workers.app import Delivered, FaustIntake
+from workers.faust_group import Delivered, FaustIntake
 
 pytestmark = [pytest.mark.stack, pytest.mark.timeout(120)]
 

@@ -12,16 +12,16 @@ import pytest
 from schemas.events import Usage
 from tests.scripted_model.script import answer_text
 from tests.scripted_model.server import ScriptedModel
-from workers.endpoint import Address
-from workers.fault import (
+from workers.history.prompt import ChatMessage
+from workers.model.endpoint import Address
+from workers.model.faults import (
     ContextTooLong,
     ModelRejected,
     ModelTimeout,
     ModelUnavailable,
 )
-from workers.model import Model, ModelLimits
-from workers.model_stream import Finished, Text
-from workers.prompt import ChatMessage
+from workers.model.model import Model, ModelLimits
+from workers.model.stream import Finished, Text
 
 QUICK = ModelLimits(first_token_s=5.0, idle_s=5.0, whole_s=20.0)
 

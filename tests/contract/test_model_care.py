@@ -17,12 +17,18 @@ from prometheus_client import REGISTRY
 
 from tests.scripted_model.script import answer_text
 from tests.scripted_model.server import ScriptedModel
-from workers.breaker import BreakerState
-from workers.endpoint import Address
-from workers.fault import FaultKind, ModelFault, ModelRejected, ModelTimeout, ModelUnavailable
-from workers.model import Model, ModelLimits
-from workers.model_stream import Text
-from workers.prompt import ChatMessage
+from workers.history.prompt import ChatMessage
+from workers.model.breaker import BreakerState
+from workers.model.endpoint import Address
+from workers.model.faults import (
+    FaultKind,
+    ModelFault,
+    ModelRejected,
+    ModelTimeout,
+    ModelUnavailable,
+)
+from workers.model.model import Model, ModelLimits
+from workers.model.stream import Text
 
 FAILURES = 3
 LIMITS = ModelLimits(

@@ -28,12 +28,14 @@ BREAKS: dict[str, tuple[Change, ...]] = {
     # A message counts as done when it is delivered: whoever dies with it takes it along.
     "ack-early": (
         Change(
-            "workers/app.py",
+            "workers/faust_group.py",
             "            self._events[message.partition, message.offset] = event\n",
             "            self._events[message.partition, message.offset] = event\n"
             "            event.ack()\n",
         ),
-        Change("workers/app.py", "        if event is not None:\n            event.ack()\n", ""),
+        Change(
+            "workers/faust_group.py", "        if event is not None:\n            event.ack()\n", ""
+        ),
     ),
     # Whatever a zombie writes is listened to.
     "no-fence": (

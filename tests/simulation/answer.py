@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Literal
 from schemas.events import Chunk, Complete, Error, Event, FinishReason, Status, StopReason
 from schemas.limits import ALIVE_EVERY_S
 from tests.simulation.truth import Attempt, token
-from workers.actions import MessageKey, Outcome, Start
-from workers.chunking import Pacing
-from workers.prompt import Turn
-from workers.said import prompt_of
+from workers.attempt.events_out import prompt_of
+from workers.attempt.pacing import Pacing
+from workers.history.prompt import Turn
+from workers.intake.actions import MessageKey, Outcome, Start
 
 if TYPE_CHECKING:
     from tests.simulation.worker import Worker

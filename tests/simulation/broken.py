@@ -10,13 +10,13 @@ from dataclasses import replace
 from typing import Any
 from unittest.mock import patch
 
-from gateway.resume import resume_position
+from gateway.feed.resume import resume_position
 from schemas import transcript
 from schemas.events import Complete, Status
 from tests.simulation import gateway as simulated_gateway
-from workers import intake, lanes, window
-from workers.actions import Outcome
-from workers.verdict import Silence, decide
+from workers.intake import ack_window, intake, lanes
+from workers.intake.actions import Outcome
+from workers.intake.decision import Silence, decide
 
 SHELL = {
     "start-in-flight-not-awaited": "a member rejoins while a start of its own is under way",
@@ -85,7 +85,7 @@ def _acknowledged_when_sent(
         self._lanes.finish(shard, work)
 
 
-def _done_at_once(self: window.Window, offset: int) -> Iterator[int]:
+def _done_at_once(self: ack_window.Window, offset: int) -> Iterator[int]:
     slot = self._slots.pop(offset, None)
     if slot is not None:
         self._bytes -= slot.size_bytes
@@ -172,7 +172,7 @@ CODE: dict[str, tuple[str, Replaced]] = {
     ),
     "commit-past-a-gap": (
         "a record is acknowledged though one before it is not",
-        (window.Window, "done", _done_at_once),
+        (ack_window.Window, "done", _done_at_once),
     ),
     "acknowledged-before-stored": (
         "a message is acknowledged before its turns are stored",

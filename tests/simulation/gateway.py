@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 from msgspec import structs
 
-from gateway.delivery import frames_of, next_frames, readable
-from gateway.resume import fits, resume_position
-from gateway.snapshot import end_lost, snapshot
+from gateway.feed.delivery import frames_of, next_frames, readable
+from gateway.feed.resume import fits, resume_position
+from gateway.snapshot.snapshot import end_lost, snapshot
 from schemas.cursor import Cursor
 from schemas.events import UserEvent
 from schemas.frames import Accepted, Connected, Frame, HistoryUnavailable, Refused, encode

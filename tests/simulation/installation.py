@@ -15,7 +15,7 @@ from tests.simulation.redis import Redis
 from tests.simulation.truth import RECENT, Told, Truth
 from tests.simulation.worker import Worker
 from tests.simulation.world import RuleBroken, World
-from workers.held import Bounds
+from workers.intake.state import Bounds
 
 EPOCH = 1
 YOUNG_S = 40.0

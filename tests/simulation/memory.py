@@ -9,10 +9,10 @@ from tests.simulation.log import Broker, Trimmed
 from tests.simulation.postgres import Away, Postgres
 from tests.simulation.redis import Redis
 from tests.simulation.world import World
-from workers.actions import LookUp, MessageKey, Store
-from workers.prompt import Turn
-from workers.rebuild import combined, folded_on
-from workers.turns import turn_pair, turns_of
+from workers.history.prompt import Turn
+from workers.history.rebuild import combined, folded_on
+from workers.history.turns import turn_pair, turns_of
+from workers.intake.actions import LookUp, MessageKey, Store
 
 if TYPE_CHECKING:
     from tests.simulation.worker import Worker
@@ -37,7 +37,7 @@ class Memory:
 
 
 class WorkerMemory:
-    """One worker's way to them, as `workers.memory` goes it."""
+    """One worker's way to them, as `workers.history.sessions` goes it."""
 
     def __init__(self, memory: Memory, worker: "Worker") -> None:
         self._world = memory.world

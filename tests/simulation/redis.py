@@ -4,8 +4,8 @@ from collections.abc import Iterable
 
 from tests.simulation.postgres import Away
 from tests.simulation.world import World
-from workers.prompt import Turn
-from workers.turns import merged
+from workers.history.prompt import Turn
+from workers.history.turns import merged
 
 
 class Redis:

@@ -14,7 +14,7 @@ from tests.simulation.installation import Installation
 from tests.simulation.reader import Reader
 from tests.simulation.truth import Plan, Told
 from tests.simulation.world import RuleBroken, World, at
-from workers.held import Bounds
+from workers.intake.state import Bounds
 
 T = TypeVar("T")
 

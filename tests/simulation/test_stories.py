@@ -8,7 +8,7 @@ from schemas.transcript import Outcome, Place, Transcript, is_lost
 from tests.simulation.log import Fate
 from tests.simulation.stage import RuleBroken, Stage
 from tests.simulation.view import View
-from workers import room
+from workers.intake import admission
 
 AT = "2026-01-01T00:00:00.000Z"
 ENDED = "stop"
@@ -83,7 +83,7 @@ def test_a_waking_owner_reads_before_it_says_that_nothing_was_said(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     # In the second for which it steps back it would read by luck.
-    monkeypatch.setattr(room, "SPOKE_STEPS_BACK_S", 0.0)
+    monkeypatch.setattr(admission, "SPOKE_STEPS_BACK_S", 0.0)
     waking_owner()
     with pytest.raises(RuleBroken, match="began again"):
         waking_owner("silence-without-reading-to-end")
@@ -390,7 +390,7 @@ def start(attempt: str, epoch: int, generation: int, number: int = 0) -> Status:
 
 def test_a_jump_is_not_hidden_in_a_merged_frame() -> None:
     """Sequences 1, 2 and 4 wait for a slow socket: 1 to 2 may be one frame, 4 is its own."""
-    from gateway.delivery import next_frames
+    from gateway.feed.delivery import next_frames
 
     log = ShardLog(0)
     log.append([Record(n, 0, "s", encode(chunk(each))) for n, each in enumerate((1, 2, 4))])

@@ -22,7 +22,7 @@ from schemas.shard_log import Record
 from schemas.transcript import Fence
 from tests.simulation.log import Log
 from tests.simulation.world import RuleBroken, World
-from workers.prompt import Turn, estimate_tokens
+from workers.history.prompt import Turn, estimate_tokens
 
 RECENT = 8
 """So many of the last messages may be cancelled or said again; the log holds them."""

@@ -12,11 +12,11 @@ from tests.simulation.log import Broker, Log, Producer, Trimmed
 from tests.simulation.memory import Memory
 from tests.simulation.truth import Truth
 from tests.simulation.world import Process, World
-from workers import actions
-from workers.actions import Action, Delivery, MessageKey, Outcome
-from workers.held import Bounds
-from workers.intake import Intake
-from workers.said import event_of
+from workers.attempt.events_out import event_of
+from workers.intake import actions
+from workers.intake.actions import Action, Delivery, MessageKey, Outcome
+from workers.intake.intake import Intake
+from workers.intake.state import Bounds
 
 TICK_S = 0.25
 HEARTBEAT_S = 1.0

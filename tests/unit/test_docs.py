@@ -5,7 +5,7 @@ from typing import get_args
 
 import pytest
 
-from deploy.lag.verdict import LONGEST_WAIT_S
+from deploy.operators.lag.verdict import LONGEST_WAIT_S
 from schemas import events
 from schemas.close_codes import CloseCode
 from schemas.frames import GatewayErrorCode

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 
-from deploy.dead_letters.again import new_id
+from deploy.operators.dead_letters.again import new_id
 from schemas.events import UserMessage, decode_user_event, encode
 from schemas.topics import DEAD_LETTERS, HEADERS, USER_MESSAGES, shard_of
 from tests.stack import RunningStack, talklog

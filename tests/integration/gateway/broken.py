@@ -14,9 +14,9 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-from gateway.connection import Connection
-from gateway.followers import Followers
-from gateway.publisher import Publisher
+from gateway.feed.followers import Followers
+from gateway.socket.connection import Connection
+from gateway.submit.publisher import Publisher
 
 WAYS: dict[str, tuple[type, str]] = {
     "wake": (Followers, "records_came"),

@@ -16,8 +16,8 @@ from schemas.events import (
     decode_user_event,
     encode,
 )
-from schemas.log_reader import LogReader
-from schemas.log_scan import LogScanner
+from schemas.log.log_reader import LogReader
+from schemas.log.log_scan import LogScanner
 from schemas.topics import SESSION_LOG, USER_MESSAGES, shard_of
 
 SHARDS = 8

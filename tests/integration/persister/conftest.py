@@ -18,7 +18,7 @@ import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from psycopg.rows import dict_row
 
-from deploy.migrate import migrate
+from deploy.operators.migrate import migrate
 from schemas.events import Event, encode
 from schemas.topics import DEAD_LETTERS, shard_of
 from tests.stack import RunningStack

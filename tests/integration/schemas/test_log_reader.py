@@ -9,8 +9,8 @@ import pytest
 from aiokafka import AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
-from schemas.log_reader import LogReader, LogUnavailable
-from schemas.log_scan import LogScanner, RangeTrimmed, ScanTooLarge
+from schemas.log.log_reader import LogReader, LogUnavailable
+from schemas.log.log_scan import LogScanner, RangeTrimmed, ScanTooLarge
 from schemas.shard_log import Record
 from tests.stack import RunningStack
 from tests.trim import trim

@@ -16,9 +16,9 @@ from ulid import ULID
 from schemas import redis_keys
 from tests.stack import RunningStack
 from tests.turn_cases import CASES, TURNS, TURNS_AGAIN, Case, pair
-from workers.history import History, HistoryUnavailable, connect
-from workers.prompt import Turn
-from workers.turns import merged
+from workers.history.prompt import Turn
+from workers.history.redis_history import History, HistoryUnavailable, connect
+from workers.history.turns import merged
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 

@@ -11,9 +11,9 @@ from schemas.events import Prompt
 from schemas.topics import SESSION_LOG
 from schemas.transcript import Place
 from tests.stack import RunningStack
-from workers.prompt import Turn
-from workers.stored_conversation import StoredConversations, StoredState
-from workers.turns import turns_of
+from workers.history.prompt import Turn
+from workers.history.stored_conversation import StoredConversations, StoredState
+from workers.history.turns import turns_of
 
 EPOCH = 7
 SHARD = 1_000  # none of the stack's own

@@ -3,7 +3,7 @@
 import pytest
 
 from gateway.settings import GatewaySettings
-from schemas.settings import NAMES, SettingsError, load, variable
+from schemas.process.settings import NAMES, SettingsError, load, variable
 
 
 def problems(monkeypatch: pytest.MonkeyPatch, **environ: str) -> list[str]:

@@ -14,7 +14,7 @@ import msgspec
 import pytest
 
 from deploy.chat.view import View
-from gateway.snapshot import snapshot
+from gateway.snapshot.snapshot import snapshot
 from schemas.cursor import Cursor
 from schemas.events import SessionEvent, decode_session_event
 from schemas.frames import encode

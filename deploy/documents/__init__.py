@@ -1,0 +1,1 @@
+"""Descriptions generated from the code: JSON Schemas, AsyncAPI, the list of settings."""

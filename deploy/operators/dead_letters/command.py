@@ -1,0 +1,205 @@
+"""`talklog dead-letters list | show | redrive`.
+
+Exit codes: 0 done (also: nothing there), 1 refused, not there or the log not reached, 2 settings
+or usage.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import sys
+import time
+from collections.abc import Coroutine
+from datetime import UTC, datetime
+from enum import Enum
+from typing import Annotated, Any, NoReturn, TypeVar
+
+import typer
+
+from deploy.operators.dead_letters import report
+from deploy.operators.dead_letters.again import Again, Refused, again
+from deploy.operators.dead_letters.letter import BadPlaceError, Letter, place_of, same_original
+from deploy.operators.installation import NoInstallationError, find
+from deploy.operators.replay.conversation_text import harmless
+from deploy.operators.verify.since import BadSinceError, since_ms
+
+EXIT_FAILED = 1
+EXIT_SETTINGS = 2
+
+T = TypeVar("T")
+app = typer.Typer(no_args_is_help=True, add_completion=False)
+
+Reason = Annotated[str, typer.Option(help="only those whose reason contains this")]
+Since = Annotated[str, typer.Option(help="only not older: 90s, 15m, 2h, 7d, or a moment")]
+
+
+class Format(Enum):
+    """How it is printed."""
+
+    text = "text"
+    json = "json"
+
+
+@app.command("list")
+def list_letters(
+    form: Annotated[
+        Format, typer.Option("--format", help="json: one object a letter and line")
+    ] = Format.text,
+    reason: Reason = "",
+    since: Since = "",
+) -> None:
+    """One line for each letter: its number, when, why, tries, from where, whose, redriven or not.
+
+    A record that nobody can read is two letters: worker and persister both read it.
+    """
+    found = report.chosen(_letters(), reason=reason, since_ms=_since(since))
+    if form is Format.json:
+        if not found:
+            print("no dead letters", file=sys.stderr)
+        for letter in found:
+            print(json.dumps(report.as_json(letter)))
+        return
+    print(*(report.table(found) or ["no dead letters"]), sep="\n")
+
+
+@app.command("show")
+def show(
+    letter: Annotated[str, typer.Argument(metavar="LETTER", help="its number, such as 0.17")],
+) -> None:
+    """Print a letter's headers and the original: laid out if it is JSON, else its bytes in hex."""
+    [found] = _named(_letters(), [letter])
+    for line in report.in_full(found):
+        print(line)
+
+
+@app.command("redrive")
+def redrive(
+    letter: Annotated[
+        list[str] | None, typer.Argument(metavar="[LETTER]...", help="numbers, such as 0.17 0.18")
+    ] = None,
+    every: Annotated[bool, typer.Option("--all", help="all that may be redriven")] = False,
+    reason: Reason = "",
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="say what would be done")] = False,
+    force: Annotated[bool, typer.Option("--force", help="also what can't be read")] = False,
+) -> None:
+    """Put messages back where they belong. Doing it again, also after a kill, has one effect.
+
+    A message that ended as retries_exhausted goes back under a new id, always the same,
+    at the end of its session's queue; any other as it was.
+
+    Records of ai_response_chunks are refused, and those that can't be read without --force.
+    With --all, what is refused is told and is no failure.
+    """
+    asked = letter or []
+    if every == bool(asked) or (reason and not every):
+        _leave("which letters? their numbers, or --all (with --reason, if it shall)", EXIT_SETTINGS)
+    found = _letters()
+    wanted = report.chosen(found, reason=reason, since_ms=0) if every else _named(found, asked)
+    if not wanted:
+        print("no dead letters")
+    refused = _run(_redrive(_kafka(), wanted, dry_run=dry_run, force=force))
+    if refused and not every:
+        raise typer.Exit(EXIT_FAILED)
+
+
+async def _redrive(kafka: str, wanted: list[Letter], *, dry_run: bool, force: bool) -> int:
+    """Redrive them in order, and say so; give how many were refused. Raises as `shelf` does."""
+    from deploy.operators.dead_letters.shelf import put_back
+    from deploy.operators.topics import partitions_of
+    from schemas.log.producer import LogProducer
+    from schemas.topics import USER_MESSAGES
+
+    shards = await partitions_of(kafka, USER_MESSAGES)
+    refused = 0
+    done: list[Letter] = []
+    async with LogProducer(kafka, linger_ms=0) as producer:
+        for letter in wanted:
+            twin = next((each for each in done if same_original(each, letter)), None)
+            record = again(letter, shards, _now(), force=force)
+            if letter.redriven_as is not None:
+                _say(letter, f"redriven already, as {letter.redriven_as}")
+            elif twin is not None:
+                _say(letter, f"the same record as {twin.place}")
+            elif isinstance(record, Refused):
+                refused += 1
+                _say(letter, f"refused: {record.why}")
+            elif dry_run:
+                done.append(letter)
+                _say(letter, f"would go to {_goal(record)}")
+            else:
+                _say(letter, f"redriven as {await put_back(producer, letter, record)}")
+                done.append(letter)
+    return refused
+
+
+def _goal(record: Again) -> str:
+    return f"{record.topic}.{record.shard} {record.message_id or 'as it is'}"
+
+
+def _say(letter: Letter, what: str) -> None:
+    # At once: whoever is killed afterwards has told what was done.
+    print(harmless(f"{letter.place}  {what}"), flush=True)
+
+
+def _named(found: list[Letter], numbers: list[str]) -> list[Letter]:
+    """Give the letters with these numbers, each once, or leave."""
+    by_place = {letter.place: letter for letter in found}
+    try:
+        places = list(dict.fromkeys(place_of(number) for number in numbers))
+    except BadPlaceError as error:
+        _leave(str(error), EXIT_SETTINGS)
+    missing = [str(place) for place in places if place not in by_place]
+    if missing:
+        _leave(f"no letter {', '.join(missing)}: see `talklog dead-letters list`", EXIT_FAILED)
+    return [by_place[place] for place in places]
+
+
+def _letters() -> list[Letter]:
+    from deploy.operators.dead_letters.shelf import read
+
+    return _run(read(_kafka()))
+
+
+def _kafka() -> str:
+    try:
+        return find(os.environ).need_kafka()
+    except NoInstallationError as error:
+        _leave(str(error), EXIT_SETTINGS)
+
+
+def _run(work: Coroutine[Any, Any, T]) -> T:
+    from aiokafka.errors import KafkaError
+
+    from deploy.operators.log_range import RangeTrimmedError
+    from deploy.operators.topics import TopicsError
+    from schemas.log.log_reader import LogUnavailable
+    from schemas.log.producer import SendFailed
+
+    try:
+        return asyncio.run(work)
+    except (KafkaError, LogUnavailable, RangeTrimmedError, TopicsError, TimeoutError) as error:
+        _leave(str(error) or "Kafka did not answer in time", EXIT_FAILED)
+    except SendFailed as error:
+        _leave(f"not acknowledged: {error}; do it again, it has one effect", EXIT_FAILED)
+    except KeyboardInterrupt:
+        raise typer.Exit(130) from None
+
+
+def _since(text: str) -> int:
+    try:
+        return since_ms(text, time.time_ns() // 1_000_000) if text else 0
+    except BadSinceError as error:
+        _leave(str(error), EXIT_SETTINGS)
+
+
+def _now() -> str:
+    now = datetime.now(UTC)  # noqa: TID251 - the edge
+    return now.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def _leave(problem: str, code: int) -> NoReturn:
+    for line in problem.splitlines():
+        print(f"dead-letters: {line}", file=sys.stderr)
+    raise typer.Exit(code)

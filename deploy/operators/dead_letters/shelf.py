@@ -1,0 +1,60 @@
+"""The topic `dead_letters`: read whole, and written to when a letter was redriven."""
+
+from __future__ import annotations
+
+from deploy.operators.dead_letters.again import Again
+from deploy.operators.dead_letters.letter import (
+    REDRIVEN,
+    REDRIVEN_AS,
+    Letter,
+    Place,
+    Stored,
+    letters,
+)
+from deploy.operators.log_range import LogRanges
+from deploy.operators.topics import partitions_of
+from schemas.log.producer import LogProducer
+from schemas.topics import DEAD_LETTERS
+
+
+async def read(kafka: str) -> list[Letter]:
+    """Give every letter that the log still holds.
+
+    Raises:
+        LogUnavailable, TopicsError: the brokers did not answer in time.
+        RangeTrimmedError: the log let go of a letter while it was read.
+    """
+    shards = range(await partitions_of(kafka, DEAD_LETTERS))
+    found: list[Stored] = []
+    if not shards:
+        return []
+    async with LogRanges(kafka) as log:
+        starts = await log.starts(DEAD_LETTERS, shards)
+        ends = await log.ends(DEAD_LETTERS, shards)
+        for shard in shards:
+            async for records in log.read(DEAD_LETTERS, shard, starts[shard], ends[shard]):
+                found += [
+                    Stored(Place(shard, r.offset), r.timestamp, r.key, r.value, r.headers)
+                    for r in records
+                ]
+    return letters(found)
+
+
+async def put_back(producer: LogProducer, letter: Letter, record: Again) -> str:
+    """Put the record where it belongs, note that it was done, and say where it lies.
+
+    In this order: killed in between, it is done once more and is a duplicate that the workers join;
+    the other way round it would count as done and never be.
+
+    Raises:
+        SendFailed: not acknowledged in time; do it again.
+    """
+    offset = await producer.send(
+        record.topic, record.shard, record.key, record.value, list(record.headers)
+    )
+    lies_at = f"{record.topic}.{record.shard}.{offset}"
+    if record.message_id is not None:
+        lies_at += f" {record.message_id}"
+    note = [(REDRIVEN, str(letter.place).encode()), (REDRIVEN_AS, lies_at.encode())]
+    await producer.send(DEAD_LETTERS, letter.place.shard, letter.key, b"", note)
+    return lies_at

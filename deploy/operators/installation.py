@@ -1,0 +1,79 @@
+"""Which installation a command talks to: the one the environment names, else the local stack.
+
+Commands that only look (replay, lag, chat) must work beside a local stack without any setting, and
+in an operator's shell with the services' own environment; never with half of each, unless asked.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+
+from deploy.local import kept, stack_file
+from schemas.process.settings import misspelt
+
+
+class NoInstallationError(Exception):
+    """What the command needs is not known; each line of the text says what to set."""
+
+
+@dataclass(frozen=True, slots=True)
+class Installation:
+    """Addresses; what is not known is None. `url` is a gateway's."""
+
+    kafka: str | None
+    postgres: str | None
+    epoch: int | None
+    url: str | None
+    state: Path
+
+    def need_kafka(self) -> str:
+        """The brokers. Raises NoInstallationError."""
+        return self.kafka or _missing("TALKLOG_KAFKA", self.state)
+
+    def need_postgres(self) -> str:
+        """The database. Raises NoInstallationError."""
+        return self.postgres or _missing("TALKLOG_POSTGRES_DSN", self.state)
+
+    def need_epoch(self) -> int:
+        """The epoch of the log, for cursors. Raises NoInstallationError."""
+        return self.epoch or int(_missing("TALKLOG_EPOCH", self.state))
+
+
+def find(environ: Mapping[str, str]) -> Installation:
+    """Look into the environment, then into the folder of the local stack.
+
+    Raises:
+        NoInstallationError: a misspelt `TALKLOG_` name, or an epoch that is no number.
+    """
+    problems = misspelt(environ)
+    given = environ.get("TALKLOG_EPOCH")
+    if given and not given.isdecimal():
+        problems.append(f"TALKLOG_EPOCH={given!r}: not a whole number")
+    if problems:
+        raise NoInstallationError("\n".join(problems))
+    state = Path(environ.get("STATE") or ".local")
+    stack = stack_file.read(state) or stack_file.StackFile()
+    kafka = environ.get("TALKLOG_KAFKA")
+    return Installation(
+        kafka=kafka or stack.kafka or None,
+        postgres=environ.get("TALKLOG_POSTGRES_DSN") or stack.postgres or None,
+        epoch=int(given) if given else _remembered_epoch(state, kafka or "local"),
+        url=stack.gateways[0].url if stack.gateways else None,
+        state=state,
+    )
+
+
+def _remembered_epoch(state: Path, log: str) -> int | None:
+    try:
+        content = msgspec.json.decode((state / "kept.json").read_bytes(), type=kept.Kept)
+    except (OSError, msgspec.DecodeError):
+        return None
+    return content.epochs.get(log)
+
+
+def _missing(name: str, state: Path) -> str:
+    raise NoInstallationError(f"{name} is not set, and no stack runs in {state}: see `talklog up`")

@@ -1,0 +1,1 @@
+"""`talklog rebuild`: the tables once more from the log."""

@@ -1,0 +1,205 @@
+"""`talklog rebuild`: the tables once more from the log, compared, and swapped in if they differ.
+
+The new tables are filled beside those in use, by the persister's own writer, up to the positions
+of those in use; then the writers are held for the moment of the comparison (a waiting persister
+tries again by itself). The swap moves tables between schemas, so it is one moment however many rows
+there are. It is refused where the log no longer holds everything: what it has let go of is in
+the tables alone.
+
+Exit codes: 0 the tables are what the log says (they were, or they are now), 1 they are not, or it
+could not be found out, 2 settings, 3 a rebuild runs already.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+import time
+from dataclasses import dataclass
+from typing import Annotated
+
+import typer
+from aiokafka import ConsumerRecord
+
+from deploy.operators.installation import Installation, NoInstallationError, find
+from deploy.operators.log_range import LogRanges, RangeTrimmedError
+from deploy.operators.progress import Progress
+from deploy.operators.rebuild.shadow_tables import (
+    AlreadyRunningError,
+    Difference,
+    Positions,
+    ShadowError,
+    ShadowTables,
+)
+from deploy.operators.topics import TopicsError, partitions_of
+from persister.batch import Limit, Part, Partition
+from persister.dead_letters import Bad
+from persister.store import RowRefused, Store, StoreUnavailable, Timeouts
+from persister.writer import Writer
+from schemas.log.log_reader import LogUnavailable
+from schemas.topics import SESSION_LOG, USER_MESSAGES
+
+EXIT_FAILED = 1
+EXIT_SETTINGS = 2
+EXIT_RUNNING = 3
+BATCH_RECORDS = 10_000
+MAX_ANSWERS = 100_000
+
+
+class RefusedError(Exception):
+    """The log no longer holds everything; the tables are left as they are."""
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What was found, and whether the new tables are in use now."""
+
+    records: int
+    differences: list[Difference]
+    swapped: bool
+
+
+def rebuild(
+    compare: Annotated[
+        bool, typer.Option("--compare", help="only compare: leave the tables as they are")
+    ] = False,
+) -> None:
+    """Make the persister's tables anew from the log, compare, and use the new ones."""
+    try:
+        result = asyncio.run(_rebuild(find(os.environ), swap=not compare))
+    except NoInstallationError as error:
+        _leave(str(error), EXIT_SETTINGS)
+    except AlreadyRunningError as error:
+        _leave(str(error), EXIT_RUNNING)
+    except RefusedError as error:
+        _leave(f"refused: {error}\nThe tables are as they were.", EXIT_FAILED)
+    except (
+        LogUnavailable,
+        RangeTrimmedError,
+        ShadowError,
+        StoreUnavailable,
+        TopicsError,
+    ) as error:
+        _leave(str(error), EXIT_FAILED)
+    else:
+        for each in result.differences:
+            shown = ", ".join(each.examples)
+            print(f"{each.table}: {each.rows:,} rows {each.side}, for instance {shown}")
+        print(_verdict(result))
+        if result.differences and not result.swapped:
+            raise typer.Exit(EXIT_FAILED)
+
+
+def _verdict(result: Result) -> str:
+    read = f"{result.records:,} records read again"
+    if not result.differences:
+        return f"{read}: the tables are what the log says"
+    if result.swapped:
+        return f"{read}: the tables differed; the new ones are in use"
+    return f"{read}: the tables differ; left as they are"
+
+
+def _leave(problem: str, code: int) -> None:
+    for line in problem.splitlines():
+        print(f"rebuild: {line}", file=sys.stderr)
+    raise typer.Exit(code)
+
+
+async def _rebuild(installation: Installation, *, swap: bool) -> Result:
+    kafka, epoch = installation.need_kafka(), installation.need_epoch()
+    dsn = installation.need_postgres()
+    shards = await partitions_of(kafka, SESSION_LOG)
+    tables = await asyncio.to_thread(ShadowTables, dsn)
+    try:
+        async with LogRanges(kafka) as log:
+            await _refuse_if_trimmed(log, shards)
+            older = await asyncio.to_thread(tables.rows_of_older_epochs, epoch)
+            if older:
+                raise RefusedError(f"{older:,} rows are of earlier epochs, whose log is gone")
+            await asyncio.to_thread(tables.make)
+            filling = _Filling(log, Store(dsn, Timeouts(), tables.shadow), epoch, shards)
+            try:
+                return await _fill_and_compare(filling, tables, swap=swap)
+            finally:
+                await filling.store.close()
+    finally:
+        await asyncio.to_thread(tables.close)
+
+
+async def _refuse_if_trimmed(log: LogRanges, shards: int) -> None:
+    for topic in (USER_MESSAGES, SESSION_LOG):
+        starts = await log.starts(topic, range(shards))
+        trimmed = {shard: start for shard, start in starts.items() if start > 0}
+        if trimmed:
+            shard, start = next(iter(trimmed.items()))
+            raise RefusedError(f"{topic}/{shard} no longer holds what lies before offset {start}")
+
+
+async def _fill_and_compare(filling: _Filling, tables: ShadowTables, *, swap: bool) -> Result:
+    # Most of it while the writers go on; what they wrote meanwhile, which is little, while held.
+    await filling.up_to(await asyncio.to_thread(tables.positions))
+    await asyncio.to_thread(tables.hold_writers)
+    await filling.up_to(await asyncio.to_thread(tables.positions))
+    differences = await asyncio.to_thread(tables.differences)
+    if differences and swap:
+        await _refuse_if_trimmed(filling.log, filling.shards)
+        await asyncio.to_thread(tables.swap)
+    return Result(filling.records, differences, bool(differences) and swap)
+
+
+class _Filling:
+    """Fills the new tables from the log's start."""
+
+    def __init__(self, log: LogRanges, store: Store, epoch: int, shards: int) -> None:
+        self.log = log
+        self.store = store
+        self.shards = shards
+        self.records = 0
+        self._epoch = epoch
+        self._limit = Limit(BATCH_RECORDS)
+        self._at: dict[Partition, int] = {}
+        self._writer = Writer(
+            store, _AlreadyThere(), epoch=epoch, shards=shards, max_answers=MAX_ANSWERS
+        )
+
+    async def up_to(self, positions: Positions) -> None:
+        """Read on until the new tables are as far as those in use."""
+        total = sum(positions.values()) - sum(self._at.values())
+        progress = Progress(total, "records", time.monotonic())
+        for partition, end in positions.items():
+            if partition not in self._at:
+                await self.store.begin(partition, self._epoch, 0)
+                self._at[partition] = 0
+            if self._at[partition] < end:
+                await self._fill(partition, end, progress)
+        progress.clear()
+
+    async def _fill(self, partition: Partition, end: int, progress: Progress) -> None:
+        start = self._at[partition]
+        async for records in self.log.read(partition.topic, partition.shard, start, end):
+            while records:
+                taken = await self._write(partition, records)
+                records = records[taken:]
+                progress.add(taken, time.monotonic())
+
+    async def _write(self, partition: Partition, records: list[ConsumerRecord]) -> int:
+        """Write the first of them, and say how many; 0 if it is to be tried again with fewer."""
+        part = Part(partition, self._at[partition], records[: self._limit.records])
+        try:
+            await self._writer.write([part])
+        except RowRefused as error:
+            if self._limit.refused(len(part.records)):
+                self._writer.refuse(part, str(error))
+            return 0
+        self._limit.stored()
+        self._at[partition] = part.next
+        self.records += len(part.records)
+        return len(part.records)
+
+
+class _AlreadyThere:
+    """Dead letters were written when the records were first read."""
+
+    async def put(self, bad: Bad) -> None:
+        """Do nothing."""

@@ -1,0 +1,183 @@
+"""The persister's tables a second time, in a schema of their own, and the swap of the two.
+
+The new tables are made by the same migrations as those in use, so they are the same in every
+column, index and default. All of it happens on one connection, whose transaction is the swap.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib.resources import files
+from typing import Any
+
+import psycopg
+from psycopg import sql
+from psycopg.rows import dict_row
+
+from persister.batch import Partition
+from persister.sql import statements
+
+CONNECT_S = 10
+LOCK_S = 60
+SHADOW, REPLACED = "talklog_rebuild", "talklog_replaced"
+COMPARED = {
+    "streaming_messages": "session_id || ' #' || chunk_sequence",
+    "user_messages": "session_id || ' ' || message_id",
+    "answers": "session_id || ' ' || message_id",
+}
+TABLES = [*COMPARED, "kafka_offsets", "log_gaps"]
+VIEW = "conversation"
+OWN_NUMBERS = {"id"}
+"""Columns that are no part of the fold."""
+
+_QUERIES = statements("deploy.operators.rebuild", "rebuild.sql")
+Positions = dict[Partition, int]
+
+
+class ShadowError(Exception):
+    """Postgres did not do it; nothing has changed but the new tables."""
+
+
+class AlreadyRunningError(Exception):
+    """Another rebuild has the new tables."""
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """Rows of a table that are only on one side, with some of their keys."""
+
+    table: str
+    side: str
+    rows: int
+    examples: list[str]
+
+
+class ShadowTables:
+    """One rebuild's connection; raises ShadowError wherever Postgres fails."""
+
+    def __init__(self, dsn: str) -> None:
+        """Connect, alone. Raises AlreadyRunningError."""
+        self.shadow = SHADOW
+        try:
+            self._connection = psycopg.connect(
+                dsn,
+                connect_timeout=CONNECT_S,
+                autocommit=True,
+                application_name="talklog-rebuild",
+                options=f"-c lock_timeout={LOCK_S}s",
+                row_factory=dict_row,
+            )
+        except psycopg.Error as error:
+            raise ShadowError(f"Postgres: {error}".strip()) from error
+        if not self._rows("only_one")[0]["held"]:
+            self._connection.close()
+            raise AlreadyRunningError("a rebuild of this database runs already")
+        [row] = self._execute(sql.SQL("SELECT current_schema() AS name"))
+        self._live = str(row["name"])
+
+    def close(self) -> None:
+        """Let the writers go on, and leave nothing behind."""
+        try:
+            if not self._connection.closed:
+                self._connection.rollback()
+                self._drop(SHADOW)
+        except (psycopg.Error, ShadowError):
+            return  # the next rebuild drops them
+        finally:
+            self._connection.close()
+
+    def rows_of_older_epochs(self, epoch: int) -> int:
+        """Say how many rows are of an epoch before this one."""
+        return int(self._rows("older_epochs", {"epoch": epoch})[0]["rows"])
+
+    def make(self) -> None:
+        """Make the new tables, empty."""
+        self._drop(SHADOW)
+        with self._connection.transaction():
+            self._execute(sql.SQL("CREATE SCHEMA {}").format(sql.Identifier(SHADOW)))
+            self._execute(sql.SQL("SET LOCAL search_path TO {}").format(sql.Identifier(SHADOW)))
+            folder = files("schemas").joinpath("postgres")
+            for file in sorted(folder.iterdir(), key=lambda each: each.name):
+                if file.name.endswith(".sql"):
+                    self._execute(file.read_bytes())
+
+    def hold_writers(self) -> None:
+        """Begin the transaction of the swap: from now on the tables in use stay as they are."""
+        self._execute(sql.SQL("BEGIN"))
+        self._rows("hold_writers")
+
+    def positions(self) -> Positions:
+        """Say how far the tables in use are."""
+        return {
+            Partition(row["topic"], row["shard"]): row["next_offset"]
+            for row in self._rows("positions")
+        }
+
+    def differences(self) -> list[Difference]:
+        """Compare all rows."""
+        found = []
+        for table, key in COMPARED.items():
+            names = {
+                "table": sql.Identifier(table),
+                "key": sql.SQL(key),
+                "columns": sql.SQL(", ").join(map(sql.Identifier, self._columns(table))),
+            }
+            for row in self._rows("differences", names=names):
+                found.append(Difference(table, row["side"], row["rows"], row["examples"]))
+        return found
+
+    def swap(self) -> None:
+        """Use the new tables; ends the transaction that `hold_writers` began."""
+        live, shadow, replaced = map(sql.Identifier, (self._live, SHADOW, REPLACED))
+        named = {"names": [*TABLES, VIEW]}
+        schemas = {"live_name": sql.Literal(self._live), "shadow_name": sql.Literal(SHADOW)}
+        for row in self._rows("grants", named, schemas):
+            self._execute(str(row["statement"]).encode())
+        copy = "INSERT INTO {}.log_gaps SELECT * FROM {}.log_gaps"
+        self._execute(sql.SQL(copy).format(shadow, live))
+        self._execute(sql.SQL("CREATE SCHEMA {}").format(replaced))
+        for source, target in ((live, replaced), (shadow, live)):
+            for kind, name in [*(("TABLE", table) for table in TABLES), ("VIEW", VIEW)]:
+                move = sql.SQL("ALTER {} {}.{} SET SCHEMA {}")
+                named_move = move.format(sql.SQL(kind), source, sql.Identifier(name), target)
+                self._execute(named_move)
+        for schema in (replaced, shadow):
+            self._execute(sql.SQL("DROP SCHEMA {} CASCADE").format(schema))
+        self._execute(sql.SQL("COMMIT"))
+
+    def _columns(self, table: str) -> list[str]:
+        rows = self._execute(
+            sql.SQL(
+                "SELECT column_name FROM information_schema.columns "
+                "WHERE table_schema = {} AND table_name = {} ORDER BY ordinal_position"
+            ).format(sql.Literal(SHADOW), sql.Literal(table))
+        )
+        return [row["column_name"] for row in rows if row["column_name"] not in OWN_NUMBERS]
+
+    def _drop(self, schema: str) -> None:
+        # Without the notice about every table in it.
+        self._execute(sql.SQL("SET client_min_messages TO warning"))
+        drop = sql.SQL("DROP SCHEMA IF EXISTS {} CASCADE")
+        self._execute(drop.format(sql.Identifier(schema)))
+
+    def _rows(
+        self,
+        name: str,
+        values: dict[str, Any] | None = None,
+        names: Mapping[str, sql.Composable] | None = None,
+    ) -> list[dict[str, Any]]:
+        schemas = {} if name == "only_one" else {"live": sql.Identifier(self._live)}
+        query = sql.SQL(_QUERIES[name]).format(
+            **schemas, shadow=sql.Identifier(SHADOW), **(names or {})
+        )
+        return self._execute(query, values)
+
+    def _execute(
+        self, query: sql.Composable | bytes, values: dict[str, Any] | None = None
+    ) -> list[dict[str, Any]]:
+        try:
+            cursor = self._connection.execute(query, values)  # type: ignore[arg-type]
+            return cursor.fetchall() if cursor.description else []
+        except psycopg.Error as error:
+            raise ShadowError(f"Postgres: {error}".strip()) from error

@@ -1,0 +1,1 @@
+"""`talklog replay`: a session's conversation, read again."""

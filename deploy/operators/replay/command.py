@@ -1,0 +1,244 @@
+"""`talklog replay`: read a session's conversation again, from the topic or from Postgres.
+
+The topic is the truth and Postgres a copy of its fold; that both print the same is the quickest
+check of an installation there is. FORMAT=events shows every record with what the fold made of it,
+so that a fenced attempt or a repeat can be seen.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+from collections.abc import Callable, Iterable, Sequence
+from enum import Enum
+from importlib.resources import files
+from typing import Annotated
+
+import msgspec
+import typer
+
+from deploy.operators.installation import Installation, NoInstallationError, find
+from deploy.operators.replay.conversation_text import conversation, harmless
+from schemas.cursor import Cursor
+from schemas.events import SessionEvent, UndecodableEvent, decode_session_event
+from schemas.log.log_reader import LogUnavailable
+from schemas.shard_log import Record
+from schemas.topics import SESSION_LOG, shard_of
+from schemas.transcript import Message, Place, Transcript
+
+EXIT_FAILED = 1
+EXIT_SETTINGS = 2
+POSTGRES_S = 10
+
+
+class Format(Enum):
+    """What is printed."""
+
+    conversation = "conversation"
+    events = "events"
+
+
+class Source(Enum):
+    """Where it is read."""
+
+    topic = "topic"
+    postgres = "postgres"
+
+
+class ReplayError(Exception):
+    """It can't be read; the text says why."""
+
+
+class UnknownSessionError(ReplayError):
+    """The source holds nothing of the session."""
+
+
+def replay(
+    session: Annotated[str, typer.Option(help="the session's id")] = "",
+    form: Annotated[
+        Format, typer.Option("--format", help="events: one JSON line a record, with its cursor")
+    ] = Format.conversation,
+    source: Annotated[Source, typer.Option("--from", help="where to read")] = Source.topic,
+    speed: Annotated[str, typer.Option(hidden=True)] = "",
+) -> None:
+    """Print a session's conversation, re-read from the log."""
+    problem = _usage_problem(session, form, source, speed)
+    if problem:
+        _leave(problem, EXIT_SETTINGS)
+    try:
+        installation = find(os.environ)
+        if source is Source.postgres:
+            _print_conversation(from_postgres(installation.need_postgres(), session))
+        else:
+            asyncio.run(_from_topic(installation, session, form))
+    except NoInstallationError as error:
+        _leave(str(error), EXIT_SETTINGS)
+    except (ReplayError, LogUnavailable) as error:
+        _leave(str(error), EXIT_FAILED)
+    except BrokenPipeError:  # `| head` has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+class Replay:
+    """One session of a shard: its fold, and every record if `on_event` is there."""
+
+    def __init__(
+        self,
+        session_id: str,
+        shard: int,
+        epoch: int,
+        on_event: Callable[[bytes], None] | None = None,
+    ) -> None:
+        self.transcript = Transcript(keep_text=on_event is None)
+        self.records = 0
+        self._session_id = session_id
+        self._shard = shard
+        self._epoch = epoch
+        self._on_event = on_event
+
+    def take(self, records: Iterable[Record]) -> None:
+        """Fold those of the session, in log order."""
+        for record in records:
+            if record.session_id == self._session_id:
+                self.records += 1
+                self._take(record)
+
+    def _take(self, record: Record) -> None:
+        event: SessionEvent | None = None
+        try:
+            event = decode_session_event(record.value)
+            outcome = "SKIPPED"
+        except UndecodableEvent:
+            outcome = "UNDECODABLE"
+        if event is not None:
+            outcome = self.transcript.apply(event, Place(self._epoch, record.offset)).name
+        if self._on_event is not None:
+            cursor = str(Cursor(self._epoch, self._shard, record.offset))
+            self._on_event(event_line(record, cursor, outcome))
+
+
+def event_line(record: Record, cursor: str, outcome: str) -> bytes:
+    """One record as a JSON line; a value that is no JSON stands there as text."""
+    value: object = msgspec.Raw(record.value)
+    if outcome == "UNDECODABLE":
+        value = record.value.decode(errors="replace")
+    return msgspec.json.encode(
+        {"cursor": cursor, "logged_ms": record.timestamp_ms, "outcome": outcome, "event": value}
+    )
+
+
+def from_postgres(dsn: str, session_id: str) -> list[Message]:
+    """Read what the persister has written of the session, in log order.
+
+    Raises:
+        UnknownSessionError: nothing. ReplayError: Postgres did not answer.
+    """
+    # Imported when needed: the topic can be replayed where there is no Postgres.
+    import psycopg
+    from psycopg.rows import dict_row
+
+    from schemas.conversation import message_of
+
+    query = files("deploy.operators.replay").joinpath("replay.sql").read_text()
+    try:
+        with psycopg.connect(dsn, connect_timeout=POSTGRES_S, row_factory=dict_row) as connection:
+            connection.execute(f"SET statement_timeout = '{POSTGRES_S}s'")
+            rows = connection.execute(query, {"session_id": session_id}).fetchall()
+    except psycopg.Error as error:
+        raise ReplayError(f"Postgres: {error}".strip()) from error
+    if not rows:
+        raise UnknownSessionError(f"Postgres holds nothing of session {session_id!r}")
+    messages = [message for row in rows if (message := message_of(row)) is not None]
+    waiting = len(rows) - len(messages)
+    if waiting:
+        print(f"{waiting} said, nothing of an answer yet", file=sys.stderr)
+    return messages
+
+
+async def _from_topic(installation: Installation, session: str, form: Format) -> None:
+    from deploy.operators.reread import Range, reread
+    from deploy.operators.topics import TopicsError, partitions_of
+
+    kafka = installation.need_kafka()
+    # A conversation shows no cursors: it can be read without knowing the epoch.
+    epoch = installation.need_epoch() if form is Format.events else installation.epoch or 1
+    try:
+        shards = await partitions_of(kafka, SESSION_LOG)
+    except TopicsError as error:
+        raise ReplayError(str(error)) from error
+    if not shards:
+        raise ReplayError(f"Kafka at {kafka} has no topic {SESSION_LOG}")
+    shard = shard_of(session, shards)
+    found = Replay(session, shard, epoch, _print_event if form is Format.events else None)
+    progress = Progress(sys.stderr.isatty())
+
+    def on_range(there: Range) -> None:
+        progress.range = there
+
+    def on_records(records: Sequence[Record]) -> None:
+        found.take(records)
+        progress.at(records[-1].offset + 1, found.records)
+
+    trimmed = await reread(
+        kafka, SESSION_LOG, shard, shards, on_range=on_range, on_records=on_records
+    )
+    progress.clear()
+    for gap in trimmed:
+        lost = f"{gap.from_offset} to {gap.to_offset - 1}"
+        print(f"offsets {lost} were trimmed before they were read", file=sys.stderr)
+    if not found.records:
+        raise UnknownSessionError(f"the log holds nothing of session {session!r} (shard {shard})")
+    if form is Format.conversation:
+        _print_conversation(found.transcript.messages.values())
+
+
+class Progress:
+    """One line on a terminal that says how far the reading is; nothing elsewhere."""
+
+    def __init__(self, shown: bool) -> None:
+        from deploy.operators.reread import Range
+
+        self.range = Range(0, 0)
+        self._shown = shown
+        self._percent = -1
+
+    def at(self, position: int, found: int) -> None:
+        """Show the position, at most once a percent."""
+        percent = 100 * (position - self.range.start) // (self.range.end - self.range.start)
+        if self._shown and percent != self._percent:
+            self._percent = percent
+            of = f"offset {position:,} of {self.range.end:,}"
+            print(f"\r{percent:3} %  {of}  {found:,} records\033[K", end="", file=sys.stderr)
+
+    def clear(self) -> None:
+        """Leave the line empty."""
+        if self._shown:
+            print("\r\033[K", end="", file=sys.stderr, flush=True)
+
+
+def _print_event(line: bytes) -> None:
+    print(line.decode())
+
+
+def _print_conversation(messages: Iterable[Message]) -> None:
+    shown = sys.stdout.isatty()
+    for line in conversation(messages):
+        print(harmless(line) if shown else line)
+    sys.stdout.flush()
+
+
+def _usage_problem(session: str, form: Format, source: Source, speed: str) -> str | None:
+    if not session:
+        return "which session? talklog replay --session ID (make replay SESSION=ID)"
+    if source is Source.postgres and form is Format.events:
+        return "Postgres holds the fold, not the events: --format events needs --from topic"
+    if speed:
+        return "--speed is not built yet: without it, everything is printed at once"
+    return None
+
+
+def _leave(problem: str, code: int) -> None:
+    for line in problem.splitlines():
+        print(f"replay: {line}", file=sys.stderr)
+    raise typer.Exit(code)

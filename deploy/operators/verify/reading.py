@@ -1,0 +1,199 @@
+"""Drives a verification: which ranges are read, in which order, and compared when.
+
+Each shard is read in three steps: what was said; the session log up to the position that Postgres
+has stored, where the rows are compared; and the rest, which only the rules of the log judge.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass
+from itertools import islice
+
+from aiokafka import ConsumerRecord
+from aiokafka.admin import AIOKafkaAdminClient
+
+from deploy.operators.lag.offsets import answered, coordinated
+from deploy.operators.log_range import LogRanges
+from deploy.operators.progress import Progress
+from deploy.operators.verify.faults import Fault, Kind, Report
+from deploy.operators.verify.row_check import RowCheck
+from deploy.operators.verify.shard_check import ShardCheck
+from deploy.operators.verify.stored_rows import StoredRows
+from persister.batch import Partition
+from persister.reading import LogRecord
+from schemas.cursor import Cursor
+from schemas.topics import SESSION_LOG, USER_MESSAGES, WORKER_GROUP
+
+SESSIONS_AT_ONCE = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """Milliseconds: how far back to read (0: all), now, and how long an answer may take."""
+
+    since_ms: int
+    now_ms: int
+    patience_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """A partition's offsets: where the log starts, what is read of it, and what is stored."""
+
+    held: int
+    start: int
+    end: int
+    stored: int
+
+
+class Reading:
+    """One verification."""
+
+    def __init__(
+        self,
+        log: LogRanges,
+        rows: StoredRows,
+        kafka: str,
+        epoch: int,
+        shards: int,
+        scope: Scope,
+    ) -> None:
+        self._log = log
+        self._rows = rows
+        self._kafka = kafka
+        self._epoch = epoch
+        self._shards = shards
+        self._scope = scope
+        self._report = Report()
+        self._gaps: set[int] = set()
+
+    async def run(self) -> Report:
+        """Read everything. Raises KafkaAwayError, LogUnavailable, RangeTrimmedError, RowsError."""
+        positions = await asyncio.to_thread(self._rows.positions)
+        committed = await _committed(self._kafka)
+        said = await self._spans(USER_MESSAGES, positions)
+        told = await self._spans(SESSION_LOG, positions)
+        await asyncio.to_thread(self._note_gaps)
+        total = sum(span.end - span.start for span in [*said.values(), *told.values()])
+        progress = Progress(total, "records", time.monotonic())
+        for shard in range(self._shards):
+            await self._shard(shard, said[shard], told[shard], committed.get(shard), progress)
+        progress.clear()
+        await asyncio.to_thread(self._strays)
+        return self._report
+
+    async def _shard(
+        self, shard: int, said: Span, told: Span, committed: int | None, progress: Progress
+    ) -> None:
+        whole = said.start == told.start == 0
+        since_ms = 0 if whole else await self._first_ms(shard, told)
+        check = ShardCheck(
+            self._report,
+            epoch=self._epoch,
+            shard=shard,
+            shards=self._shards,
+            whole=whole,
+            since_ms=since_ms,
+        )
+        async for records in self._log.read(USER_MESSAGES, shard, said.start, said.end):
+            check.said(_timed(records))
+            progress.add(len(records), time.monotonic())
+            self._report.seen["records of user_messages"] += len(records)
+        for start, end, compared in (
+            (told.start, max(told.start, told.stored), True),
+            (max(told.start, told.stored), told.end, False),
+        ):
+            async for records in self._log.read(SESSION_LOG, shard, start, end):
+                check.answered(_timed(records))
+                progress.add(len(records), time.monotonic())
+                self._report.seen["records of the session log"] += len(records)
+            if compared and (told.stored > told.start or said.stored > said.start):
+                await asyncio.to_thread(self._compare, shard, check, said, told)
+        check.end(
+            now_ms=self._scope.now_ms, patience_ms=self._scope.patience_ms, committed=committed
+        )
+        self._report.seen["sessions"] += len(check.sessions)
+
+    def _compare(self, shard: int, check: ShardCheck, said: Span, told: Span) -> None:
+        rows = RowCheck(
+            self._report,
+            check,
+            epoch=self._epoch,
+            shard=shard,
+            gaps=shard in self._gaps,
+            said_position=said.stored,
+        )
+        sessions = iter(check.sessions)
+        while some := list(islice(sessions, SESSIONS_AT_ONCE)):
+            rows.sessions(some, self._rows.of(some))
+        rows.invented_answers(self._rows.answer_places(shard, self._epoch, told.start, told.stored))
+        rows.invented_prompts(self._rows.prompt_places(shard, self._epoch, said.start, said.stored))
+
+    async def _spans(
+        self, topic: str, positions: dict[Partition, tuple[int, int]]
+    ) -> dict[int, Span]:
+        every = range(self._shards)
+        starts = held = await self._log.starts(topic, every)
+        ends = await self._log.ends(topic, every)
+        if self._scope.since_ms:
+            since = await self._log.at(topic, every, self._scope.since_ms)
+            # What came after the ends were asked for is not read this time.
+            starts = {shard: min(max(since[shard], held[shard]), ends[shard]) for shard in every}
+        spans = {}
+        for shard in every:
+            epoch, stored = positions.get(Partition(topic, shard), (self._epoch, starts[shard]))
+            at = Cursor(self._epoch, shard, stored)
+            if epoch != self._epoch:
+                self._fault(Kind.position, at, f"{topic}: stored for epoch {epoch}")
+                stored = starts[shard]
+            elif not held[shard] <= stored <= ends[shard]:
+                log = f"the log has {held[shard]} to {ends[shard]}"
+                self._fault(Kind.position, at, f"{topic}: next offset {stored}, {log}")
+                stored = min(max(stored, starts[shard]), ends[shard])
+            spans[shard] = Span(held[shard], starts[shard], ends[shard], stored)
+        return spans
+
+    async def _first_ms(self, shard: int, told: Span) -> int:
+        """From when on messages are known whole: the time of the first record that is read."""
+        end = min(told.start + 1, told.end)
+        async for records in self._log.read(SESSION_LOG, shard, told.start, end):
+            return int(records[0].timestamp)
+        return self._scope.since_ms or self._scope.now_ms
+
+    def _note_gaps(self) -> None:
+        for gap in self._rows.gaps():
+            self._gaps.add(gap["shard"])
+            at = Cursor(self._epoch, gap["shard"], gap["from_offset"])
+            self._fault(Kind.gap, at, f"{gap['topic']} up to offset {gap['to_offset']}")
+
+    def _strays(self) -> None:
+        for row in self._rows.stray_pieces():
+            at = Cursor(self._epoch, 0, -1)
+            detail = f"{row['pieces']} pieces outside of its attempt"
+            fault = Fault(Kind.row_invented, at, row["session_id"], row["message_id"], detail)
+            self._report.add(fault)
+
+    def _fault(self, kind: Kind, at: Cursor, detail: str) -> None:
+        self._report.add(Fault(kind, at, "", "", detail))
+
+
+def _timed(records: Iterable[ConsumerRecord]) -> list[tuple[LogRecord, int]]:
+    return [(record, record.timestamp) for record in records]
+
+
+async def _committed(kafka: str) -> dict[int, int]:
+    """Ask for the workers' committed offsets on user_messages, by shard. Raises KafkaAwayError."""
+    admin = AIOKafkaAdminClient(bootstrap_servers=kafka)
+    try:
+        await answered(admin.start())
+        offsets = await coordinated(lambda: admin.list_consumer_group_offsets(WORKER_GROUP))
+    finally:
+        await answered(admin.close())
+    return {
+        partition.partition: found.offset
+        for partition, found in offsets.items()
+        if partition.topic == USER_MESSAGES and found.offset >= 0
+    }

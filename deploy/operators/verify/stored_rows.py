@@ -1,0 +1,108 @@
+"""Reads the rows of Postgres in one snapshot, some sessions at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import psycopg
+from psycopg.rows import dict_row, tuple_row
+
+from deploy.operators.verify.row_check import Stored, gather
+from persister.batch import Partition
+from persister.sql import statements
+
+CONNECT_S = 10
+STATEMENT_S = 600
+FETCH_ROWS = 5000
+
+_QUERIES = statements("deploy.operators.verify", "rows.sql")
+
+
+class RowsError(Exception):
+    """Postgres could not be read."""
+
+
+class StoredRows:
+    """One snapshot, from the making to `close`; every method may raise RowsError."""
+
+    def __init__(self, dsn: str) -> None:
+        with _translated():
+            self._connection = psycopg.connect(
+                dsn,
+                connect_timeout=CONNECT_S,
+                application_name="talklog-verify",
+                options=f"-c statement_timeout={STATEMENT_S}s",
+            )
+            self._connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
+            self._connection.read_only = True
+
+    def close(self) -> None:
+        """End the snapshot."""
+        self._connection.close()
+
+    def positions(self) -> dict[Partition, tuple[int, int]]:
+        """Give epoch and next offset of every partition; the snapshot begins here."""
+        return {
+            Partition(row["topic"], row["shard"]): (row["epoch"], row["next_offset"])
+            for row in self._rows("positions")
+        }
+
+    def gaps(self) -> list[dict[str, Any]]:
+        """Give what the log lost before it was stored."""
+        return self._rows("gaps")
+
+    def of(self, sessions: Sequence[str]) -> Stored:
+        """Give all that is stored of these sessions."""
+        asked = {"sessions": list(sessions)}
+        with _translated():
+            # A session may be long: its pieces are not all in memory at once.
+            cursor = self._connection.cursor("pieces", row_factory=tuple_row)
+            cursor.itersize = FETCH_ROWS
+            with cursor:
+                pieces = gather(cursor.execute(_QUERIES["pieces"], asked))
+        return Stored(
+            answers={_key(row): row for row in self._rows("answers", asked)},
+            prompts={_key(row): row for row in self._rows("prompts", asked)},
+            pieces=pieces,
+        )
+
+    def answer_places(
+        self, shard: int, epoch: int, start: int, end: int
+    ) -> list[tuple[str, str, int]]:
+        """Give last offsets of the answers of a shard whose events lie in [start, end)."""
+        return self._places("answer_places", shard, epoch, start, end)
+
+    def prompt_places(
+        self, shard: int, epoch: int, start: int, end: int
+    ) -> list[tuple[str, str, int]]:
+        """Give the messages of a shard whose record lies in [start, end)."""
+        return self._places("prompt_places", shard, epoch, start, end)
+
+    def stray_pieces(self) -> list[dict[str, Any]]:
+        """Give messages that have pieces which belong to no attempt that counts."""
+        return self._rows("stray_pieces")
+
+    def _places(
+        self, name: str, shard: int, epoch: int, start: int, end: int
+    ) -> list[tuple[str, str, int]]:
+        values = {"shard": shard, "epoch": epoch, "start": start, "end": end}
+        with _translated(), self._connection.cursor(row_factory=tuple_row) as cursor:
+            return cursor.execute(_QUERIES[name], values).fetchall()
+
+    def _rows(self, name: str, values: Mapping[str, Any] | None = None) -> list[dict[str, Any]]:
+        with _translated(), self._connection.cursor(row_factory=dict_row) as cursor:
+            return cursor.execute(_QUERIES[name], values).fetchall()
+
+
+def _key(row: Mapping[str, Any]) -> tuple[str, str]:
+    return row["session_id"], row["message_id"]
+
+
+@contextmanager
+def _translated() -> Iterator[None]:
+    try:
+        yield
+    except psycopg.Error as error:
+        raise RowsError(f"Postgres: {error}".strip()) from error

@@ -1,0 +1,1 @@
+"""A client of the gateway's own: does what is published come back?"""

@@ -1,0 +1,175 @@
+"""A client of the gateway's own: what it publishes must come back on its socket, or /readyz is red.
+
+Everything that is watched by itself can be well while nobody is given anything: the tail reads and
+the followers are not woken, frames are made and not written, the producer hangs. So the whole way
+is gone, again and again: producer, log, tail, followers, socket.
+
+The record is an ordinary event that counts for nobody, by the fold's own rule: `alive` of an
+attempt that was never started. No reader knows of it; it makes no row, no message and no turn.
+"""
+
+import asyncio
+import contextlib
+import logging
+import time
+from collections.abc import AsyncIterator, Iterable
+
+import msgspec
+from ulid import ULID
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import WebSocketException
+
+from gateway.canary.canary_watch import CanaryWatch
+from gateway.socket.connection import utc_now
+from gateway.submit.publisher import OutcomeUnknown, Publisher
+from schemas.events import Status, encode
+from schemas.limits import HEARTBEAT_S
+from schemas.topics import SESSION_LOG, shard_of
+
+log = logging.getLogger(__name__)
+
+BEATS_A_LIMIT = 3
+CONNECT_TIMEOUT_S = 5.0
+CANCEL_AGAIN_S = 0.5
+RECONNECT_FIRST_S = 0.2
+RECONNECT_MOST_S = 5.0
+SILENCE_LIMIT_S = 2 * HEARTBEAT_S
+"""As every client: a socket that has not even a heartbeat for so long is dead."""
+
+_UNREAL = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - heard of, never listened on
+"""Where a server that listens everywhere is reached from its own machine."""
+
+
+class _Frame(msgspec.Struct):
+    """As much of a frame as is looked at."""
+
+    state: str | None = None
+    attempt: str | None = None
+
+
+class Canary:
+    """Beats within `beating`. `every_s` 0: never, and then it is always ready."""
+
+    def __init__(self, publisher: Publisher, shards: int, every_s: float) -> None:
+        # By chance, new with each process, so that no person and no other gateway is in it.
+        self.session_id = f"talklog-canary-{ULID()}"
+        self._publisher = publisher
+        self._shard = shard_of(self.session_id, shards)
+        self._every_s = every_s
+        self._limit_s = every_s * BEATS_A_LIMIT
+        self._watch = CanaryWatch(self._limit_s)
+        self._connected = asyncio.Event()
+
+    def not_ready(self) -> str | None:
+        """Say for how long the canary has not come back, if that is too long, or None."""
+        return self._watch.not_ready(time.monotonic())
+
+    def round_trip_s(self) -> float:
+        """How long the last one that came back was on its way; 0: none has."""
+        return self._watch.round_trip_s
+
+    @contextlib.asynccontextmanager
+    async def beating(self, host: str, port: int) -> AsyncIterator[None]:
+        """Send beats to the server at this address until the block ends; ends without waiting."""
+        if not self._every_s:
+            yield
+            return
+        async with asyncio.TaskGroup() as tasks:
+            own = [
+                tasks.create_task(self._listen(address_of(host, port, self.session_id))),
+                tasks.create_task(self._beat()),
+            ]
+            yield
+            await _ended(own)
+
+    async def _beat(self) -> None:
+        was_red = False
+        while True:
+            await self._send()
+            await asyncio.sleep(self._every_s)
+            reason = self.not_ready()
+            if reason and not was_red:
+                log.warning("not ready: %s", reason)
+            elif was_red and not reason:
+                log.info("the canary has come back")
+            was_red = reason is not None
+
+    async def _send(self) -> None:
+        self._watch.due(time.monotonic())
+        try:
+            async with asyncio.timeout(self._limit_s):
+                # Published before it has joined, it would not be given to it.
+                await self._connected.wait()
+                attempt = str(ULID())
+                self._watch.sent(attempt, time.monotonic())
+                await self._publisher.publish(
+                    SESSION_LOG, self._shard, self.session_id, encode(self._event(attempt))
+                )
+        except (TimeoutError, OutcomeUnknown) as error:
+            log.warning("the canary was not sent: %s: %s", type(error).__name__, error)
+
+    def _event(self, attempt: str) -> Status:
+        # One message_id for all: what is remembered of an id that is nobody's, is remembered once.
+        return Status(
+            session_id=self.session_id,
+            message_id="canary",
+            created_at=utc_now(),
+            state="alive",
+            attempt=attempt,
+        )
+
+    async def _listen(self, address: str) -> None:
+        wait_s = RECONNECT_FIRST_S
+        while True:
+            try:
+                await self._receive(address)
+            except (OSError, TimeoutError, WebSocketException, msgspec.DecodeError) as error:
+                log.info("the canary's socket: %s: %s", type(error).__name__, error)
+            if self._connected.is_set():
+                wait_s = RECONNECT_FIRST_S
+            self._connected.clear()
+            await asyncio.sleep(wait_s)
+            wait_s = min(2 * wait_s, RECONNECT_MOST_S)
+
+    async def _receive(self, address: str) -> None:
+        socket = await connect(
+            address,
+            compression=None,
+            open_timeout=CONNECT_TIMEOUT_S,
+            ping_interval=None,
+            proxy=None,  # the way to itself leads over no other machine
+        )
+        try:
+            while True:
+                await self._take(socket)
+        finally:
+            # Not closed in order: a drain must not wait for a gateway that delivers nothing.
+            socket.transport.abort()
+
+    async def _take(self, socket: ClientConnection) -> None:
+        async with asyncio.timeout(SILENCE_LIMIT_S):
+            text = await socket.recv()
+        frame = msgspec.json.decode(text, type=_Frame)
+        if frame.state == "connected":
+            self._connected.set()
+        elif frame.attempt is not None:
+            self._watch.came(frame.attempt, time.monotonic())
+
+
+async def _ended(tasks: Iterable["asyncio.Task[None]"]) -> None:
+    """Cancel the tasks until they have ended.
+
+    Python 3.11's wait_for gives a result that comes together with a cancellation, and the
+    cancellation is lost: it is said again.
+    """
+    pending = set(tasks)
+    while pending:
+        for task in pending:
+            task.cancel()
+        _, pending = await asyncio.wait(pending, timeout=CANCEL_AGAIN_S)
+
+
+def address_of(host: str, port: int, session_id: str) -> str:
+    """Give the WebSocket address of a session at a server that listens on `host`."""
+    host = _UNREAL.get(host, host)
+    return f"ws://{f'[{host}]' if ':' in host else host}:{port}/ws/chat/{session_id}/"

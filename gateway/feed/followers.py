@@ -1,0 +1,109 @@
+"""Who follows which session on this gateway: records come in, the sockets concerned are woken.
+
+The sockets of one session are nearly always at the same position, so what one of them is sent is
+made once and shared by all that ask for the same position in the same moment.
+"""
+
+from collections.abc import Iterator, Sequence
+from typing import Protocol
+
+from gateway.feed.delivery import Batch, next_frames
+from gateway.socket.websocket import wire
+from schemas.cursor import Cursor
+from schemas.shard_log import Record, ShardLog
+
+
+class Follower(Protocol):
+    """What is woken: a connection."""
+
+    session_id: str
+    shard: int
+
+    def wake(self, first_offset: int, feed: "Feed") -> None:
+        """Records of the session have come, the first of them at `first_offset`."""
+
+    def lose_place(self) -> None:
+        """The shard log has lost its continuity: nothing can be promised from here on."""
+
+
+class Feed:
+    """A session's frames as they go over the wire, made once for each position asked for."""
+
+    def __init__(self, log: ShardLog, session_id: str, epoch: int, shard: int) -> None:
+        self._log = log
+        self._session_id = session_id
+        self._prefix = cursor_prefix(epoch, shard)
+        self._made: dict[int, Batch] = {}
+
+    def after(self, position: int) -> Batch:
+        """Give the next frames, encoded for the socket. Raises PositionGone."""
+        batch = self._made.get(position)
+        if batch is None:
+            batch = next_frames(self._log, self._session_id, position, self._prefix)
+            batch.frames[:] = [wire(frame) for frame in batch.frames]
+            self._made[position] = batch
+        return batch
+
+
+class Followers:
+    """The connections of this gateway by session; those of `own_session` are its own, nobody's."""
+
+    def __init__(self, epoch: int, own_session: str = "") -> None:
+        self._epoch = epoch
+        self._own_session = own_session
+        self._by_session: dict[str, list[Follower]] = {}
+        self._count = 0
+
+    def __iter__(self) -> Iterator[Follower]:
+        for followers in list(self._by_session.values()):
+            yield from list(followers)
+
+    @property
+    def people(self) -> int:
+        """Number of connections of others: the gateway's own must not look like a person."""
+        return self._count - self.of(self._own_session)
+
+    @property
+    def sessions(self) -> int:
+        """Number of sessions that others follow."""
+        return len(self._by_session) - (self._own_session in self._by_session)
+
+    def of(self, session_id: str) -> int:
+        """Number of followers of a session."""
+        return len(self._by_session.get(session_id, ()))
+
+    def add(self, follower: Follower) -> None:
+        """Begin to follow; from now on it is woken."""
+        self._by_session.setdefault(follower.session_id, []).append(follower)
+        self._count += 1
+
+    def remove(self, follower: Follower) -> None:
+        """Stop following (nothing, if it did not)."""
+        followers = self._by_session.get(follower.session_id, [])
+        if follower in followers:
+            followers.remove(follower)
+            self._count -= 1
+            if not followers:
+                del self._by_session[follower.session_id]
+
+    def records_came(self, shard: int, records: Sequence[Record], log: ShardLog) -> None:
+        """Wake the followers of the sessions that `records` (in `log` already) belong to."""
+        firsts: dict[str, int] = {}
+        for record in records:
+            if record.session_id in self._by_session and record.session_id not in firsts:
+                firsts[record.session_id] = record.offset
+        for session_id, first_offset in firsts.items():
+            feed = Feed(log, session_id, self._epoch, shard)
+            for follower in list(self._by_session[session_id]):
+                follower.wake(first_offset, feed)
+
+    def place_lost(self, shard: int) -> None:
+        """Tell every follower of the shard that its place is gone."""
+        for follower in self:
+            if follower.shard == shard:
+                follower.lose_place()
+
+
+def cursor_prefix(epoch: int, shard: int) -> str:
+    """Give what a shard's cursors begin with, the offset follows."""
+    return str(Cursor(epoch, shard, 0))[:-1]

@@ -1,0 +1,318 @@
+"""Runs the protocol on one socket: a position in the log on one side, a client on the other.
+
+What comes from the log is pushed into the socket by whoever reads the log, while the socket takes
+it; what the client says is read and performed one frame after another. So a connection costs one
+task, and it is idle when nothing happens.
+"""
+
+import time
+from collections.abc import Callable, Collection, Coroutine, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from ulid import ULID
+from websockets.exceptions import ConnectionClosed
+
+from gateway.counters import Counters
+from gateway.feed.delivery import frames_of
+from gateway.feed.followers import Feed, Followers, cursor_prefix
+from gateway.feed.reach import reach
+from gateway.feed.resume import fits, resume_position
+from gateway.feed.tail import Tail
+from gateway.snapshot.snapshots import FoldUnavailable, Snapshots
+from gateway.socket.address import Address
+from gateway.socket.protocol import Action, Beat, Close, Protocol, Send, StopAnswer, Submit, refused
+from gateway.socket.websocket import WebSocket, wire
+from gateway.submit.submit import Submitter
+from schemas.close_codes import CloseCode
+from schemas.frames import (
+    Connected,
+    Frame,
+    GatewayErrorCode,
+    Heartbeat,
+    HistoryUnavailable,
+    Snapshot,
+    encode,
+)
+from schemas.log.log_reader import LogUnavailable
+from schemas.log.log_scan import RangeTrimmed, ScanTooLarge
+from schemas.shard_log import PositionGone, ShardLog
+from schemas.transcript import Place
+
+
+@dataclass(frozen=True, slots=True)
+class Shared:
+    """What the connections of a process share. `spawn` starts a task that the server waits for."""
+
+    epoch: int
+    tail: Tail
+    followers: Followers
+    submitter: Submitter
+    snapshots: Snapshots
+    counters: Counters
+    models: Collection[str]
+    idle_limit_s: float
+    spawn: Callable[[Coroutine[Any, Any, None]], object]
+
+
+class Connection:
+    """One client. `position` is the offset of the next record that it needs.
+
+    `caught_up`: it has been given all of the session that the shard log holds, so its position is
+    the log's end, wherever that moves, until the next record of the session.
+    """
+
+    __slots__ = (
+        "_history_is_unavailable",
+        "_joined",
+        "_position",
+        "_protocol",
+        "_shared",
+        "_snapshot_is_due",
+        "_socket",
+        "caught_up",
+        "history",
+        "joined_at",
+        "session_id",
+        "shard",
+    )
+
+    def __init__(self, socket: WebSocket, address: Address, shard: int, shared: Shared) -> None:
+        self.session_id = address.session_id
+        self.shard = shard
+        self.history = address.history
+        self.joined_at = 0
+        self.caught_up = False
+        self._position = 0
+        self._joined = False
+        self._snapshot_is_due = False
+        self._history_is_unavailable = False
+        self._socket = socket
+        self._shared = shared
+        self._protocol = Protocol(
+            self.session_id, time.monotonic(), _new_id, shared.models, shared.idle_limit_s
+        )
+
+    @property
+    def position(self) -> int:
+        """The offset of the next record that the client needs."""
+        return max(self._position, self._log.end) if self.caught_up else self._position
+
+    @property
+    def gone(self) -> bool:
+        """Whether the socket is closed, or about to be."""
+        return not self._joined or not self._socket.open
+
+    async def run(self, cursor: str | None) -> None:
+        """Serve the client until its socket is closed; `cursor` is what it wants to resume from."""
+        self._shared.followers.add(self)
+        try:
+            await self._join(cursor)
+            async for frame in self._socket:
+                self._shared.counters.frames_received += 1
+                for action in self._protocol.receive(frame, utc_now()):
+                    await self._perform(action)
+        except ConnectionClosed:
+            return
+        finally:
+            self._shared.followers.remove(self)
+
+    def wake(self, first_offset: int, feed: Feed) -> None:
+        """Records of the session have come: give them to the client, if its socket takes them."""
+        if not self._joined:
+            return  # joining reads from its position anyhow
+        if self.caught_up:
+            self._position = max(self._position, first_offset)
+            self.caught_up = False
+        self._deliver(feed)
+
+    def lose_place(self) -> None:
+        """The log was trimmed, or made anew, under this connection: it has to come again."""
+        self.close_soon(CloseCode.SLOW_CLIENT, "the log was trimmed before it was read")
+
+    def tick(self, now_s: float) -> None:
+        """Let time pass: a heartbeat, and the end of a client that has not kept up."""
+        if self.gone:
+            return
+        if not self.caught_up and self._position < self._log.start:
+            self._close_slow()
+        elif self.caught_up and self._socket.writable and not self._snapshot_is_due:
+            for action in self._protocol.tick(now_s):
+                self._pass_time(action)
+
+    def _pass_time(self, action: Action) -> None:
+        if isinstance(action, Beat):
+            cursor = cursor_prefix(self._shared.epoch, self.shard) + str(self.position - 1)
+            self._say(Heartbeat(session_id=self.session_id, cursor=cursor))
+        elif isinstance(action, Close):
+            self.close_soon(action.code, action.reason)
+
+    def take_snapshot(self, frame: Snapshot, position: int) -> None:
+        """Give the client its snapshot; what lies before `position` is in it."""
+        if self.gone:
+            return
+        self._snapshot_is_due = False
+        self._say(frame)
+        # Not from where it joined, if that is later: the tail may not have come to there when the
+        # fold was made, and what lies between would be neither in the snapshot nor live.
+        self._go_live(position)
+
+    def history_is_unavailable(self) -> None:
+        """Say, once, that the snapshot comes later; live frames go on."""
+        if not self._history_is_unavailable and not self.gone:
+            self._history_is_unavailable = True
+            self._say(HistoryUnavailable(session_id=self.session_id))
+
+    def say_and_close_soon(self, frame: Frame, code: CloseCode, reason: str) -> None:
+        """Say a last thing, then close."""
+        self._say(frame)
+        self.close_soon(code, reason)
+
+    def close_soon(self, code: CloseCode, reason: str) -> None:
+        """Close the socket without waiting for it; nothing more is sent to it."""
+        self._joined = False
+        if self._socket.open:
+            self._shared.counters.count_closed(code)
+            self._shared.spawn(self._socket.end(code, reason))
+
+    async def _join(self, cursor: str | None) -> None:
+        """Fix the position before any frame of the client is read, and go live from there."""
+        try:
+            end = await self._shared.tail.ends.end(self.shard)
+            recovered = cursor is not None and await self._recover(cursor, end)
+        except LogUnavailable:
+            frame = refused(self.session_id, "unavailable", "the log does not answer")
+            self.say_and_close_soon(frame, CloseCode.SERVICE_RESTART, "the log does not answer")
+            return
+        self._socket.on_writable = self._go_on
+        if recovered:
+            return
+        self._say_connected(None if cursor is None else False)
+        self._snapshot_is_due = True
+        self.joined_at = end
+        self._go_live(end)
+        self._shared.snapshots.request(self)
+
+    async def _recover(self, cursor: str, end: int) -> bool:
+        """Go on after the cursor, if all that came after it can be had; say so only then."""
+        shared = self._shared
+        position = resume_position(cursor, epoch=shared.epoch, shard=self.shard, end=end)
+        if position is None:
+            shared.counters.not_recovered += 1
+            return False
+        try:
+            found = await reach(shared.tail, self.shard, position)
+        except (ScanTooLarge, RangeTrimmed):
+            shared.counters.not_recovered += 1
+            return False
+        # The range is in memory, and nothing is waited for until all of it is on its way: so that
+        # a resume that was promised is never taken back.
+        prefix = cursor_prefix(shared.epoch, self.shard)
+        frames = list(frames_of(found.records(self.session_id), self.session_id, prefix))
+        if not fits(frames):
+            shared.counters.not_recovered += 1
+            return False
+        shared.counters.resumed += 1
+        self._say_connected(True)
+        self._push([wire(frame) for frame in frames])
+        self._go_live(found.end)
+        return True
+
+    def _say_connected(self, recovered: bool | None) -> None:
+        epoch = self._shared.epoch
+        self._say(Connected(session_id=self.session_id, recovered=recovered, epoch=epoch))
+
+    def _go_live(self, position: int) -> None:
+        self._position, self.caught_up = position, False
+        self._joined = True
+        self._go_on()
+
+    async def _perform(self, action: Action) -> None:
+        match action:
+            case Send(frame):
+                self._say(frame)
+            case Submit(message):
+                self._say(await self._shared.submitter.submit(message))
+            case StopAnswer():
+                await self._stop(action)
+            case Close(code, reason):
+                self.close_soon(code, reason)
+            case Beat():
+                pass
+        # A client that asks and never reads must not fill the buffer with answers.
+        await self._socket.until_writable()
+
+    async def _stop(self, stop: StopAnswer) -> None:
+        message_id = stop.message_id
+        if message_id is None:
+            try:
+                message_id = await self._running()
+            except FoldUnavailable:
+                self._refuse("unavailable", "what runs can't be told now: name the message")
+                return
+            if message_id is None:
+                self._refuse("nothing_to_cancel", "no answer runs in this session")
+                return
+        error = await self._shared.submitter.stop(stop.of(self.session_id, message_id))
+        if error is not None:
+            self._say(error)
+
+    async def _running(self) -> str | None:
+        """Give the message whose answer runs now, by a fold made for it."""
+        nothing_ended = Place(self._shared.epoch + 1, 0)
+        fold = await self._shared.snapshots.fold(self.session_id, self.shard, nothing_ended, 0)
+        running = fold.transcript.running()
+        if running is None:
+            # Between two attempts it runs in the eyes of who stops it.
+            running = next((m for m in fold.transcript.open_messages() if m.released), None)
+        return None if running is None else running.message_id
+
+    def _refuse(self, code: GatewayErrorCode, message: str) -> None:
+        self._say(refused(self.session_id, code, message))
+
+    def _go_on(self) -> None:
+        if self._joined and not self.caught_up:
+            self._deliver(Feed(self._log, self.session_id, self._shared.epoch, self.shard))
+
+    def _deliver(self, feed: Feed) -> None:
+        while not self.caught_up and self._socket.writable:
+            try:
+                batch = feed.after(self._position)
+            except PositionGone:
+                self._close_slow()
+                return
+            self._push(batch.frames)
+            if batch.frames:
+                self._protocol.delivered()
+            self._position, self.caught_up = batch.position, batch.caught_up
+
+    def _push(self, frames: Sequence[bytes]) -> None:
+        if not frames:
+            return
+        for frame in frames:
+            self._socket.push(frame)
+        counters = self._shared.counters
+        counters.frames_sent += len(frames)
+        counters.bytes_sent += sum(map(len, frames))
+        self._protocol.said(time.monotonic())
+
+    def _close_slow(self) -> None:
+        self.close_soon(CloseCode.SLOW_CLIENT, "too slow: connect again with the last cursor")
+
+    def _say(self, frame: Frame) -> None:
+        self._push([wire(encode(frame))])
+
+    @property
+    def _log(self) -> ShardLog:
+        return self._shared.tail.shard_logs[self.shard]
+
+
+def utc_now() -> str:
+    """Give the wall clock's time as events carry it."""
+    now = datetime.fromtimestamp(time.time(), UTC)
+    return now.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def _new_id() -> str:
+    return str(ULID())

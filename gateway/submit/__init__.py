@@ -1,0 +1,1 @@
+"""From a client's frame to a record: claims, the rate, and the broker's word."""

@@ -1,0 +1,98 @@
+"""Submit claims and the message rate in Redis: they save duplicate records and hold back floods.
+
+Correctness needs neither: a second record of a message id joins the first. So with Redis away a
+message is simply published, and Redis is not asked again for a while, because a message must not
+wait for it each time.
+"""
+
+import asyncio
+import hashlib
+import secrets
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from importlib.resources import files
+from typing import Literal, cast
+
+from redis.asyncio import Redis
+from redis.exceptions import RedisError
+
+from schemas import redis_keys
+from schemas.events import UserMessage
+
+ANSWER_LIMIT_S = 0.5
+LEAVE_ALONE_S = 5.0
+
+Verdict = Literal["claimed", "pending", "accepted", "reused", "limited", "unknown"]
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """What Redis says of a message; `unknown` if it is away. `claimed`: publish it, then say so."""
+
+    verdict: Verdict
+    key: str
+    content_hash: str
+    owner: str
+    retry_after_ms: int = 0
+
+
+class Claims:
+    """Asks Redis, for a short time; an answer that does not come is `unknown`."""
+
+    def __init__(self, url: str, epoch: int, messages_per_minute: int) -> None:
+        self._redis = Redis.from_url(
+            url, socket_timeout=ANSWER_LIMIT_S, socket_connect_timeout=ANSWER_LIMIT_S
+        )
+        self._claim = self._redis.register_script(_script("claim.lua"))
+        self._release = self._redis.register_script(_script("release.lua"))
+        self._epoch = epoch
+        self._messages_per_minute = messages_per_minute
+        self._ask_again_at_s = 0.0
+
+    async def claim(self, message: UserMessage) -> Claim:
+        """Claim the message for one publish, or learn what became of it before."""
+        key = redis_keys.claim(self._epoch, message.session_id, message.message_id)
+        content_hash = hashlib.sha256(message.content.encode()).hexdigest()[:32]
+        owner = secrets.token_hex(8)
+        arguments: list[str | int] = [
+            content_hash,
+            owner,
+            redis_keys.CLAIM_PENDING_S,
+            self._messages_per_minute,
+        ]
+        keys = [key, redis_keys.rate(message.session_id)]
+        answer = await self._ask(lambda: self._claim(keys=keys, args=arguments))
+        if not isinstance(answer, list):
+            return Claim("unknown", key, content_hash, owner)
+        verdict = cast(Verdict, answer[0].decode())
+        return Claim(verdict, key, content_hash, owner, int(answer[1]))
+
+    async def accept(self, claim: Claim) -> None:
+        """Note that the broker has acknowledged the message."""
+        value = f"accepted {claim.content_hash}"
+        lives_s = redis_keys.CLAIM_ACCEPTED_S
+        await self._ask(lambda: self._redis.set(claim.key, value, ex=lives_s))
+
+    async def release(self, claim: Claim) -> None:
+        """Give the claim back: what became of the publish is unknown."""
+        value = f"pending {claim.content_hash} {claim.owner}"
+        await self._ask(lambda: self._release(keys=[claim.key], args=[value]))
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._redis.aclose()
+
+    async def _ask(self, question: Callable[[], Awaitable[object]]) -> object:
+        loop = asyncio.get_running_loop()
+        if loop.time() < self._ask_again_at_s:
+            return None
+        try:
+            return await asyncio.wait_for(question(), ANSWER_LIMIT_S)
+        # RuntimeError: what uvloop says of a connection that was reset since it was last used.
+        except (RedisError, OSError, TimeoutError, RuntimeError):
+            self._ask_again_at_s = loop.time() + LEAVE_ALONE_S
+            return None
+
+
+def _script(name: str) -> str:
+    return files("gateway.submit").joinpath(name).read_text()

@@ -1,0 +1,1 @@
+"""Kafka I/O that all tiers share: shards as they grow, older ranges, durable writes."""

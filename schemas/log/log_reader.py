@@ -1,0 +1,240 @@
+"""Reads a topic's shards as they grow: the one owner of aiokafka's consumer for that.
+
+All shards are assigned once, because `assign()` throws away every position; a shard nobody follows
+is paused. Positions are explicit: a lazy seek to the end would skip what comes meanwhile, so the
+end is asked for, then sought. What was trimmed before it was read is an event (`on_gap`), never a
+jump.
+
+`scan` (older ranges) goes through a consumer of its own (`schemas.log.log_scan`): the tail is never
+sought for a reader's sake.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from typing import Any, TypeVar
+
+from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
+from aiokafka.errors import KafkaError, OffsetOutOfRangeError
+
+from schemas.process.standstill import Seen
+from schemas.shard_log import Record
+
+T = TypeVar("T")
+OnRecords = Callable[[int, Sequence[Record]], None]
+OnGap = Callable[[int, int, int], None]
+
+REQUEST_TIMEOUT_S = 5.0
+START_TIMEOUT_S = 30.0
+
+
+class LogUnavailable(Exception):
+    """The broker did not answer in time: try again."""
+
+
+def consumer(bootstrap: str, **options: Any) -> AIOKafkaConsumer:
+    """Make a consumer without a group that never jumps: a position out of range is an error."""
+    settings: dict[str, Any] = {
+        "bootstrap_servers": bootstrap.split(","),
+        "group_id": None,
+        "enable_auto_commit": False,
+        "auto_offset_reset": "none",
+        "fetch_max_wait_ms": 100,
+        "max_partition_fetch_bytes": 2 * 1024 * 1024,
+        "request_timeout_ms": 10_000,
+    }
+    return AIOKafkaConsumer(**(settings | options))
+
+
+def to_record(raw: ConsumerRecord) -> Record:
+    """Keep what readers need of aiokafka's record; a key that is no text becomes the empty one."""
+    key = (raw.key or b"").decode(errors="replace")
+    return Record(raw.offset, raw.timestamp, key, raw.value or b"")
+
+
+class LogReader:
+    """Follows shards of one topic from explicit positions.
+
+    `on_records(shard, records)` is given each shard's records in order, without holes, in the loop
+    of `run`; it must not block. `on_gap(shard, from_offset, to_offset)` says that the log no longer
+    held [from_offset, to_offset); reading goes on at `to_offset` (which is lower only if the log
+    itself was made anew or lost its end).
+    """
+
+    def __init__(
+        self,
+        bootstrap: str,
+        topic: str,
+        shards: int,
+        *,
+        on_records: OnRecords,
+        on_gap: OnGap,
+        **options: Any,
+    ) -> None:
+        self._consumer = consumer(bootstrap, **options)
+        # A broker answers one request of a connection at a time, so a question would wait behind
+        # the fetch that waits for new records. Questions go over a connection of their own.
+        self._asker = consumer(bootstrap)
+        self._topic = topic
+        self._partitions = [TopicPartition(topic, shard) for shard in range(shards)]
+        self._on_records = on_records
+        self._on_gap = on_gap
+        self._positions: dict[int, int] = {}
+        self._sought_again: set[int] = set()
+        self._wake = asyncio.Event()
+
+    async def start(self) -> None:
+        """Connect; no shard is followed yet. Raises LogUnavailable."""
+        await answered(self._consumer.start(), START_TIMEOUT_S)
+        await answered(self._asker.start(), START_TIMEOUT_S)
+        self._consumer.assign(self._partitions)
+        self._consumer.pause(*self._partitions)
+        # A position must exist even while paused: the fetcher waits for one otherwise.
+        for partition in self._partitions:
+            self._consumer.seek(partition, 0)
+
+    async def stop(self) -> None:
+        """Close the connections, both at once, for at most a few seconds."""
+        await asyncio.gather(*(stopped(each, REQUEST_TIMEOUT_S) for each in self._clients()))
+
+    def _clients(self) -> tuple[AIOKafkaConsumer, AIOKafkaConsumer]:
+        return self._consumer, self._asker
+
+    def follow(self, shard: int, position: int) -> None:
+        """Read the shard from `position` on (again, if it is followed already)."""
+        partition = self._partitions[shard]
+        self._positions[shard] = position
+        self._consumer.seek(partition, position)
+        self._consumer.resume(partition)
+        self._wake.set()
+
+    def unfollow(self, shard: int) -> None:
+        """Stop reading the shard; its position is forgotten."""
+        if self._positions.pop(shard, None) is not None:
+            self._consumer.pause(self._partitions[shard])
+
+    def position(self, shard: int) -> int | None:
+        """Give the offset of the next record that `on_records` will get; None if not followed."""
+        return self._positions.get(shard)
+
+    async def end_offset(self, shard: int) -> int:
+        """Ask the broker, now, for the offset after the shard's last record."""
+        return (await self.end_offsets([shard]))[shard]
+
+    async def seen(self) -> dict[int, Seen]:
+        """Ask where the log ends, and say where the followed shards are. Raises LogUnavailable."""
+        followed = list(self._positions)
+        ends = await self.end_offsets(followed) if followed else {}
+        return {
+            shard: Seen(position, ends[shard], self._fetched_ms(shard))
+            for shard in followed
+            if (position := self._positions.get(shard)) is not None
+        }
+
+    def _fetched_ms(self, shard: int) -> int:
+        """When the broker last answered a fetch of the shard, with records or without; 0: never."""
+        return self._consumer.last_poll_timestamp(self._partitions[shard]) or 0
+
+    async def end_offsets(self, shards: Iterable[int], topic: str | None = None) -> dict[int, int]:
+        """Ask for several ends at once, also of another topic. Raises LogUnavailable."""
+        wanted = self._named(shards, topic)
+        offsets = await answered(self._asker.end_offsets(wanted))
+        return {partition.partition: offset for partition, offset in offsets.items()}
+
+    def _named(self, shards: Iterable[int], topic: str | None) -> list[TopicPartition]:
+        return [TopicPartition(topic or self._topic, shard) for shard in shards]
+
+    async def start_offsets(
+        self, shards: Iterable[int], topic: str | None = None
+    ) -> dict[int, int]:
+        """Ask for the first offset that each shard still holds. Raises LogUnavailable."""
+        wanted = self._named(shards, topic)
+        offsets = await answered(self._asker.beginning_offsets(wanted))
+        return {partition.partition: offset for partition, offset in offsets.items()}
+
+    async def offset_at(self, shard: int, timestamp_ms: int) -> int:
+        """Ask for the first offset whose log-append time is not before `timestamp_ms`.
+
+        That is the end, asked now, if every record is older. Raises LogUnavailable.
+        """
+        partition = self._partitions[shard]
+        end = await self.end_offset(shard)
+        found = await answered(self._asker.offsets_for_times({partition: max(timestamp_ms, 0)}))
+        place = found.get(partition)
+        return end if place is None else place.offset
+
+    async def run(self) -> None:
+        """Read until cancelled. Raises KafkaError if the consumer cannot go on."""
+        while True:
+            if not self._positions:
+                self._wake.clear()
+                await self._wake.wait()
+            try:
+                batches = await self._consumer.getmany(timeout_ms=500)
+            except OffsetOutOfRangeError as error:
+                for partition, position in error.args[0].items():
+                    await self._gap(partition.partition, position)
+                continue
+            for partition, raws in batches.items():
+                self._give(partition.partition, raws)
+
+    def _give(self, shard: int, raws: Sequence[ConsumerRecord]) -> None:
+        expected = self._positions.get(shard)
+        if expected is None:
+            return  # not followed any more: a fetch that was under way
+        if raws[0].offset != expected and shard not in self._sought_again:
+            # A seek came between the fetch and now, or the log has a hole of its own. Only the
+            # second try tells.
+            self._sought_again.add(shard)
+            self._consumer.seek(self._partitions[shard], expected)
+            return
+        self._sought_again.discard(shard)
+        records = [to_record(raw) for raw in raws if raw.offset >= expected]
+        if records:
+            self._positions[shard] = records[-1].offset + 1
+            self._on_records(shard, records)
+
+    async def _gap(self, shard: int, position: int) -> None:
+        if self._positions.get(shard) != position:
+            return  # sought elsewhere meanwhile
+        try:
+            start = (await self.start_offsets([shard]))[shard]
+            end = await self.end_offset(shard)
+        except LogUnavailable:
+            # The next fetch fails the same way and brings us here again.
+            await asyncio.sleep(0.2)
+            self._consumer.seek(self._partitions[shard], position)
+            return
+        if self._positions.get(shard) != position:
+            return
+        if start <= position <= end:
+            self._consumer.seek(self._partitions[shard], position)
+            return
+        self.follow(shard, start)
+        self._on_gap(shard, position, start)
+
+
+async def answered(request: Awaitable[T], timeout_s: float = REQUEST_TIMEOUT_S) -> T:
+    """Wait for a broker's answer, not for ever.
+
+    Raises:
+        LogUnavailable: no answer in time, or an error of Kafka.
+    """
+    try:
+        return await asyncio.wait_for(request, timeout_s)
+    except (TimeoutError, KafkaError) as error:
+        raise LogUnavailable(f"{type(error).__name__}: {error}") from error
+
+
+async def stopped(client: AIOKafkaConsumer, limit_s: float) -> None:
+    """Stop a consumer, for so long at most; whatever becomes of that is not raised.
+
+    While a broker is away aiokafka's stop may raise CancelledError, that of a fetch which it has
+    cancelled itself: taken for a cancellation of the caller's, it would end whoever stops it.
+    """
+    stop = asyncio.ensure_future(client.stop())
+    try:
+        await asyncio.wait({stop}, timeout=limit_s)
+    finally:
+        stop.cancel()
+    if stop.done() and not stop.cancelled():
+        stop.exception()  # seen

@@ -1,0 +1,32 @@
+"""The settings of every process: where Kafka, Redis and Postgres are, and which log it is."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from schemas.process.settings import Settings
+
+Port = Annotated[int, Field(ge=0, le=65535)]
+
+
+class Connections(Settings):
+    """Addresses of the servers, the log's epoch and its number of shards."""
+
+    kafka: str = Field("127.0.0.1:9092", description="brokers, host:port, separated by commas")
+    redis_url: str = Field("redis://127.0.0.1:6379/0", description="Redis or Valkey")
+    postgres_dsn: str = Field("postgresql://127.0.0.1/talklog", description="Postgres")
+    epoch: int = Field(ge=1, description="Unix time (s) at which the topics were made")
+    shards: int = Field(8, ge=1, le=10_000, description="partitions of each session topic")
+    admin_port: Port = Field(0, description="health and metrics on 127.0.0.1; 0: none")
+    stall_limit_s: float = Field(
+        30.0,
+        gt=0,
+        description="a reader that stands still or a loop blocked for so long ends its process",
+    )
+    loop_blocked_log_s: float = Field(
+        1.0, ge=0.5, description="an event loop blocked for so long is logged, with its stack"
+    )
+    log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="least")
+    log_format: Literal["auto", "console", "json"] = Field(
+        "auto", description="auto: console on a terminal, else json"
+    )

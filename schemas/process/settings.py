@@ -1,0 +1,152 @@
+"""Reads settings from the environment, once, and reports every mistake by its variable.
+
+All processes of an installation may share one environment, so a name is misspelt only if no tier
+knows it: `NAMES` lists every tier's (a test holds it to the settings classes).
+"""
+
+import difflib
+import sys
+from collections.abc import Mapping
+from typing import NoReturn, TypeVar
+
+from pydantic import ValidationError
+from pydantic.fields import FieldInfo
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+PREFIX = "TALKLOG_"
+
+NAMES: frozenset[str] = frozenset(
+    PREFIX + name
+    for name in (
+        # every process (schemas.process.connections)
+        "KAFKA",
+        "REDIS_URL",
+        "POSTGRES_DSN",
+        "EPOCH",
+        "SHARDS",
+        "ADMIN_PORT",
+        "STALL_LIMIT_S",
+        "LOOP_BLOCKED_LOG_S",
+        "LOG_LEVEL",
+        "LOG_FORMAT",
+        # gateway
+        "HOST",
+        "PORT",
+        "ORIGINS",
+        "AUTH",
+        "MESSAGES_PER_MINUTE",
+        "CONNECTIONS_PER_SESSION",
+        "GRACE_S",
+        "IDLE_LIMIT_S",
+        "CANARY_EVERY_S",
+        # workers
+        "SYSTEM_PROMPT",
+        "MAX_RUNNING",
+        "CHUNK_EVERY_MS",
+        "LINGER_MS",
+        "CONNECT_TIMEOUT_S",
+        "FIRST_TOKEN_TIMEOUT_S",
+        "IDLE_TIMEOUT_S",
+        "ANSWER_TIMEOUT_S",
+        "INCLUDE_USAGE",
+        "PROMPT_BUDGET_TOKENS",
+        "MAX_TOKENS",
+        "MODELS",
+        "READ_AHEAD_MESSAGES",
+        "READ_AHEAD_BYTES",
+        "MODEL_RETRIES",
+        "RETRY_AFTER_MAX_S",
+        "BREAKER_FAILURES",
+        "BREAKER_OPEN_S",
+        "FALLBACK_BASE_URL",
+        "FALLBACK_API_KEY",
+        "FALLBACK_MODEL",
+        # persister
+        "BATCH_MAX_RECORDS",
+        "BATCH_MAX_BYTES",
+        "FETCH_MIN_BYTES",
+        "FETCH_WAIT_MS",
+        "CACHE_MAX_ANSWERS",
+        "STATEMENT_TIMEOUT_S",
+        "LOCK_TIMEOUT_S",
+        "IDLE_IN_TRANSACTION_S",
+    )
+)
+
+S = TypeVar("S", bound="Settings")
+
+
+class SettingsError(Exception):
+    """One or more settings are wrong; `problems` has a line for each, with name and value."""
+
+    def __init__(self, problems: list[str]) -> None:
+        super().__init__("\n".join(problems))
+        self.problems = problems
+
+
+class Settings(BaseSettings):
+    """Base of every tier's settings: `TALKLOG_` and the field's name in capitals."""
+
+    model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="ignore")
+
+
+def variable(name: str, field: FieldInfo) -> str:
+    """Give the environment variable of a field (an alias stands for the whole name)."""
+    alias = field.validation_alias
+    return alias if isinstance(alias, str) else PREFIX + name.upper()
+
+
+def load(settings: type[S], environ: Mapping[str, str]) -> S:
+    """Read the class's settings from the process's environment (`environ` is checked for names).
+
+    Raises:
+        SettingsError: with every wrong value and every misspelt `TALKLOG_` name.
+    """
+    problems = misspelt(environ)
+    try:
+        loaded = settings()
+    except ValidationError as error:
+        problems += [_problem(settings, detail) for detail in error.errors()]
+    if problems:
+        raise SettingsError(problems)
+    return loaded
+
+
+def misspelt(environ: Mapping[str, str]) -> list[str]:
+    """Give a line for every `TALKLOG_` name that no tier knows."""
+    lines = []
+    for name in sorted(environ):
+        if name.startswith(PREFIX) and name not in NAMES:
+            lines.append(f"{name}: no such setting{_meant(name)}")
+    return lines
+
+
+def _meant(name: str) -> str:
+    # Without the prefix, which would make every name look like every other.
+    known = [known.removeprefix(PREFIX) for known in sorted(NAMES)]
+    near = difflib.get_close_matches(name.removeprefix(PREFIX), known, n=1)
+    return f"; meant {PREFIX}{near[0]}?" if near else ""
+
+
+def exit_with(error: SettingsError) -> NoReturn:
+    """Print every problem and leave with exit code 2."""
+    for problem in error.problems:
+        print(f"settings: {problem}", file=sys.stderr)
+    sys.exit(2)
+
+
+def _problem(settings: type[Settings], detail: object) -> str:
+    assert isinstance(detail, dict)  # noqa: S101 - pydantic's own shape
+    location = [str(part) for part in detail["loc"]]
+    fields = settings.model_fields
+    name = next(
+        (
+            variable(key, field)
+            for key, field in fields.items()
+            if location and location[0].lower() in (key, variable(key, field).lower())
+        ),
+        ".".join(location) or "settings",
+    )
+    if detail["type"] == "missing":
+        return f"{name}: required, but not set"
+    return f"{name}={detail.get('input')!r}: {detail['msg']}"

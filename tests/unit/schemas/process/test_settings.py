@@ -1,0 +1,123 @@
+"""Settings: every mistake is told at once, each by the variable that people set."""
+
+import importlib
+import inspect
+from collections.abc import Iterator
+
+import pytest
+from pydantic import Field
+
+from schemas.process import settings
+from schemas.process.connections import Connections
+from schemas.process.settings import (
+    NAMES,
+    PREFIX,
+    Settings,
+    SettingsError,
+    load,
+    misspelt,
+    variable,
+)
+
+TIERS = ("gateway.settings", "workers.settings", "persister.settings")
+
+
+class Some(Settings):
+    epoch: int = Field(ge=1)
+    shards: int = Field(8, ge=1)
+    api_key: str = Field("none", validation_alias="OPENAI_API_KEY")
+    retries: int = Field(2, ge=0, validation_alias="OPENAI_RETRIES")
+
+
+@pytest.fixture(autouse=True)
+def _clean(monkeypatch: pytest.MonkeyPatch) -> None:
+    import os
+
+    for name in list(os.environ):
+        if name.startswith((PREFIX, "OPENAI_")):
+            monkeypatch.delenv(name)
+
+
+def problems(cls: type[Settings], monkeypatch: pytest.MonkeyPatch, **environ: str) -> list[str]:
+    for name, value in environ.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(SettingsError) as caught:
+        load(cls, environ)
+    assert str(caught.value).splitlines() == caught.value.problems
+    return caught.value.problems
+
+
+def test_values_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TALKLOG_EPOCH", "1700000000")
+    monkeypatch.setenv("OPENAI_API_KEY", "k")
+    loaded = load(Some, {"TALKLOG_EPOCH": "1700000000", "OPENAI_API_KEY": "k", "HOME": "/"})
+    assert (loaded.epoch, loaded.shards, loaded.api_key) == (1700000000, 8, "k")
+
+
+def test_every_mistake_is_told_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    told = problems(
+        Some,
+        monkeypatch,
+        TALKLOG_SHARDS="0",
+        OPENAI_RETRIES="many",
+        TALKLOG_SHARD="8",
+        TALKLOG_NONSENSE_OF_MINE="1",
+    )
+    assert len(told) == 5
+    assert told[0] == "TALKLOG_NONSENSE_OF_MINE: no such setting"
+    assert told[1] == "TALKLOG_SHARD: no such setting; meant TALKLOG_SHARDS?"
+    by_name = {line.split(":")[0].split("=")[0]: line for line in told[2:]}
+    assert by_name["TALKLOG_EPOCH"] == "TALKLOG_EPOCH: required, but not set"
+    assert by_name["TALKLOG_SHARDS"].startswith("TALKLOG_SHARDS='0': ")
+    assert by_name["OPENAI_RETRIES"].startswith("OPENAI_RETRIES='many': ")
+
+
+def test_a_name_of_another_tier_is_no_mistake() -> None:
+    assert misspelt({name: "x" for name in NAMES}) == []
+    assert misspelt({"PATH": "/bin", "TALK": "1"}) == []
+
+
+def test_the_process_leaves_with_2_and_names_each_problem(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with pytest.raises(SystemExit) as left:
+        settings.exit_with(SettingsError(["A: wrong", "B: wrong too"]))
+    assert left.value.code == 2
+    assert capsys.readouterr().err == "settings: A: wrong\nsettings: B: wrong too\n"
+
+
+def test_the_connections_have_defaults_for_one_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TALKLOG_EPOCH", "5")
+    loaded = load(Connections, {"TALKLOG_EPOCH": "5"})
+    assert (loaded.kafka, loaded.shards, loaded.epoch) == ("127.0.0.1:9092", 8, 5)
+    with pytest.raises(ValueError, match="frozen"):
+        loaded.shards = 9  # type: ignore[misc]
+
+
+def test_every_field_says_what_it_is() -> None:
+    for cls in known_classes():
+        for name, field in cls.model_fields.items():
+            assert field.description, f"{cls.__module__}.{cls.__name__}.{name}"
+
+
+def test_names_are_the_names_of_every_tier() -> None:
+    found = {
+        name
+        for cls in known_classes()
+        for key, field in cls.model_fields.items()
+        if (name := variable(key, field)).startswith(PREFIX)
+    }
+    assert found <= NAMES, f"add to schemas.settings.NAMES: {sorted(found - NAMES)}"
+    if all(importlib.util.find_spec(tier) for tier in TIERS):
+        assert found >= NAMES, f"no tier knows these: {sorted(NAMES - found)}"
+
+
+def known_classes() -> Iterator[type[Settings]]:
+    """Every settings class of every tier that is there."""
+    for tier in ("schemas.process.connections", *TIERS):
+        if importlib.util.find_spec(tier) is None:
+            continue
+        module = importlib.import_module(tier)
+        for _, cls in inspect.getmembers(module, inspect.isclass):
+            if issubclass(cls, Settings) and cls is not Settings:
+                yield cls

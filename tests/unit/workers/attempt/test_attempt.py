@@ -1,0 +1,322 @@
+"""One answer against a log and a model in memory: it always ends with the right record."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+
+from schemas.events import (
+    Chunk,
+    Complete,
+    Error,
+    SessionEvent,
+    Status,
+    Usage,
+    UserMessage,
+    decode_session_event,
+)
+from schemas.limits import ANSWER_MAX_BYTES
+from schemas.log.producer import Headers, SendFailed
+from workers.attempt.attempt import Answer, AnswerSettings, KnownTurns
+from workers.history.prompt import ChatMessage, Turn
+from workers.intake.actions import Outcome, Start
+from workers.model.faults import FaultKind, fault
+from workers.model.stream import Finished, Piece, Text
+
+SETTINGS = AnswerSettings(
+    worker="w",
+    model="usual",
+    system_prompt="Be brief.",
+    budget_tokens=1000,
+    max_tokens=50,
+    chunk_every_s=0.0,
+)
+
+
+class MemoryLog:
+    """A broker in memory; `refuses` says which sends fail."""
+
+    def __init__(self) -> None:
+        self.events: list[SessionEvent] = []
+        self.headers: list[Headers | None] = []
+        self.refuses: Callable[[SessionEvent], bool] = lambda _: False
+        self.sent = 0
+        self.may_go = asyncio.Event()
+        self.may_go.set()
+
+    async def send(
+        self,
+        topic: str,
+        shard: int | None,
+        key: bytes | None,
+        value: bytes,
+        headers: Headers | None = None,
+    ) -> int:
+        assert (topic, shard, key) == ("ai_response_chunks", 2, b"s")
+        event = decode_session_event(value)
+        assert event is not None
+        await asyncio.sleep(0)
+        await self.may_go.wait()
+        self.sent += 1
+        if self.refuses(event):
+            raise SendFailed("scripted")
+        self.events.append(event)
+        self.headers.append(headers)
+        return len(self.events) - 1
+
+    @property
+    def text(self) -> str:
+        return "".join(event.content for event in self.events if isinstance(event, Chunk))
+
+    def states(self) -> list[str]:
+        return [event.state for event in self.events if isinstance(event, Status)]
+
+
+class ScriptedPieces:
+    """A model that says these pieces; an exception among them is raised there."""
+
+    def __init__(self, *pieces: Piece | Exception | asyncio.Event) -> None:
+        self._pieces = pieces
+        self.asked: list[tuple[Sequence[ChatMessage], str, int]] = []
+        self.open = 0
+        self.given = 0
+
+    @asynccontextmanager
+    async def stream(
+        self, messages: Sequence[ChatMessage], *, model: str, max_tokens: int
+    ) -> AsyncIterator[AsyncIterator[Piece]]:
+        self.asked.append((messages, model, max_tokens))
+        self.open += 1
+        try:
+            yield self._give()
+        finally:
+            self.open -= 1
+
+    async def _give(self) -> AsyncIterator[Piece]:
+        for piece in self._pieces:
+            if isinstance(piece, asyncio.Event):
+                await piece.wait()
+            elif isinstance(piece, Exception):
+                raise piece
+            else:
+                self.given += 1
+                yield piece
+
+
+DONE = Finished("stop", Usage(prompt_tokens=5, completion_tokens=2))
+
+
+def an_answer(log: MemoryLog, model: ScriptedPieces, *, full: bool = True) -> Answer:
+    start = Start(
+        shard=2,
+        message=UserMessage(
+            session_id="s",
+            message_id="m1",
+            created_at="2026-01-01T00:00:00.000Z",
+            content="hello",
+            model="special",
+        ),
+        attempt="a1",
+        fence=(1, 2, 0),
+        accepted_ms=0,
+        traceparent=b"00-trace",
+    )
+
+    async def turns(session_id: str) -> KnownTurns:
+        assert session_id == "s"
+        assert log.states() == ["generating"], "history was asked for before the start was there"
+        return KnownTurns(
+            [Turn("user", "before", "m0", 3), Turn("assistant", "said", "m0", 3)], full
+        )
+
+    return Answer(
+        start,
+        settings=SETTINGS,
+        sender=log,
+        model=model,
+        turns=turns,
+        on_started=lambda: None,
+    )
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    async with asyncio.timeout(5):
+        while not condition():  # noqa: ASYNC110 - a fake tells nobody
+            await asyncio.sleep(0)
+
+
+async def test_start_chunks_and_end() -> None:
+    log, model = MemoryLog(), ScriptedPieces(Text("Hel"), Text("lo"), DONE)
+    outcome, offset = await an_answer(log, model).run()
+    assert (outcome, offset) == (Outcome.TERMINAL, len(log.events) - 1)
+    first, last = log.events[0], log.events[-1]
+    assert isinstance(first, Status)
+    assert (first.state, first.attempt, first.fence) == ("generating", "a1", (1, 2, 0))
+    assert first.prompt is not None
+    assert first.prompt.content == "hello"
+    assert first.model == "special"
+    chunks = [event for event in log.events if isinstance(event, Chunk)]
+    assert [chunk.sequence for chunk in chunks] == list(range(1, len(chunks) + 1))
+    assert log.text == "Hello"
+    assert isinstance(last, Complete)
+    assert (last.finish_reason, last.attempt, last.last_sequence) == ("stop", "a1", len(chunks))
+    assert last.usage == DONE.usage
+    assert last.history == "full"
+    assert all(("traceparent", b"00-trace") in (headers or []) for headers in log.headers)
+    [(messages, asked, max_tokens)] = model.asked
+    assert [m["content"] for m in messages] == ["Be brief.", "before", "said", "hello"]
+    assert (asked, max_tokens) == ("special", 50)
+
+
+async def test_what_the_model_does_not_say_is_estimated_or_named() -> None:
+    log = MemoryLog()
+    await an_answer(log, ScriptedPieces(Text("four"), Finished(None, None)), full=False).run()
+    last = log.events[-1]
+    assert isinstance(last, Complete)
+    assert last.finish_reason == "incomplete"
+    assert last.usage is not None
+    assert last.usage.estimated
+    assert last.history == "partial"
+
+
+async def test_a_fault_of_the_model_is_one_error_after_the_text() -> None:
+    log = MemoryLog()
+    failed = fault(FaultKind.IDLE_TIMEOUT, "nothing came")
+    outcome, _ = await an_answer(log, ScriptedPieces(Text("so far"), failed)).run()
+    assert outcome is Outcome.TERMINAL
+    last = log.events[-1]
+    assert isinstance(last, Error)
+    assert (last.code, last.retryable, last.last_sequence) == ("model_timeout", True, 1)
+    assert log.text == "so far"
+
+
+async def test_an_unforeseen_error_is_told_as_internal() -> None:
+    log = MemoryLog()
+    outcome, _ = await an_answer(log, ScriptedPieces(RuntimeError("bug"))).run()
+    assert outcome is Outcome.TERMINAL
+    last = log.events[-1]
+    assert isinstance(last, Error)
+    assert last.code == "internal"
+
+
+async def test_stop_keeps_the_text_and_lets_the_model_go() -> None:
+    log, model = MemoryLog(), ScriptedPieces(Text("partial"), asyncio.Event())
+    answer = an_answer(log, model)
+    running = asyncio.create_task(answer.run())
+    await until(lambda: log.text == "partial")
+    answer.stop("interrupt")
+    outcome, _ = await running
+    assert outcome is Outcome.TERMINAL
+    last = log.events[-1]
+    assert isinstance(last, Complete)
+    assert last.finish_reason == "interrupted"
+    assert last.last_sequence == 1
+    assert model.open == 0
+
+
+async def test_stop_before_the_start_is_acknowledged_asks_no_model() -> None:
+    log, model = MemoryLog(), ScriptedPieces(Text("never"), DONE)
+    log.may_go.clear()
+    answer = an_answer(log, model)
+    running = asyncio.create_task(answer.run())
+    await asyncio.sleep(0)
+    answer.stop("cancel")
+    log.may_go.set()
+    assert (await running)[0] is Outcome.TERMINAL
+    assert not model.asked
+    assert log.text == ""
+
+
+async def test_a_stop_after_the_end_changes_nothing() -> None:
+    log = MemoryLog()
+    answer = an_answer(log, ScriptedPieces(Text("all"), DONE))
+    running = asyncio.create_task(answer.run())
+    await until(lambda: log.text == "all")
+    answer.stop("cancel")
+    await running
+    last = log.events[-1]
+    assert isinstance(last, Complete)
+    assert last.finish_reason == "stop"
+
+
+async def test_a_failed_start_is_released_without_asking_anybody() -> None:
+    log, model = MemoryLog(), ScriptedPieces(DONE)
+    log.refuses = lambda event: isinstance(event, Status) and event.state == "generating"
+    outcome, offset = await an_answer(log, model).run()
+    assert outcome is Outcome.RELEASED
+    assert log.states() == ["released"]
+    assert offset == 0
+    assert not model.asked
+
+
+async def test_a_failed_chunk_ends_the_attempt_and_is_not_sent_again() -> None:
+    log = MemoryLog()
+    log.refuses = lambda event: isinstance(event, Chunk) and event.sequence == 2
+    gate = asyncio.Event()
+    model = ScriptedPieces(Text("one"), gate, Text("two"), Text("three"), DONE)
+    running = asyncio.create_task(an_answer(log, model).run())
+    await until(lambda: log.text == "one")
+    gate.set()
+    outcome, _ = await running
+    assert outcome is Outcome.RELEASED
+    assert log.text == "one"
+    assert log.states() == ["generating", "released"]
+    assert not any(isinstance(event, Complete) for event in log.events)
+
+
+async def test_a_failed_terminal_is_sent_again_until_it_is_there() -> None:
+    log = MemoryLog()
+    fails = iter([True, True, False])
+    log.refuses = lambda event: isinstance(event, Complete) and next(fails)
+    outcome, offset = await an_answer(log, ScriptedPieces(Text("x"), DONE)).run()
+    assert outcome is Outcome.TERMINAL
+    assert offset == len(log.events) - 1
+    assert sum(isinstance(event, Complete) for event in log.events) == 1
+
+
+async def test_released_by_a_drain() -> None:
+    log, model = MemoryLog(), ScriptedPieces(Text("a"), asyncio.Event())
+    answer = an_answer(log, model)
+    running = asyncio.create_task(answer.run())
+    await until(lambda: log.text == "a")
+    answer.release()
+    assert (await running)[0] is Outcome.RELEASED
+    assert log.states() == ["generating", "released"]
+    assert model.open == 0
+
+
+async def test_abandoned_it_writes_no_more() -> None:
+    log, model = MemoryLog(), ScriptedPieces(Text("a"), asyncio.Event())
+    answer = an_answer(log, model)
+    running = asyncio.create_task(answer.run())
+    await until(lambda: log.text == "a")
+    answer.abandon()
+    assert await running == (Outcome.ABANDONED, None)
+    assert log.sent == 2
+    assert model.open == 0
+
+
+async def test_an_answer_is_cut_at_its_limit_as_length() -> None:
+    log = MemoryLog()
+    pieces = [Text("ü" * 50_000) for _ in range(4)]
+    await an_answer(log, ScriptedPieces(*pieces, DONE)).run()
+    last = log.events[-1]
+    assert isinstance(last, Complete)
+    assert last.finish_reason == "length"
+    assert len(log.text.encode()) == ANSWER_MAX_BYTES
+
+
+async def test_a_slow_log_stops_the_reading_of_the_model() -> None:
+    log = MemoryLog()
+    model = ScriptedPieces(*(Text("x" * 4096) for _ in range(50)), DONE)
+    running = asyncio.create_task(an_answer(log, model).run())
+    await until(lambda: bool(log.text))
+    log.may_go.clear()
+    given = -1
+    while given != model.given:
+        given = model.given
+        for _ in range(20):
+            await asyncio.sleep(0)
+    assert model.given < 20
+    log.may_go.set()
+    await running
+    assert len(log.text) == 50 * 4096

@@ -1,0 +1,59 @@
+"""A worker's memory beside the log: what it may store as a whole conversation, and what not."""
+
+from collections.abc import Sequence
+from typing import Any, cast
+
+from schemas.transcript import Transcript
+from workers.history.prompt import Turn
+from workers.history.rebuild import AtHand
+from workers.history.sessions import SessionMemory
+from workers.history.stored_conversation import StoredConversation
+from workers.intake.actions import MessageKey, Store
+
+
+class EmptyHistory:
+    """Redis after it has forgotten everything."""
+
+    def __init__(self) -> None:
+        self.whole: list[Sequence[Turn]] = []
+
+    async def merge(self, session_id: str, turns: Sequence[Turn]) -> str:
+        return "missing"
+
+    async def store_whole(self, session_id: str, turns: Sequence[Turn]) -> None:
+        self.whole.append(turns)
+
+
+class RowsBehind:
+    """Postgres, whose writer is behind the log: nothing of the session is there yet."""
+
+    async def read(self, session_id: str, *, shard: int, epoch: int) -> StoredConversation:
+        return StoredConversation(Transcript(), next_offset=0)
+
+
+def memory_of(history: EmptyHistory, at_hand: AtHand | None) -> SessionMemory:
+    return SessionMemory(
+        history=cast(Any, history),
+        conversations=cast(Any, RowsBehind()),
+        scanner=cast(Any, None),
+        at_hand=lambda shard, session_id: at_hand,
+        log_start=cast(Any, None),
+        epoch=1,
+    )
+
+
+STORE = Store(1, 0, MessageKey("s", "m2"), "question", "answer", 7, sure=True)
+
+
+async def test_rows_alone_are_not_the_whole_when_the_shard_was_lost_meanwhile() -> None:
+    # Its new owner would believe the key, merge the next turns into it, and never look further.
+    history = EmptyHistory()
+    await memory_of(history, None).store(STORE)
+    assert history.whole == []
+
+
+async def test_rows_and_what_was_read_since_are_the_whole() -> None:
+    history = EmptyHistory()
+    at_hand = AtHand(start=0, position=8, forgotten_to=0, messages=())
+    await memory_of(history, at_hand).store(STORE)
+    assert history.whole == [[]]

@@ -1,0 +1,62 @@
+"""Acknowledged in order only, and bounded."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from workers.intake.ack_window import OffsetSkipped, Window
+
+
+def window(*offsets: int, max_records: int = 100, max_bytes: int = 10_000) -> Window:
+    made = Window(max_records=max_records, max_bytes=max_bytes)
+    for offset in offsets:
+        made.add(offset, offset * 1000, 100)
+    return made
+
+
+def test_a_finished_record_waits_for_those_before_it() -> None:
+    held = window(5, 6, 7)
+    assert list(held.done(6)) == []
+    assert held.oldest_ms == 5000
+    assert list(held.done(5)) == [5, 6]
+    assert held.oldest_ms == 7000
+    assert list(held.done(7)) == [7]
+    assert held.oldest_ms is None
+
+
+@given(st.permutations(range(20)))
+def test_whatever_the_order_all_are_given_once_and_ascending(order: list[int]) -> None:
+    held = window(*range(20))
+    given_out: list[int] = []
+    finished: set[int] = set()
+    for offset in order:
+        finished.add(offset)
+        given_out += held.done(offset)
+        assert set(given_out) <= finished
+    assert given_out == list(range(20))
+
+
+def test_a_skipped_offset_is_an_error_and_a_redelivery_is_none() -> None:
+    held = window(5, 6)
+    with pytest.raises(OffsetSkipped):
+        held.add(8, 0, 1)
+    held.clear()
+    held.add(5, 0, 1)
+    assert len(held) == 1
+
+
+def test_what_is_not_held_is_done_already() -> None:
+    held = window(5)
+    assert list(held.done(4)) == []
+
+
+def test_full_by_records_and_by_bytes_and_roomy_again_later() -> None:
+    held = window(*range(10), max_records=10)
+    assert held.full
+    assert not held.roomy
+    assert list(held.done(0)) == [0]
+    assert not held.full
+    assert not held.roomy
+    assert list(held.done(1)) == [1]
+    assert held.roomy
+    assert window(1, 2, max_bytes=200).full

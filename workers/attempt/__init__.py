@@ -1,0 +1,1 @@
+"""One try at an answer: its text, its pace, its events, its end."""

@@ -1,0 +1,132 @@
+"""The events that workers write: about an answer, and about a message that no answer runs for.
+
+Pure: the time is an argument, as events carry it.
+"""
+
+from typing import Any, Literal
+
+from schemas.events import (
+    Chunk,
+    Complete,
+    Error,
+    ErrorCode,
+    Prompt,
+    SessionEvent,
+    Status,
+    UserMessage,
+)
+from workers.intake.actions import Cancelling, EndedEarly, Queued, Said, Start
+
+
+def event_of(said: Said, message: UserMessage, created_at: str) -> SessionEvent:
+    """Give the event; the first one of a message repeats the prompt."""
+    session_id, message_id = message.session_id, message.message_id
+    prompt = prompt_of(message)
+    if isinstance(said, Queued):
+        return Status(
+            session_id=session_id,
+            message_id=message_id,
+            created_at=created_at,
+            state="queued",
+            prompt=prompt,
+            position=said.position,
+        )
+    if isinstance(said, Cancelling):
+        return Status(
+            session_id=session_id,
+            message_id=message_id,
+            created_at=created_at,
+            state="cancelling",
+            attempt=said.attempt,
+            reason=said.reason,
+        )
+    if isinstance(said, EndedEarly):
+        return Complete(
+            session_id=session_id,
+            message_id=message_id,
+            created_at=created_at,
+            attempt=said.attempt,
+            last_sequence=said.last_sequence,
+            finish_reason=said.reason,
+            prompt=prompt if said.attempt is None else None,
+        )
+    return Error(
+        session_id=session_id,
+        message_id=message_id,
+        created_at=created_at,
+        attempt=said.attempt,
+        code=said.code,
+        message=said.text,
+        retryable=said.retryable,
+        last_sequence=said.last_sequence,
+        prompt=prompt if said.attempt is None else None,
+    )
+
+
+def prompt_of(message: UserMessage) -> Prompt:
+    """What the user said, as the session log repeats it."""
+    return Prompt(content=message.content, created_at=message.created_at)
+
+
+# -- of an answer that runs
+
+
+def generating(start: Start, *, model: str, worker: str, created_at: str) -> Status:
+    """The attempt begins; it repeats the prompt, so that the log can be replayed alone."""
+    return Status(
+        **_head(start, created_at),
+        state="generating",
+        attempt=start.attempt,
+        fence=start.fence,
+        prompt=prompt_of(start.message),
+        model=model,
+        worker=worker,
+    )
+
+
+def status(start: Start, state: Literal["alive", "released"], created_at: str) -> Status:
+    """A sign of life, or the end of the attempt without a result."""
+    return Status(**_head(start, created_at), state=state, attempt=start.attempt)
+
+
+def chunk(start: Start, sequence: int, content: str, created_at: str) -> Chunk:
+    """The next piece of the text."""
+    return Chunk(
+        session_id=start.message.session_id,
+        message_id=start.message.message_id,
+        created_at=created_at,
+        attempt=start.attempt,
+        sequence=sequence,
+        content=content,
+    )
+
+
+def failed(
+    start: Start, error: tuple[ErrorCode, str, bool], last_sequence: int, created_at: str
+) -> Error:
+    """The answer ends with an error: its code, its words, and whether to send again may help."""
+    code, text, retryable = error
+    return Error(
+        **_head(start, created_at),
+        attempt=start.attempt,
+        code=code,
+        message=text,
+        retryable=retryable,
+        last_sequence=last_sequence,
+    )
+
+
+def complete(start: Start, last_sequence: int, created_at: str, **fields: Any) -> Complete:
+    """The answer ends with its text; `fields` are the reason, the usage and the rest."""
+    return Complete(
+        **_head(start, created_at), attempt=start.attempt, last_sequence=last_sequence, **fields
+    )
+
+
+def _head(start: Start, created_at: str) -> dict[str, Any]:
+    message = start.message
+    return {
+        "session_id": message.session_id,
+        "message_id": message.message_id,
+        "created_at": created_at,
+    }

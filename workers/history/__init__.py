@@ -1,0 +1,1 @@
+"""What the next prompt holds: a session's turns, in Redis, rebuilt from Postgres and the log."""

@@ -1,0 +1,176 @@
+"""A conversation as Postgres has it: where a fold of a session begins when Redis has lost it.
+
+What is read is the fold's own state of each message and the offset up to which the log is in it.
+Whoever goes on folding the log from there has the whole conversation. Postgres may be away or
+stand still: after its limit a read gives None, and the caller makes do with what it has.
+"""
+
+import asyncio
+from collections.abc import Coroutine, Mapping, Sequence
+from dataclasses import dataclass
+from importlib.resources import files
+from typing import Any, LiteralString, TypeVar
+
+import psycopg
+from psycopg.rows import dict_row
+from psycopg_pool import AsyncConnectionPool, PoolTimeout
+
+from schemas.conversation import message_of
+from schemas.topics import SESSION_LOG
+from schemas.transcript import Message, Place, Transcript
+from workers.history.prompt import BUDGET_TOKENS, estimate_tokens
+
+READ_LIMIT_S = 2.0
+CONNECTIONS_MAX = 4
+MESSAGES_MAX = 5_000
+T = TypeVar("T")
+
+
+def _statement(name: str) -> LiteralString:
+    text = files("workers.history").joinpath("queries.sql").read_text()
+    part = text.partition(f"-- name: {name}\n")[2].partition("-- name: ")[0]
+    return part.strip().rstrip(";")
+
+
+_CONVERSATION = _statement("conversation")
+_LOOK_UP = _statement("look_up")
+
+
+@dataclass(frozen=True, slots=True)
+class StoredConversation:
+    """The fold of the session log up to `next_offset` (None: nothing of this epoch is in it).
+
+    Ended messages beyond the budget of a prompt are there without their text.
+    """
+
+    transcript: Transcript
+    next_offset: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class StoredState:
+    """Whether a message has ended, as far as the session log is stored (`next_offset`)."""
+
+    ended: bool
+    next_offset: int | None
+
+
+class StoredConversations:
+    """Reads conversations. Open it, and close it at the end."""
+
+    def __init__(
+        self,
+        dsn: str,
+        *,
+        budget_tokens: int = BUDGET_TOKENS,
+        read_limit_s: float = READ_LIMIT_S,
+    ) -> None:
+        self._read_limit_s = read_limit_s
+        # Each message has two turns of at least one token: more can't be in any prompt.
+        self._texts = budget_tokens // (2 * estimate_tokens("a")) + 1
+        self._reads: set[asyncio.Task[Any]] = set()
+        self._pool: AsyncConnectionPool[psycopg.AsyncConnection[dict[str, Any]]]
+        self._pool = AsyncConnectionPool(
+            dsn,
+            # None is kept ready: connecting is tried when it is needed, and only then.
+            min_size=0,
+            max_size=CONNECTIONS_MAX,
+            timeout=read_limit_s,
+            open=False,
+            check=AsyncConnectionPool.check_connection,
+            kwargs={
+                "autocommit": True,
+                "row_factory": dict_row,
+                "connect_timeout": max(2, round(read_limit_s)),
+                "options": f"-c statement_timeout={round(read_limit_s * 1000)}",
+                "keepalives_idle": 5,
+                "keepalives_interval": 2,
+                "keepalives_count": 3,
+            },
+        )
+
+    async def open(self) -> None:
+        """Makes it ready. Postgres need not be there."""
+        await self._pool.open(wait=False)
+
+    async def close(self) -> None:
+        """Ends it; reads that stand still are not waited for."""
+        for read in self._reads:
+            read.cancel()
+        if self._reads:
+            await asyncio.wait(self._reads, timeout=self._read_limit_s)
+        await self._pool.close(timeout=self._read_limit_s)
+
+    async def read(self, session_id: str, *, shard: int, epoch: int) -> StoredConversation | None:
+        """The conversation, or None: Postgres did not answer within the limit."""
+        rows = await self._within_limit(
+            self._rows(
+                _CONVERSATION,
+                {
+                    "topic": SESSION_LOG,
+                    "session_id": session_id,
+                    "shard": shard,
+                    "epoch": epoch,
+                    "texts": self._texts,
+                    "messages": MESSAGES_MAX,
+                },
+            )
+        )
+        if rows is None:
+            return None
+        messages = [_message(row) for row in rows if row["message_id"] is not None]
+        messages.sort(key=lambda message: message.first or Place(0, 0))
+        transcript = Transcript(messages={each.message_id: each for each in messages})
+        return StoredConversation(transcript, rows[0]["next_offset"])
+
+    async def look_up(
+        self, session_id: str, message_id: str, *, shard: int, epoch: int
+    ) -> StoredState | None:
+        """Whether a message has ended; None: Postgres did not answer."""
+        parameters = {
+            "topic": SESSION_LOG,
+            "session_id": session_id,
+            "message_id": message_id,
+            "shard": shard,
+            "epoch": epoch,
+        }
+        rows = await self._within_limit(self._rows(_LOOK_UP, parameters))
+        if not rows:
+            return None
+        return StoredState(rows[0]["state"] in ("complete", "error"), rows[0]["next_offset"])
+
+    async def _rows(
+        self, statement: LiteralString, parameters: Mapping[str, object]
+    ) -> Sequence[dict[str, Any]]:
+        async with self._pool.connection() as connection:
+            cursor = await connection.execute(statement, parameters)
+            return await cursor.fetchall()
+
+    async def _within_limit(self, reading: Coroutine[Any, Any, T]) -> T | None:
+        # A cancelled query waits until the server has confirmed that, and a server that stands
+        # still never does. So the read is let go, not waited for: it ends when the server comes
+        # back or the connection breaks, and until then it holds one of the few connections.
+        read = asyncio.create_task(reading)
+        self._reads.add(read)
+        read.add_done_callback(self._let_go)
+        try:
+            done, _ = await asyncio.wait({read}, timeout=self._read_limit_s)
+        finally:
+            read.cancel()
+        if not done:
+            return None
+        try:
+            return read.result()
+        except (psycopg.Error, PoolTimeout, OSError):
+            return None
+
+    def _let_go(self, read: asyncio.Task[Any]) -> None:
+        self._reads.discard(read)
+        if not read.cancelled():
+            read.exception()  # seen here; whoever still waits for it sees it too
+
+
+def _message(row: Mapping[str, Any]) -> Message:
+    message = message_of(row)
+    assert message is not None, "the statement leaves out rows without a state"  # noqa: S101
+    return message

@@ -1,0 +1,1 @@
+"""Who owns what, what may start, what may be acknowledged: decided without I/O, clock or chance."""

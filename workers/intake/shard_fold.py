@@ -1,0 +1,140 @@
+"""The fold of one shard's session log: what its owner believes, instead of believing itself.
+
+Beside the transcript of each session it knows when a message was last heard of (on this process's
+clock), and up to which moment the shard was read to its end: "nothing has come" means something
+only after everything that had come was read. A process that slept has old news in its socket.
+
+What is no longer needed is forgotten by log time; a bound in memory follows from that.
+"""
+
+from collections.abc import Container
+from dataclasses import dataclass, field
+
+from schemas.events import SessionEvent
+from schemas.transcript import Message, Outcome, Place, Transcript
+from workers.history.rebuild import AtHand
+from workers.intake.actions import MessageKey
+
+
+@dataclass(slots=True)
+class _Heard:
+    at: float
+    timestamp_ms: int
+    mute: bool
+    stored: bool = False
+
+
+@dataclass(slots=True)
+class _Session:
+    transcript: Transcript = field(default_factory=Transcript)
+    heard: dict[str, _Heard] = field(default_factory=dict)
+
+
+class ShardFold:
+    """What is true in one shard, as far as it was read (`position`)."""
+
+    def __init__(self, position: int, epoch: int) -> None:
+        self.start = self.position = position
+        self.forgotten_to = position
+        self.read_to = float("-inf")
+        self.asked = 0  # how often the end was asked for
+        self.answered = 0  # which of these was the last to be reached
+        self.asking: float | None = None
+        self._asked_end: int | None = None
+        self._epoch = epoch
+        self._sessions: dict[str, _Session] = {}
+
+    # -- reading
+
+    def apply(self, event: SessionEvent, offset: int, timestamp_ms: int, now: float) -> Outcome:
+        """Take the next event of the shard."""
+        session = self._sessions.get(event.session_id)
+        if session is None:
+            session = self._sessions[event.session_id] = _Session()
+        outcome = session.transcript.apply(event, Place(self._epoch, offset))
+        if outcome.counts:
+            mute = outcome is Outcome.STARTED
+            heard = session.heard.get(event.message_id)
+            if heard is None:
+                session.heard[event.message_id] = _Heard(now, timestamp_ms, mute)
+            else:
+                heard.at, heard.timestamp_ms, heard.mute = now, timestamp_ms, mute
+        return outcome
+
+    def ask_end(self, now: float) -> bool:
+        """Note that the end is asked for now; False if that is under way already."""
+        if self.asking is not None:
+            return False
+        self.asking, self._asked_end = now, None
+        self.asked += 1
+        return True
+
+    def end_known(self, asked: float, end: int) -> None:
+        """The end that was asked for at `asked`."""
+        if self.asking == asked:
+            self._asked_end = end
+
+    def reached(self) -> bool:
+        """Whether the asked end has been read now; then `read_to` is when it was asked for."""
+        if self.asking is None or self._asked_end is None or self.position < self._asked_end:
+            return False
+        self.read_to, self.asking, self._asked_end = self.asking, None, None
+        self.answered = self.asked
+        return True
+
+    def look_anew(self) -> None:
+        """The shard was assigned: what was known of its end says nothing about now."""
+        self.read_to, self.asking, self._asked_end = float("-inf"), None, None
+
+    # -- what is true
+
+    def view(self, key: MessageKey) -> Message | None:
+        """The state of a message, None if no event of it was read."""
+        session = self._sessions.get(key.session_id)
+        return session.transcript.messages.get(key.message_id) if session else None
+
+    def at_hand(self, session_id: str) -> AtHand:
+        """What was read of a session, for a rebuild of its history."""
+        session = self._sessions.get(session_id)
+        messages = list(session.transcript.messages.values()) if session else []
+        return AtHand(self.start, self.position, self.forgotten_to, messages)
+
+    def heard_at(self, key: MessageKey) -> float:
+        """When (on this process's clock) an event of the message that counts was read last."""
+        return self._sessions[key.session_id].heard[key.message_id].at
+
+    def mute_since_ms(self, key: MessageKey) -> int | None:
+        """Log time of the message's latest start if nothing was heard of it since, else None."""
+        session = self._sessions.get(key.session_id)
+        heard = session.heard.get(key.message_id) if session else None
+        return heard.timestamp_ms if heard is not None and heard.mute else None
+
+    def stored(self, key: MessageKey) -> bool:
+        """Whether this process has stored the message's turns."""
+        session = self._sessions.get(key.session_id)
+        heard = session.heard.get(key.message_id) if session else None
+        return heard is not None and heard.stored
+
+    def set_stored(self, key: MessageKey) -> None:
+        """The message's turns are stored: its text is not needed here any more."""
+        session = self._sessions.get(key.session_id)
+        if session is None or key.message_id not in session.heard:
+            return
+        session.heard[key.message_id].stored = True
+        session.transcript.messages[key.message_id].pieces.clear()
+
+    # -- forgetting
+
+    def forget_before(self, timestamp_ms: int, needed: Container[MessageKey]) -> None:
+        """Forget messages last heard of before this log time, except those still needed."""
+        for session_id in list(self._sessions):
+            session = self._sessions[session_id]
+            for message_id, heard in list(session.heard.items()):
+                old = heard.timestamp_ms < timestamp_ms
+                if old and MessageKey(session_id, message_id) not in needed:
+                    del session.heard[message_id]
+                    gone = session.transcript.messages.pop(message_id)
+                    if gone.last is not None:
+                        self.forgotten_to = max(self.forgotten_to, gone.last.offset + 1)
+            if not session.heard:
+                del self._sessions[session_id]

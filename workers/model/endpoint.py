@@ -1,0 +1,149 @@
+"""One address of a model: asked through its breaker, each call's outcome named and counted.
+
+A call that ends before the first byte says something of its address (see `fault`); one that gives
+the first byte was answered, whatever becomes of the text. A call that is cancelled says nothing.
+"""
+
+import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+import aiohttp
+import httpx2
+import openai
+import structlog
+
+from workers import metrics
+from workers.model.breaker import Breaker, BreakerState, Heard, Permit
+from workers.model.faults import (
+    FaultKind,
+    ModelFault,
+    fault,
+    fault_of_status,
+    not_asked,
+    retry_after_s,
+)
+from workers.model.stream import ModelStream, StreamLimits
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """Where a model is. `name` stands for it in metrics and log: an URL may hold a secret."""
+
+    name: str
+    base_url: str = field(repr=False)
+    api_key: str = field(repr=False)
+    model: str | None = None  # what the model is called here; None: as the answer asks
+
+
+class Endpoint:
+    """An address with its connections and its breaker. Close it with `aclose`."""
+
+    def __init__(self, address: Address, *, breaker: Breaker, connect_s: float) -> None:
+        self.name = address.name
+        self._model = address.model
+        self._breaker = breaker
+        self._now = asyncio.get_running_loop().time
+        # Reads have no time-out of the client's own: each wait has one here that knows what for.
+        timeout = httpx2.Timeout(None, connect=connect_s)
+        self._client = openai.AsyncOpenAI(
+            base_url=address.base_url,
+            api_key=address.api_key,
+            max_retries=0,
+            timeout=timeout,
+            http_client=openai.DefaultAioHttpClient(timeout=timeout),
+        )
+
+    async def aclose(self) -> None:
+        """Closes every connection."""
+        await self._client.close()
+
+    @property
+    def state(self) -> BreakerState:
+        """Whether calls are let through."""
+        return self._breaker.state(self._now())
+
+    @property
+    def opens_again_s(self) -> float:
+        """How long nothing will be asked here, for sure."""
+        return self._breaker.left_s(self._now())
+
+    async def ask(self, body: dict[str, Any], limits: StreamLimits) -> ModelStream:
+        """One call, up to its first byte. Raises ModelFault."""
+        permit = self._breaker.ask(self._now())
+        if permit is None:
+            metrics.MODEL_CALLS.labels(self.name, FaultKind.NOT_ASKED).inc()
+            raise not_asked(self.opens_again_s)
+        # Whatever ends the call gives the permit back: a probe that never ended would be the last.
+        heard, outcome = Heard.NOTHING, "given_up"
+        try:
+            stream = await self._call(body, limits)
+            heard, outcome = Heard.ANSWERED, "answered"
+        except ModelFault as failed:
+            heard, outcome = failed.heard, failed.kind.value
+            raise
+        finally:
+            self._ended(permit, heard)
+            metrics.MODEL_CALLS.labels(self.name, outcome).inc()
+        return stream
+
+    def _ended(self, permit: Permit, heard: Heard) -> None:
+        before = self.state
+        self._breaker.ended(permit, heard, self._now())
+        after = self.state
+        if after is not before:
+            level = log.info if after is BreakerState.CLOSED else log.warning
+            level("the model's breaker", address=self.name, state=after.value, was=before.value)
+
+    async def _call(self, body: dict[str, Any], limits: StreamLimits) -> ModelStream:
+        create = self._client.chat.completions.with_streaming_response.create
+        if self._model is not None:
+            body = body | {"model": self._model}
+        stream = ModelStream(create(stream=True, **body), limits)
+        try:
+            with _named_faults():
+                await stream.open()
+        except BaseException:  # a cancel too: no call is left open behind it
+            await stream.close()
+            raise
+        return stream
+
+
+@contextmanager
+def _named_faults() -> Iterator[None]:
+    """Names the errors of the libraries, before the first byte, by what follows."""
+    try:
+        yield
+    except openai.APIStatusError as error:
+        header = error.response.headers.get("retry-after")
+        raise fault_of_status(
+            error.status_code,
+            codes=frozenset(str(told) for told in (error.code, error.type) if told),
+            message=error.message,
+            retry_after_s=retry_after_s(header, datetime.now(UTC)),  # noqa: TID251  (the edge)
+        ) from error
+    except (openai.APIConnectionError, httpx2.HTTPError, aiohttp.ClientError, OSError) as error:
+        kind = FaultKind.CONNECT_TIMEOUT if _connect_timed_out(error) else FaultKind.UNREACHABLE
+        raise fault(kind, f"the model can't be reached: {_first_cause(error)}") from error
+
+
+def _connect_timed_out(error: BaseException) -> bool:
+    # A server that hangs up before its headers also arrives as a connect time-out of the client;
+    # only aiohttp's own error tells the two apart.
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, aiohttp.ConnectionTimeoutError):
+            return True
+        cause = cause.__cause__
+    return False
+
+
+def _first_cause(error: BaseException) -> str:
+    while error.__cause__ is not None:
+        error = error.__cause__
+    return f"{type(error).__name__}: {error}"[:500]

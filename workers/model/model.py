@@ -1,0 +1,141 @@
+"""Any OpenAI-compatible model as a stream of text.
+
+The `openai` client sends the request (its authentication, its errors), over aiohttp, but its
+parsed stream is not used: an object for each token costs five times what reading the bytes does.
+What one read brings comes out as one piece of text.
+
+    async with model.stream(messages, model="…", max_tokens=1024) as pieces:
+        async for piece in pieces:   # Text, Text, …, Finished
+
+Opening asks again (see `fault`) until the first byte is there, at the first address and then, if
+there is one, at the fallback; from then on there is one call and one text. How a stream ends:
+
+* in order: `Finished` with the reason. [DONE] may be missing when a reason came, and so may the
+  usage; whatever goes wrong after the reason no longer matters.
+* without a reason: `Finished(None, …)`, and the answer is `incomplete`.
+* cut or unreadable: after some text the same, with `broken_off` saying why (the text stands);
+  before it `ModelUnavailable`. An error told in the stream is `ModelUnavailable` anywhere.
+* in silence: `ModelTimeout`. A model is alive while it sends anything but comments and greetings;
+  thinking (reasoning, tool calls) is not shown, but it counts.
+
+Leaving the block closes the connection to the model unless the stream was read to its end: that
+is how an answer is cancelled.
+"""
+
+import asyncio
+import random
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from workers import metrics
+from workers.history.prompt import ChatMessage
+from workers.model import breaker
+from workers.model.breaker import Breaker
+from workers.model.endpoint import Address, Endpoint
+from workers.model.faults import ModelFault, ask_again_after_s, told_of
+from workers.model.stream import ModelStream, Piece, StreamLimits
+
+
+@dataclass(frozen=True, slots=True)
+class ModelLimits:
+    """How long each part of an answer may take, and how often it is asked for."""
+
+    connect_s: float = 5.0
+    first_token_s: float = 60.0  # from asking to the first sign of life, headers included
+    idle_s: float = 30.0
+    whole_s: float = 600.0  # all tries together, at all addresses
+    retries: int = 2  # at each address
+    retry_after_max_s: float = 20.0
+    breaker_failures: int = breaker.FAILURES
+    breaker_open_s: float = breaker.OPEN_S
+
+
+class Model:
+    """A model behind one address, or behind a second when the first fails. Close with `aclose`."""
+
+    def __init__(
+        self,
+        address: Address,
+        *,
+        fallback: Address | None = None,
+        limits: ModelLimits | None = None,
+        include_usage: bool = True,
+        chance: Callable[[], float] = random.random,
+    ) -> None:
+        self._limits = limits = limits or ModelLimits()
+        self._include_usage = include_usage
+        self._chance = chance
+        self.endpoints = [
+            Endpoint(
+                each,
+                breaker=Breaker(failures=limits.breaker_failures, open_s=limits.breaker_open_s),
+                connect_s=limits.connect_s,
+            )
+            for each in (address, fallback)
+            if each is not None
+        ]
+
+    async def aclose(self) -> None:
+        """Closes every connection to the model."""
+        for endpoint in self.endpoints:
+            await endpoint.aclose()
+
+    @asynccontextmanager
+    async def stream(
+        self, messages: Sequence[ChatMessage], *, model: str, max_tokens: int
+    ) -> AsyncIterator[AsyncIterator[Piece]]:
+        """Asks the model and waits for the first byte. Raises ModelFault, also while reading.
+
+        Whoever reads the pieces in a task of its own ends that task before leaving the block.
+        """
+        body: dict[str, Any] = {"model": model, "messages": messages, "max_tokens": max_tokens}
+        if self._include_usage:
+            body["stream_options"] = {"include_usage": True}
+        opened = await self._open(body)
+        try:
+            yield opened
+        finally:
+            await opened.close()
+
+    async def _open(self, body: dict[str, Any]) -> ModelStream:
+        now = asyncio.get_running_loop().time
+        whole_at = now() + self._limits.whole_s
+        ends: ModelFault | None = None
+        for endpoint in self.endpoints:
+            try:
+                return await self._open_at(endpoint, body, whole_at)
+            except ModelFault as failed:
+                ends = failed if ends is None else told_of(ends, failed)
+                if not failed.elsewhere or now() >= whole_at:
+                    break
+        assert ends is not None  # noqa: S101 - there is an address, and it failed
+        raise ends
+
+    async def _open_at(
+        self, endpoint: Endpoint, body: dict[str, Any], whole_at: float
+    ) -> ModelStream:
+        limits = self._limits
+        now = asyncio.get_running_loop().time
+        tries = 0
+        while True:
+            tries += 1
+            try:
+                return await endpoint.ask(
+                    body, StreamLimits(limits.first_token_s, limits.idle_s, whole_at)
+                )
+            except ModelFault as failed:
+                wait_s = ask_again_after_s(
+                    failed,
+                    tries=tries,
+                    retries=limits.retries,
+                    left_s=whole_at - now(),
+                    retry_after_max_s=limits.retry_after_max_s,
+                    chance=self._chance(),
+                )
+                # Nothing is gained by waiting for an address that will not be asked even then.
+                if wait_s is None or wait_s < endpoint.opens_again_s:
+                    raise
+                metrics.MODEL_ASKED_AGAIN.labels(endpoint.name, failed.kind.value).inc()
+            await asyncio.sleep(wait_s)
