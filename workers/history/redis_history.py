@@ -1,9 +1,9 @@
 """The history of a session in Redis: a memory of the log that may be lost, but never wrong.
 
 `session:{id}` holds `{"history": [turns], "last_updated": ISO}`. It is written by one script that
-merges and trims in one step (redis_history.lua) and never makes the key out of a part: on a missing
-key the caller rebuilds the whole conversation and stores that. A partial rebuild must not be stored.
-Every merge may be repeated, so an unknown outcome is answered by doing it again.
+merges and trims in one step (redis_history.lua) and never makes the key out of a part: on a
+missing key the caller rebuilds the whole conversation and stores that. A partial rebuild must not
+be stored. Every merge may be repeated, so an unknown outcome is answered by doing it again.
 
 Nothing here waits longer than its limit; whatever Redis does becomes HistoryUnavailable.
 """
