@@ -13,6 +13,9 @@ from workers.intake.state import Bounds
 from workers.model.endpoint import Address
 from workers.model.model import ModelLimits
 
+WAITING_FOR_HISTORY_MAX = 5_000
+"""Ended messages a shard that wait only for Redis; more are acknowledged without their history."""
+
 
 class WorkerSettings(Connections):
     """Read once, in `__main__`."""
@@ -93,6 +96,7 @@ class WorkerSettings(Connections):
             max_running=self.max_running,
             read_ahead_messages=self.read_ahead_messages,
             read_ahead_bytes=self.read_ahead_bytes,
+            waiting_for_history=WAITING_FOR_HISTORY_MAX,
         )
 
     def model_address(self) -> Address:

@@ -24,7 +24,7 @@ from workers.attempt.attempt import Answer, AnswerSettings, Asked, KnownTurns, S
 from workers.attempt.events_out import event_of
 from workers.faust_group import Delivered
 from workers.intake import actions
-from workers.intake.actions import Action, Delivery, MessageKey, Outcome
+from workers.intake.actions import Action, AttemptEnd, Delivery, MessageKey
 from workers.intake.intake import Intake
 
 log = structlog.get_logger(__name__)
@@ -212,8 +212,8 @@ class Worker:
             case actions.Forgo():
                 metrics.FORGONE.inc()
                 self._memory.forgo(action.key)
-            case actions.Fold():
-                self._spawn(self._fold(action))
+            case actions.Follow():
+                self._spawn(self._follow(action))
             case actions.AskEnd():
                 self._spawn(self._ask_end(action))
             case actions.Unfollow():
@@ -252,22 +252,22 @@ class Worker:
         self._spawn(self._answer(key, start.attempt, answer))
 
     async def _answer(self, key: MessageKey, attempt: str, answer: Answer) -> None:
-        outcome, offset = Outcome.ABANDONED, None
+        end, offset = AttemptEnd.ABANDONED, None
         try:
-            outcome, offset = await answer.run()
+            end, offset = await answer.run()
         finally:
-            metrics.ENDED.labels(outcome.name.lower()).inc()
+            metrics.ENDED.labels(end.name.lower()).inc()
             del self._answers[key]
-            self._intake.answered(key, attempt, outcome, offset, time.monotonic())
+            self._intake.answered(key, attempt, end, offset, time.monotonic())
             self._perform()
             self._changed.set()
 
     async def _write(self, action: actions.Write) -> None:
-        event = event_of(action.said, action.message, now_text())
+        event = event_of(action.event, action.message, now_text())
         headers = list(HEADERS)
         if action.traceparent is not None:
             headers.append(("traceparent", action.traceparent))
-        metrics.WRITES.labels(type(action.said).__name__.lower()).inc()
+        metrics.WRITES.labels(type(action.event).__name__.lower()).inc()
         offset = None
         try:
             offset = await self._sender.send(
@@ -275,7 +275,7 @@ class Worker:
             )
         except SendFailed as error:
             log.warning("send failed", session=event.session_id, error=str(error))
-        self._intake.written(action.token, action.said, offset, time.monotonic())
+        self._intake.written(action.token, action.event, offset, time.monotonic())
         self._perform()
 
     async def _dead_letter(self, action: actions.DeadLetter, record: Delivered | None) -> None:
@@ -303,7 +303,7 @@ class Worker:
 
     async def _look_up(self, action: actions.LookUp) -> None:
         over, sure = await self._memory.over(action)
-        self._intake.looked_up(action.token, over=over, sure=sure, now=time.monotonic())
+        self._intake.looked_up(action.token, over=over, sure=sure, now_s=time.monotonic())
         self._perform()
 
     async def _store(self, action: actions.Store) -> None:
@@ -311,7 +311,7 @@ class Worker:
         self._intake.stored(action.token, time.monotonic(), remembered=remembered)
         self._perform()
 
-    async def _fold(self, action: actions.Fold) -> None:
+    async def _follow(self, action: actions.Follow) -> None:
         while True:
             try:
                 position = await self.reader.offset_at(action.shard, action.from_ms)

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 FOLD = ("tests/unit/schemas",)
 PAGE = ("tests/unit/page",)
 WORKERS = ("tests/unit/workers",)
+ACKNOWLEDGED = ("tests/unit/workers/intake/test_ack_window.py",)
 GATEWAY = ("tests/unit/gateway",)
 ROWS = ("tests/unit/persister",)
 STORIES = ("tests/simulation/test_stories.py",)
@@ -289,20 +290,34 @@ MUTANTS = (
     ),
     Mutant(
         "acknowledged before it is read back",
-        "workers/intake/intake.py",
-        "        mine.read_past = offset\n",
-        "        mine.read_past = None\n"
-        "        if (early := self._shards[mine.shard].lanes.get(key.session_id, {})"
-        ".get(key.message_id)):\n"
-        "            self._lanes.finish(self._shards[mine.shard], early)\n",
+        "workers/intake/ack_window.py",
+        "    return view is not None and view.terminal and remembering is not Remembering.NEEDED\n",
+        "    return remembering is not Remembering.NEEDED\n",
+        ACKNOWLEDGED,
+    ),
+    Mutant(
+        "an attempt's end counts before it is read back",
+        "workers/intake/own_attempts.py",
+        "        if own.last_offset is not None and own.last_offset >= position:\n"
+        "            return None\n",
+        "",
         WORKERS,
     ),
     Mutant(
         "acknowledged before its turns are stored",
-        "workers/intake/lanes.py",
-        "        work.storing = True\n",
-        "        work.storing = True\n        self.finish(shard, work)\n",
+        "workers/intake/judge.py",
+        "        work.step = Step.STORING\n",
+        "        work.step = Step.STORING\n"
+        "        self._lanes.finish(work, over_elsewhere=False, remembering=Remembering.GIVEN_UP)\n"
+        "        return\n",
         WORKERS,
+    ),
+    Mutant(
+        "acknowledged with its turns still needed",
+        "workers/intake/ack_window.py",
+        "view.terminal and remembering is not Remembering.NEEDED\n",
+        "view.terminal\n",
+        ACKNOWLEDGED,
     ),
     Mutant(
         "committed past a gap",
@@ -313,14 +328,14 @@ MUTANTS = (
     ),
     Mutant(
         "silence by the clock alone",
-        "workers/intake/lanes.py",
-        "return Silence.SILENT if fold.read_to >= due else Silence.UNSURE",
+        "workers/intake/judge.py",
+        "return Silence.SILENT if fold.read_to >= due_s else Silence.UNSURE",
         "return Silence.SILENT",
         WORKERS,
     ),
     Mutant(
         "the fence does not count the starts",
-        "workers/intake/lanes.py",
+        "workers/intake/own_attempts.py",
         "        work.starts_sent += 1\n",
         "",
         WORKERS,
@@ -335,8 +350,8 @@ MUTANTS = (
     Mutant(
         "a message that is sent again interrupts what came after it",
         "workers/intake/lanes.py",
-        "if not busy and _stands_in_its_place(work, view):",
-        "if not busy:",
+        "if busy or not _stands_in_its_place(work, view):",
+        "if busy:",
         WORKERS,
     ),
     Mutant(
@@ -370,8 +385,8 @@ MUTANTS = (
     Mutant(
         "the others begin beside a suspect",
         "workers/intake/admission.py",
-        "                return waited_s >= (SPOKE_PATIENCE_S if held else SPOKE_STEPS_BACK_S)\n",
-        "                return True\n",
+        "    if nothing_suspect and waited_s >= SPOKE_STEPS_BACK_S:\n",
+        "    if True:\n",
         WORKERS,
     ),
 )

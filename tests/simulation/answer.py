@@ -9,7 +9,7 @@ from tests.simulation.truth import Attempt, token
 from workers.attempt.events_out import prompt_of
 from workers.attempt.pacing import Pacing
 from workers.history.prompt import Turn
-from workers.intake.actions import MessageKey, Outcome, Start
+from workers.intake.actions import AttemptEnd, MessageKey, Start
 
 if TYPE_CHECKING:
     from tests.simulation.worker import Worker
@@ -143,16 +143,16 @@ class Answer:
     def _close(self) -> None:
         self.closing = True
         if self.over == "abandoned":
-            self._end(Outcome.ABANDONED, None)
+            self._end(AttemptEnd.ABANDONED, None)
         elif self.over == "released":
-            self._insist(self._status("released"), Outcome.RELEASED, 0.2)
+            self._insist(self._status("released"), AttemptEnd.RELEASED, 0.2)
         else:
             self.truth.finished_with = self.sent_tokens
-            self._insist(self._terminal(), Outcome.TERMINAL, 0.2)
+            self._insist(self._terminal(), AttemptEnd.TERMINAL, 0.2)
 
-    def _insist(self, event: Event, outcome: Outcome, wait_s: float) -> None:
+    def _insist(self, event: Event, outcome: AttemptEnd, wait_s: float) -> None:
         if self.over == "abandoned":
-            self._end(Outcome.ABANDONED, None)
+            self._end(AttemptEnd.ABANDONED, None)
             return
 
         def landed(offset: int | None) -> None:
@@ -163,7 +163,7 @@ class Answer:
 
         self._send(event, landed)
 
-    def _end(self, outcome: Outcome, offset: int | None) -> None:
+    def _end(self, outcome: AttemptEnd, offset: int | None) -> None:
         self.ended = True
         self.worker.answered(self, outcome, offset)
 

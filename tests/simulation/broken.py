@@ -4,19 +4,21 @@ Those that a shell has to keep are asked for by name where the simulated shell k
 (`World.broken`). Those of the code under test are replaced here, for as long as the context lasts.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
-from typing import Any
+from typing import Any, NamedTuple
 from unittest.mock import patch
 
 from gateway.feed.resume import resume_position
 from schemas import transcript
 from schemas.events import Complete, Status
 from tests.simulation import gateway as simulated_gateway
-from workers.intake import ack_window, intake, lanes
-from workers.intake.actions import Outcome
+from workers.intake import ack_window, intake, judge, lanes, membership, own_attempts
+from workers.intake.ack_window import Remembering
+from workers.intake.actions import AttemptEnd, MessageKey
 from workers.intake.decision import Silence, decide
+from workers.intake.state import Lane, Shard, Step, Work
 
 SHELL = {
     "start-in-flight-not-awaited": "a member rejoins while a start of its own is under way",
@@ -38,16 +40,14 @@ def _no_fence(message: transcript.Message, event: Status) -> transcript.Outcome:
     return transcript._generating(message, event)
 
 
-def _fence_without_starts(self: lanes.Lanes, work: Any, now: float) -> None:
+def _fence_without_starts(self: own_attempts.OwnAttempts, work: Work, now_s: float) -> None:
     sent, work.starts_sent = work.starts_sent, 0
-    _START(self, work, now)
+    _BEGIN(self, work, now_s)
     work.starts_sent = sent + 1
 
 
-def _silent_by_the_clock_alone(
-    self: lanes.Lanes, fold: Any, key: Any, view: Any, now: float
-) -> Silence:
-    silence = _SILENCE(self, fold, key, view, now)
+def _silent_by_the_clock_alone(fold: Any, key: Any, view: Any, now_s: float) -> Silence:
+    silence = _SILENCE(fold, key, view, now_s)
     return Silence.SILENT if silence is Silence.UNSURE else silence
 
 
@@ -55,47 +55,44 @@ def _busy_without_reading(facts: Any) -> Any:
     return decide(replace(facts, read_since_delivery=True))
 
 
-def _busy_while_in_the_lane(
-    self: lanes.Lanes, shard: Any, fold: Any, work: Any, view: Any, ahead: int, now: float
+def _ahead_while_in_the_lane(self: Lane, work: Work) -> int:
+    return max(_AHEAD(self, work), list(self.works.values()).index(work))
+
+
+def _interrupted_by_the_living_alone(
+    self: lanes.Lanes, shard: Shard, lane: Lane, work: Work
 ) -> None:
-    _JUDGE(self, shard, fold, work, view, max(ahead, _before(shard, work)), now)
-
-
-def _before(shard: Any, work: Any) -> int:
-    return list(shard.lanes[work.message.session_id].values()).index(work)
-
-
-def _interrupted_by_the_living_alone(self: lanes.Lanes, fold: Any, lane: dict[str, Any]) -> None:
-    living = {
-        message_id: work
-        for message_id, work in lane.items()
-        if (view := fold.view(work.key)) is None or not view.terminal
-    }
-    _INTERRUPT(self, fold, living)
+    view = shard.fold.view(work.key) if shard.fold else None
+    if view is None or not view.terminal:
+        _INTERRUPT(self, shard, lane, work)
 
 
 def _acknowledged_when_sent(
-    self: intake.Intake, key: Any, attempt: str, outcome: Outcome, offset: int | None, now: float
+    self: intake.Intake,
+    key: MessageKey,
+    attempt: str,
+    end: AttemptEnd,
+    offset: int | None,
+    now_s: float,
 ) -> None:
-    mine = self._lanes.mine.get(key)
-    _ANSWERED(self, key, attempt, outcome, offset, now)
-    shard = self._shards.get(mine.shard) if mine else None
-    work = shard and shard.lanes.get(key.session_id, {}).get(key.message_id)
-    if shard is not None and work and outcome is not Outcome.ABANDONED:
-        self._lanes.finish(shard, work)
+    _ANSWERED(self, key, attempt, end, offset, now_s)
+    for shard in self._shards.values():
+        work = shard.find(key)
+        if work is not None and end is not AttemptEnd.ABANDONED:
+            self._lanes.finish(work, over_elsewhere=True, remembering=Remembering.NEEDED)
 
 
-def _done_at_once(self: ack_window.Window, offset: int) -> Iterator[int]:
+def _done_at_once(self: ack_window.AckWindow, offset: int) -> Iterator[int]:
     slot = self._slots.pop(offset, None)
     if slot is not None:
         self._bytes -= slot.size_bytes
         yield offset
 
 
-def _acknowledged_before_stored(self: lanes.Lanes, shard: Any, work: Any, view: Any) -> None:
-    _END(self, shard, work, view)
-    if work.storing:
-        self.finish(shard, work)
+def _acknowledged_before_stored(self: judge.Judge, shard: Shard, work: Work, view: Any) -> None:
+    _REMEMBER(self, shard, work, view)
+    if work.step is Step.STORING:
+        self._lanes.finish(work, over_elsewhere=False, remembering=Remembering.GIVEN_UP)
 
 
 def _released_not_counted(message: transcript.Message, event: Status) -> transcript.Outcome:
@@ -117,86 +114,117 @@ def _always_in_its_place(work: Any, view: Any) -> bool:
     return True
 
 
-def _fold_from_the_record(self: intake.Intake, delivery: Any, now: float) -> None:
-    with patch.object(intake, "ASSIGNMENT_FOLD_MARGIN_S", 0.0):
-        _DELIVERED(self, delivery, now)
-
-
 def _resume_one_later(cursor: str, *, epoch: int, shard: int, end: int) -> int | None:
     position = resume_position(cursor, epoch=epoch, shard=shard, end=end)
     return None if position is None else position + 1
 
 
-_START = lanes.Lanes._start
-_SILENCE = lanes.Lanes._silence
-_JUDGE = lanes.Lanes._judge
-_INTERRUPT = lanes.Lanes._interrupt
-_END = lanes.Lanes._end
+_BEGIN = own_attempts.OwnAttempts.begin
+_SILENCE = judge._silence
+_AHEAD = Lane.ahead
+_INTERRUPT = lanes.Lanes.interrupt_before
+_REMEMBER = judge.Judge._remember
 _ANSWERED = intake.Intake.answered
-_DELIVERED = intake.Intake.delivered
 _APPLY = transcript.Transcript.apply
 
-Replaced = tuple[Any, str, Callable[..., Any]]
-CODE: dict[str, tuple[str, Replaced]] = {
-    "no-fence": (
+
+class Replaced(NamedTuple):
+    """What happens without the rule, and which attribute of what becomes what."""
+
+    story: str
+    where: Any
+    attribute: str
+    by: Any
+
+
+CODE: dict[str, Replaced] = {
+    "no-fence": Replaced(
         "the last start in the log wins, whoever wrote it",
-        (transcript._STATUS, "generating", _no_fence),
+        transcript._STATUS,
+        "generating",
+        _no_fence,
     ),
-    "fence-without-starts": (
+    "fence-without-starts": Replaced(
         "a start that lands late wins over the one that took its place",
-        (lanes.Lanes, "_start", _fence_without_starts),
+        own_attempts.OwnAttempts,
+        "begin",
+        _fence_without_starts,
     ),
-    "silence-without-reading-to-end": (
+    "silence-without-reading-to-end": Replaced(
         "an owner that slept restarts an answer whose events it has not read",
-        (lanes.Lanes, "_silence", _silent_by_the_clock_alone),
+        judge,
+        "_silence",
+        _silent_by_the_clock_alone,
     ),
-    "busy-without-reading": (
+    "busy-without-reading": Replaced(
         "a message is refused for one whose end lies unread in the log",
-        (lanes, "decide", _busy_without_reading),
+        judge,
+        "decide",
+        _busy_without_reading,
     ),
-    "busy-while-in-the-lane": (
+    "busy-while-in-the-lane": Replaced(
         "a message is refused for one that only waits for its history",
-        (lanes.Lanes, "_judge", _busy_while_in_the_lane),
+        Lane,
+        "ahead",
+        _ahead_while_in_the_lane,
     ),
-    "interrupted-by-the-living-alone": (
+    "interrupted-by-the-living-alone": Replaced(
         "an interrupting message that was cancelled interrupts nothing any more",
-        (lanes.Lanes, "_interrupt", _interrupted_by_the_living_alone),
+        lanes.Lanes,
+        "interrupt_before",
+        _interrupted_by_the_living_alone,
     ),
-    "interrupted-by-a-repetition": (
+    "interrupted-by-a-repetition": Replaced(
         "a message that is sent again interrupts what was said after it",
-        (lanes, "_stands_in_its_place", _always_in_its_place),
+        lanes,
+        "_stands_in_its_place",
+        _always_in_its_place,
     ),
-    "ack-early": (
+    "ack-early": Replaced(
         "a message is acknowledged when its end is written, not when it is read back",
-        (intake.Intake, "answered", _acknowledged_when_sent),
+        intake.Intake,
+        "answered",
+        _acknowledged_when_sent,
     ),
-    "commit-past-a-gap": (
+    "commit-past-a-gap": Replaced(
         "a record is acknowledged though one before it is not",
-        (ack_window.Window, "done", _done_at_once),
+        ack_window.AckWindow,
+        "done",
+        _done_at_once,
     ),
-    "acknowledged-before-stored": (
+    "acknowledged-before-stored": Replaced(
         "a message is acknowledged before its turns are stored",
-        (lanes.Lanes, "_end", _acknowledged_before_stored),
+        judge.Judge,
+        "_remember",
+        _acknowledged_before_stored,
     ),
-    "released-not-counted": (
+    "released-not-counted": Replaced(
         "attempts that were given up count as crashes",
-        (transcript._STATUS, "released", _released_not_counted),
+        transcript._STATUS,
+        "released",
+        _released_not_counted,
     ),
-    "start-after-terminal": (
+    "start-after-terminal": Replaced(
         "an answer that has ended begins again",
-        (transcript.Transcript, "apply", _ends_again),
+        transcript.Transcript,
+        "apply",
+        _ends_again,
     ),
-    "cursor-off-by-one": (
+    "cursor-off-by-one": Replaced(
         "a resume leaves out the record after the cursor",
-        (simulated_gateway, "resume_position", _resume_one_later),
+        simulated_gateway,
+        "resume_position",
+        _resume_one_later,
     ),
-    "fold-without-margin": (
+    "fold-without-margin": Replaced(
         "a new owner reads the log from the first record on, and takes a repetition for new",
-        (intake.Intake, "delivered", _fold_from_the_record),
+        membership,
+        "FOLD_MARGIN_MS",
+        0,
     ),
 }
 
-RULES = SHELL | {name: what for name, (what, _) in CODE.items()}
+RULES = SHELL | {name: replaced.story for name, replaced in CODE.items()}
 
 
 @contextmanager
@@ -209,7 +237,7 @@ def taken_out(names: frozenset[str]) -> Iterator[None]:
         )
     with ExitStack() as stack:
         for name in sorted(names & CODE.keys()):
-            where, attribute, other = CODE[name][1]
+            _, where, attribute, other = CODE[name]
             if isinstance(where, dict):
                 stack.enter_context(patch.dict(where, {attribute: other}))
             else:

@@ -15,7 +15,7 @@ from tests.simulation.redis import Redis
 from tests.simulation.truth import RECENT, Told, Truth
 from tests.simulation.worker import Worker
 from tests.simulation.world import RuleBroken, World
-from workers.intake.state import Bounds
+from tests.worker_defaults import bounds
 
 EPOCH = 1
 YOUNG_S = 40.0
@@ -42,7 +42,7 @@ class Installation:
             self.move_persister(shard)
         self.workers: list[Worker] = []
         self._attempts = count(1)
-        self.bounds = Bounds(
+        self.bounds = bounds(
             max_running=world.random.choice([1, 3, 200]),
             read_ahead_messages=world.random.choice([4, 10_000]),
         )

@@ -157,7 +157,7 @@ class WorkerMemory:
                 over = key.message_id in ids
                 sure = sure or (at_hand is not None and at_hand.start <= next_offset)
         now = self._world.now
-        self._worker.intake.looked_up(action.token, over=over, sure=sure or over, now=now)
+        self._worker.intake.looked_up(action.token, over=over, sure=sure or over, now_s=now)
         self._worker.perform()
 
     # -- after an answer

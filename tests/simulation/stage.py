@@ -14,7 +14,7 @@ from tests.simulation.installation import Installation
 from tests.simulation.reader import Reader
 from tests.simulation.truth import Plan, Told
 from tests.simulation.world import RuleBroken, World, at
-from workers.intake.state import Bounds
+from tests.worker_defaults import bounds
 
 T = TypeVar("T")
 
@@ -51,7 +51,7 @@ class Stage:
         self.world.random = _Fixed()
         self.world.timers_first = True
         self.of = Installation(self.world, shards=1, workers=1)
-        self.of.bounds = Bounds()
+        self.of.bounds = bounds()
         self.truth = self.of.truth
         self.reader = self.of.add_reader("s", history=1000)
 

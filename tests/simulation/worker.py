@@ -14,7 +14,7 @@ from tests.simulation.truth import Truth
 from tests.simulation.world import Process, World
 from workers.attempt.events_out import event_of
 from workers.intake import actions
-from workers.intake.actions import Action, Delivery, MessageKey, Outcome
+from workers.intake.actions import Action, AttemptEnd, Delivery, MessageKey
 from workers.intake.intake import Intake
 from workers.intake.state import Bounds
 
@@ -240,7 +240,7 @@ class Worker:
         self.perform()
         self._starts_may_be_over()
 
-    def answered(self, answer: Answer, outcome: Outcome, offset: int | None) -> None:
+    def answered(self, answer: Answer, outcome: AttemptEnd, offset: int | None) -> None:
         self.world.say(self.process.name, answer.start.attempt, outcome.name.lower())
         del self.answers[answer.key]
         self.intake.answered(answer.key, answer.start.attempt, outcome, offset, self.world.now)
@@ -278,7 +278,7 @@ class Worker:
                 self.memory.store(action)
             case actions.Forgo(key):
                 self.memory.forgo(key)
-            case actions.Fold(shard, from_ms):
+            case actions.Follow(shard, from_ms):
                 self._after(self.world.delay(0.02), self._fold, shard, from_ms)
             case actions.AskEnd(shard, asked):
                 self._after(self.world.delay(0.004), self._ask_end, shard, asked)
@@ -300,10 +300,10 @@ class Worker:
         self.answers[key] = Answer(self, start)
 
     def _write(self, action: actions.Write) -> None:
-        event: Event = event_of(action.said, action.message, AT)
+        event: Event = event_of(action.event, action.message, AT)
 
         def written(offset: int | None) -> None:
-            self.intake.written(action.token, action.said, offset, self.world.now)
+            self.intake.written(action.token, action.event, offset, self.world.now)
             self.perform()
 
         self.producer.send(self.broker.sessions[action.shard], event, written)

@@ -36,7 +36,7 @@ from schemas.topics import HEADERS, SESSION_LOG
 from workers.attempt import events_out
 from workers.attempt.pacing import Pacing
 from workers.history.prompt import ChatMessage, Turn, build_prompt, estimate_usage
-from workers.intake.actions import Outcome, Start
+from workers.intake.actions import AttemptEnd, Start
 from workers.model.faults import ModelFault
 from workers.model.stream import Finished, Piece
 
@@ -176,7 +176,7 @@ class Answer:
 
     # -- its life
 
-    async def run(self) -> tuple[Outcome, int | None]:
+    async def run(self) -> tuple[AttemptEnd, int | None]:
         """Answer; gives how it ended and the offset of its last record."""
         try:
             await self._send(
@@ -197,11 +197,11 @@ class Answer:
         if self._over is None:
             offset = await self._insist(self._terminal())
             if offset is not None:
-                return Outcome.TERMINAL, offset
+                return AttemptEnd.TERMINAL, offset
         if self._over == "released":
             released = events_out.status(self._start, "released", now_text())
-            return Outcome.RELEASED, await self._insist(released)
-        return Outcome.ABANDONED, None
+            return AttemptEnd.RELEASED, await self._insist(released)
+        return AttemptEnd.ABANDONED, None
 
     async def _answer(self) -> None:
         async with asyncio.TaskGroup() as group:

@@ -15,51 +15,51 @@ from schemas.events import (
     Status,
     UserMessage,
 )
-from workers.intake.actions import Cancelling, EndedEarly, Queued, Said, Start
+from workers.intake.actions import Cancelling, EndedEarly, OwnerEvent, Queued, Start
 
 
-def event_of(said: Said, message: UserMessage, created_at: str) -> SessionEvent:
+def event_of(wanted: OwnerEvent, message: UserMessage, created_at: str) -> SessionEvent:
     """Give the event; the first one of a message repeats the prompt."""
     session_id, message_id = message.session_id, message.message_id
     prompt = prompt_of(message)
-    if isinstance(said, Queued):
+    if isinstance(wanted, Queued):
         return Status(
             session_id=session_id,
             message_id=message_id,
             created_at=created_at,
             state="queued",
             prompt=prompt,
-            position=said.position,
+            position=wanted.position,
         )
-    if isinstance(said, Cancelling):
+    if isinstance(wanted, Cancelling):
         return Status(
             session_id=session_id,
             message_id=message_id,
             created_at=created_at,
             state="cancelling",
-            attempt=said.attempt,
-            reason=said.reason,
+            attempt=wanted.attempt,
+            reason=wanted.reason,
         )
-    if isinstance(said, EndedEarly):
+    if isinstance(wanted, EndedEarly):
         return Complete(
             session_id=session_id,
             message_id=message_id,
             created_at=created_at,
-            attempt=said.attempt,
-            last_sequence=said.last_sequence,
-            finish_reason=said.reason,
-            prompt=prompt if said.attempt is None else None,
+            attempt=wanted.attempt,
+            last_sequence=wanted.last_sequence,
+            finish_reason=wanted.reason,
+            prompt=prompt if wanted.attempt is None else None,
         )
     return Error(
         session_id=session_id,
         message_id=message_id,
         created_at=created_at,
-        attempt=said.attempt,
-        code=said.code,
-        message=said.text,
-        retryable=said.retryable,
-        last_sequence=said.last_sequence,
-        prompt=prompt if said.attempt is None else None,
+        attempt=wanted.attempt,
+        code=wanted.code,
+        message=wanted.text,
+        retryable=wanted.retryable,
+        last_sequence=wanted.last_sequence,
+        prompt=prompt if wanted.attempt is None else None,
     )
 
 

@@ -4,25 +4,12 @@ The persister is a moment behind the log. What came since is mostly in the fold 
 began too late, or has forgotten a part, only the log itself can tell. Pure.
 """
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable
 
 from schemas.events import UndecodableEvent, decode_session_event
 from schemas.shard_log import Record
 from schemas.transcript import Message, Place, Transcript
-
-
-@dataclass(frozen=True, slots=True)
-class AtHand:
-    """A session as this process has read it, from offset `start` of its shard to `position`.
-
-    Of messages whose last event lies before `forgotten_to` some may be missing.
-    """
-
-    start: int
-    position: int
-    forgotten_to: int
-    messages: Sequence[Message]
+from workers.intake.shard_fold import AtHand
 
 
 def combined(

@@ -21,11 +21,12 @@ from schemas.log.log_scan import LogScanner, RangeTrimmed, ScanTooLarge
 from schemas.transcript import Message, Transcript
 from workers.attempt.attempt import KnownTurns
 from workers.history.prompt import Turn
-from workers.history.rebuild import AtHand, combined, folded_on
+from workers.history.rebuild import combined, folded_on
 from workers.history.redis_history import History, HistoryUnavailable
 from workers.history.stored_conversation import StoredConversations
 from workers.history.turns import turn_pair, turns_of
 from workers.intake.actions import LookUp, MessageKey, Store
+from workers.intake.shard_fold import AtHand
 
 log = structlog.get_logger(__name__)
 T = TypeVar("T")

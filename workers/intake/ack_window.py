@@ -1,12 +1,41 @@
-"""One partition's records that are delivered and not acknowledged yet: acknowledged in order only.
+"""What is delivered of one shard and not acknowledged yet, and when a record may be acknowledged.
 
 Kafka knows one committed offset a partition, and the library commits past a record that is still
-worked on when a later one is acknowledged. So a finished record waits here until all before it are
-finished. The window is bounded: at the bound delivery is stopped, and it goes on at four fifths.
+worked on when a later one is acknowledged. So a finished record waits in the window until all
+before it are finished. The window is bounded: at the bound delivery is stopped, and it goes on at
+four fifths. Pure.
 """
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from enum import Enum, auto
+
+from schemas.transcript import Message
+
+
+class Remembering(Enum):
+    """What has become of the two turns of a message that has ended."""
+
+    NEEDED = auto()
+    NOT_NEEDED = auto()  # it has no answer text, or this process has stored the turns before
+    STORED = auto()  # Redis has them, or has no history that they could be missing from
+    GIVEN_UP = auto()  # too many waited: the session's history is rebuilt when Redis is back
+
+
+def may_be_acknowledged(
+    view: Message | None, *, over_elsewhere: bool, remembering: Remembering
+) -> bool:
+    """Say whether a delivered message is done. Three things can make it so.
+
+    1. It is over elsewhere: the history or `answers` know its end, which lies before the fold.
+    2. Its terminal was read back from the log, and there is nothing to remember of it.
+    3. Its terminal was read back, and its turns are remembered or given up.
+
+    That this process has sent a terminal is not enough: it may never appear, or not count.
+    """
+    if over_elsewhere:
+        return True
+    return view is not None and view.terminal and remembering is not Remembering.NEEDED
 
 
 @dataclass(slots=True)
@@ -20,8 +49,8 @@ class OffsetSkipped(Exception):
     """A record was delivered that is not the one after the last: accepted messages are missing."""
 
 
-class Window:
-    """The unacknowledged records of one partition, ascending by offset."""
+class AckWindow:
+    """The unacknowledged records of one shard of `user_messages`, ascending by offset."""
 
     def __init__(self, *, max_records: int, max_bytes: int) -> None:
         self._slots: dict[int, _Slot] = {}
@@ -70,7 +99,7 @@ class Window:
             yield first
 
     def clear(self) -> None:
-        """Forget all: the partition was revoked, and what is unacknowledged comes again."""
+        """Forget all: the shard was revoked, and what is unacknowledged comes again."""
         self._slots.clear()
         self._bytes = 0
         self._last = None

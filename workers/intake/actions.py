@@ -37,7 +37,7 @@ class Delivery:
     traceparent: bytes | None = None
 
 
-# -- what is written into the session log by the owner of a shard, without an answer running here
+# -- what the owner of a shard writes of a message for which no attempt of its own runs
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +66,7 @@ class EndedEarly:
 
 @dataclass(frozen=True, slots=True)
 class Failed:
-    """The answer ends with an error that no model is to blame for."""
+    """The answer ends with an error that no model is to blame for; `text` is for people."""
 
     code: ErrorCode
     text: str
@@ -75,7 +75,7 @@ class Failed:
     last_sequence: int
 
 
-Said = Queued | Cancelling | EndedEarly | Failed
+OwnerEvent = Queued | Cancelling | EndedEarly | Failed
 
 
 # -- actions
@@ -83,7 +83,7 @@ Said = Queued | Cancelling | EndedEarly | Failed
 
 @dataclass(frozen=True, slots=True)
 class Start:
-    """Run the answer: `generating`, model, chunks, one terminal. Reported: started, answered."""
+    """Run an attempt: `generating`, model, chunks, one terminal. Reported: started, answered."""
 
     shard: int
     message: UserMessage
@@ -95,7 +95,7 @@ class Start:
 
 @dataclass(frozen=True, slots=True)
 class Stop:
-    """End a running answer of this process, keeping its text."""
+    """End a running attempt of this process, keeping its text."""
 
     key: MessageKey
     reason: StopReason
@@ -103,7 +103,7 @@ class Stop:
 
 @dataclass(frozen=True, slots=True)
 class Abandon:
-    """Drop a running answer of this process: another attempt took its place, nobody listens."""
+    """Drop a running attempt of this process: another took its place, nobody listens to it."""
 
     key: MessageKey
 
@@ -115,7 +115,7 @@ class Write:
     token: int
     shard: int
     message: UserMessage
-    said: Said
+    event: OwnerEvent
     traceparent: bytes | None
 
 
@@ -131,7 +131,7 @@ class DeadLetter:
 
 @dataclass(frozen=True, slots=True)
 class LookUp:
-    """Ask history and `answers` whether the message is over already. Reported: looked_up."""
+    """Ask the history and `answers` whether the message is over. Reported: looked_up."""
 
     token: int
     shard: int
@@ -163,7 +163,7 @@ class Forgo:
 
 
 @dataclass(frozen=True, slots=True)
-class Fold:
+class Follow:
     """Read the shard's session log from this log-append time on. Reported: following."""
 
     shard: int
@@ -216,7 +216,7 @@ Action = (
     | LookUp
     | Store
     | Forgo
-    | Fold
+    | Follow
     | AskEnd
     | Unfollow
     | Ack
@@ -225,8 +225,8 @@ Action = (
 )
 
 
-class Outcome(Enum):
-    """How an answer task ended; only the first two left a record to be read back."""
+class AttemptEnd(Enum):
+    """How an attempt's task ended; only the first two left a record to be read back."""
 
     TERMINAL = auto()
     RELEASED = auto()

@@ -1,23 +1,33 @@
-"""Which of the messages that could start do start, and which wait for room.
+"""May a message that is ready start now? Eight rules, asked in order; the first that fits decides.
 
-They start in the order in which they became ready. But a message that kills its process takes
-everything along that runs there, each time it is tried, and nobody knows which one it was. So that
-its neighbours lose one start to it and not two:
+A message that kills its process takes everything along that runs there, each time it is tried, and
+nobody knows which one it was. So that its neighbours lose one start to it and not two, what has an
+unended start behind it steps back a little (not all is delivered at once), and waits:
 
-* Suspect is what died right after its start, before anything more was heard of it (`Care.MUTE`);
-  most of all what had started last. Suspects begin first, each when the one before has spoken or
-  outlived its first moments, and the others with an unended start after them, when no shard waits
-  for its fold and no start of another process is still mute: it may turn out to be a suspect. All
-  step back a little, since not all is delivered at once. Few are suspect: most answers have spoken
-  within a second.
-* A suspect that comes when others of those run already waits for their end. Every wait is bounded.
-* A message with two unended starts (`Care.ALONE`) waits until nothing else runs; after a while
-  nothing else starts any more, so that its turn comes.
+* A *suspect* (`Care.MUTE`) died right after its start, before anything more was heard of it. Most
+  answers have spoken within a second, so few are suspect. Suspects are tried one after another, the
+  one first that had started last; a trial ends when it speaks or has outlived its first moments.
+* What *had spoken* (`Care.SPOKE`) begins when nothing suspect is left: neither ready, nor on trial,
+  nor mute at another process, nor perhaps in a shard that is still to be folded.
+* A message with two unended starts (`Care.ALONE`) begins when nothing else runs.
+
+Every wait has a limit. The rules:
+
+1. An answer runs that must be alone: nothing starts.
+2. One must be alone, and nothing runs: it starts, of several the one that waits longest. Nothing
+   else starts. While others run, what must be alone waits.
+3. One that must be alone has waited ALONE_PATIENCE_S: nothing else starts, so that its turn comes.
+4. As many run as may: nothing starts.
+5. Nothing is known against the message: it starts.
+6. It is the suspect whose turn it is: no trial is under way, nothing runs that had spoken, and it
+   has stepped back for SUSPECT_STEPS_BACK_S: it starts.
+7. It had spoken, nothing suspect is left, and it has stepped back for SPOKE_STEPS_BACK_S: it
+   starts.
+8. Its patience (SUSPECT_PATIENCE_S, SPOKE_PATIENCE_S) has ended: it starts. Until then it waits.
 
 Pure.
 """
 
-from collections.abc import Collection
 from dataclasses import dataclass
 from itertools import islice
 
@@ -34,91 +44,143 @@ TRIAL_S = 2.0
 
 
 @dataclass(frozen=True, slots=True)
-class Running:
-    """An answer of this process that has not ended."""
+class Beside:
+    """What runs in this process, and what is still to come, while a message asks to start."""
 
-    care: Care
-    for_s: float
-    mute: bool  # nothing of it was read back but its start
+    running: int
+    alone_runs: bool
+    spoke_runs: bool
+    on_trial: bool
+    """A suspect runs that is mute and in its first moments."""
+    folding: bool
+    """A shard of ours waits for its fold: there may be suspects in it."""
 
 
-class Room:
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """Whether the message starts now; `rule` is the number of the rule that decided."""
+
+    starts: bool
+    rule: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Turn:
+    """Whose turn it is among the messages that something is known against."""
+
+    alone: Work | None
+    suspect: Work | None
+    suspicious: bool
+    """A suspect is ready, or may still come."""
+
+
+class Admission:
     """The messages that are ready to start, at most `max_running` of which run."""
 
     def __init__(self, max_running: int) -> None:
         self._max_running = max_running
-        self._ready: dict[int, Work] = {}
-        self._new: dict[int, Work] = {}  # ready since the last look for room
-        self._expected: dict[int, Work] = {}  # mute at another process, perhaps soon a suspect
+        self._order: dict[int, int] = {}  # token -> in which order they became ready
+        self._asked = 0
+        self._fresh: dict[int, Work] = {}
+        self._careful: dict[int, Work] = {}
+        self._untold: dict[int, Work] = {}
+        self._expected: dict[int, Work] = {}
 
     def __contains__(self, work: object) -> bool:
-        return isinstance(work, Work) and work.token in self._ready
+        return isinstance(work, Work) and work.token in self._order
 
     def __bool__(self) -> bool:
-        return bool(self._ready)
+        return bool(self._order)
 
-    def ask(self, work: Work, now: float) -> None:
-        """The message could start; again and again is the same as once."""
-        self._expected.pop(work.token, None)
-        if work.token not in self._ready:
-            work.ready_since = now
-            self._ready[work.token] = self._new[work.token] = work
+    # -- who asks
+
+    def ask(self, work: Work, now_s: float) -> None:
+        """Take a message that could start; again and again is the same as once."""
+        token = work.token
+        self._expected.pop(token, None)
+        if token not in self._order:
+            self._asked += 1
+            self._order[token] = self._asked
+            self._untold[token] = work
+            work.suspicion.ready_since_s = now_s
+        fresh = work.suspicion.care is Care.FRESH
+        queue, other = (self._fresh, self._careful) if fresh else (self._careful, self._fresh)
+        other.pop(token, None)
+        queue.setdefault(token, work)
 
     def expect(self, work: Work) -> None:
-        """It has started elsewhere and was not heard of since: it may come as a suspect."""
+        """Note that it runs elsewhere and was not heard of yet: it may come as a suspect."""
         self._expected[work.token] = work
 
     def leave(self, work: Work) -> None:
-        """It starts, or can't start any more."""
-        self._ready.pop(work.token, None)
-        self._new.pop(work.token, None)
-        self._expected.pop(work.token, None)
+        """Let it go: it starts, or can't start any more."""
+        for held in (self._order, self._fresh, self._careful, self._untold, self._expected):
+            held.pop(work.token, None)
 
-    def next(self, running: Collection[Running], now: float, *, folding: bool) -> list[Work]:
-        """Give what starts now beside the answers that run; `folding`: some shard still is."""
-        if any(each.care is Care.ALONE for each in running):
-            return []
-        alone = next((work for work in self._ready.values() if work.care is Care.ALONE), None)
-        if alone is not None and not running:
-            return [alone]
-        if alone is not None and now - alone.ready_since >= ALONE_PATIENCE_S:
-            return []
-        free = self._max_running - len(running)
-        if free <= 0:
-            return []
-        trial = any(
-            each.care is Care.MUTE and each.mute and each.for_s < TRIAL_S for each in running
-        )
-        suspect = None if trial else self._suspect(running, now)
-        suspects = any(work.care is Care.MUTE for work in self._ready.values())
-        held = trial or suspects or bool(self._expected) or folding
-        starting = (
-            work
-            for work in self._ready.values()
-            if work is suspect or self._may_begin(work, held, now)
-        )
-        return list(islice(starting, free))
+    def clear(self) -> None:
+        """Let all go."""
+        for held in (self._order, self._fresh, self._careful, self._untold, self._expected):
+            held.clear()
 
-    def take_waiting(self) -> list[Work]:
+    def take_untold(self) -> list[Work]:
         """Give, once each, the messages for which there was no room."""
-        waiting, self._new = list(self._new.values()), {}
-        return waiting
+        untold, self._untold = list(self._untold.values()), {}
+        return untold
 
-    def _suspect(self, running: Collection[Running], now: float) -> Work | None:
-        """Give the suspect that begins now, if one does: that which had started last."""
-        mute = [work for work in self._ready.values() if work.care is Care.MUTE]
-        if not mute or any(each.care is Care.SPOKE for each in running):
-            return None
-        last = max(mute, key=lambda work: work.mute_since_ms)
-        return last if now - last.ready_since >= SUSPECT_STEPS_BACK_S else None
+    # -- who starts
 
-    def _may_begin(self, work: Work, held: bool, now: float) -> bool:
-        waited_s = now - work.ready_since
-        match work.care:
-            case Care.FRESH:
-                return True
-            case Care.SPOKE:
-                return waited_s >= (SPOKE_PATIENCE_S if held else SPOKE_STEPS_BACK_S)
-            case Care.MUTE:
-                return waited_s >= SUSPECT_PATIENCE_S
-        return False
+    def next(self, beside: Beside, now_s: float) -> list[Work]:
+        """Give what starts now, in the order in which it became ready."""
+        room = max(0, self._max_running - beside.running)
+        turn = self._turn()
+        candidates = [*self._careful.values(), *islice(self._fresh.values(), room)]
+        candidates.sort(key=lambda work: self._order[work.token])
+        starting: list[Work] = []
+        for work in candidates:
+            full = len(starting) >= room
+            if judge(work, beside, turn, now_s, full=full).starts:
+                starting.append(work)
+        return starting
+
+    def verdict(self, work: Work, beside: Beside, now_s: float) -> Verdict:
+        """Say whether one ready message would start now, if no other did, and by which rule."""
+        full = beside.running >= self._max_running
+        return judge(work, beside, self._turn(), now_s, full=full)
+
+    def _turn(self) -> _Turn:
+        careful = self._careful.values()
+        suspects = [work for work in careful if work.suspicion.care is Care.MUTE]
+        return _Turn(
+            alone=next((work for work in careful if work.suspicion.care is Care.ALONE), None),
+            suspect=max(suspects, key=lambda work: work.suspicion.mute_since_ms, default=None),
+            suspicious=bool(suspects or self._expected),
+        )
+
+
+def judge(work: Work, beside: Beside, turn: _Turn, now_s: float, *, full: bool) -> Verdict:
+    """Apply the rules to one ready message."""
+    care = work.suspicion.care
+    waited_s = now_s - work.suspicion.ready_since_s
+    if beside.alone_runs:
+        return Verdict(False, 1)
+    if turn.alone is not None and not beside.running:
+        return Verdict(work is turn.alone, 2)
+    if care is Care.ALONE:
+        return Verdict(False, 2)
+    if turn.alone is not None:
+        alone_waited_s = now_s - turn.alone.suspicion.ready_since_s
+        if alone_waited_s >= ALONE_PATIENCE_S:
+            return Verdict(False, 3)
+    if full:
+        return Verdict(False, 4)
+    if care is Care.FRESH:
+        return Verdict(True, 5)
+    if care is Care.MUTE:
+        in_turn = work is turn.suspect and not beside.on_trial and not beside.spoke_runs
+        if in_turn and waited_s >= SUSPECT_STEPS_BACK_S:
+            return Verdict(True, 6)
+        return Verdict(waited_s >= SUSPECT_PATIENCE_S, 8)
+    nothing_suspect = not (beside.on_trial or turn.suspicious or beside.folding)
+    if nothing_suspect and waited_s >= SPOKE_STEPS_BACK_S:
+        return Verdict(True, 7)
+    return Verdict(waited_s >= SPOKE_PATIENCE_S, 8)

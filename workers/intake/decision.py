@@ -11,7 +11,7 @@ from enum import Enum, auto
 from schemas.events import FinishReason, OnBusy, StopReason
 from schemas.limits import MAX_UNENDED_STARTS
 from schemas.transcript import Message
-from workers.intake.actions import Cancelling, EndedEarly, Failed, Said
+from workers.intake.actions import Cancelling, EndedEarly, Failed, OwnerEvent
 
 QUEUE_MAX_MESSAGES = 5
 """So many messages of a session may wait; one more ends as `busy`."""
@@ -70,7 +70,7 @@ class Run:
     care: Care
 
 
-Decision = Do | Run | Said
+Decision = Do | Run | OwnerEvent
 
 
 def decide(facts: Facts) -> Decision:

@@ -1,321 +1,175 @@
-"""The lanes: each session's messages in the order of the log, and what is decided about them.
+"""The lanes: each session's delivered messages in the order of the log.
 
-A lane is judged anew, from its first message to its last, whenever something of it has changed:
-what the fold says and what this process has under way are the facts, `intake.decision` decides, and
-here the decision becomes an action. The first message without a terminal may run, the others wait.
+The first message of a lane without a terminal may run, the others wait; so when a head has ended,
+the next one is judged. Whoever learns something of a message marks it; `judge` judges what is
+marked, once for several changes, by what is true after all of them. Pure.
 """
 
-from collections.abc import Callable
+from itertools import count
 
-from schemas.events import Error, StopReason
-from schemas.limits import ASSIGNMENT_FOLD_MARGIN_S, SILENCE_S
-from schemas.transcript import Message
-from workers.intake.actions import (
-    Ack,
-    Action,
-    AskEnd,
-    DeadLetter,
-    Forgo,
-    LookUp,
-    MessageKey,
-    Queued,
-    ReadOn,
-    Said,
-    Start,
-    Stop,
-    Store,
-    Write,
-)
-from workers.intake.admission import Room, Running
-from workers.intake.decision import (
-    Care,
-    Decision,
-    Do,
-    Facts,
-    Run,
-    Silence,
-    decide,
-    known_on_busy,
-    known_stop,
-)
-from workers.intake.shard_fold import ShardFold
-from workers.intake.state import Bounds, Mine, Shard, Work
-
-BACKOFF_FIRST_S = 0.2
-BACKOFF_MAX_S = 10.0
+from schemas.events import Error, SessionEvent, UserMessage
+from schemas.transcript import Message, Outcome
+from workers.intake.ack_window import Remembering, may_be_acknowledged
+from workers.intake.actions import Delivery, MessageKey
+from workers.intake.admission import Admission
+from workers.intake.membership import Membership
+from workers.intake.state import EarlierLife, Lane, Shard, Work
 
 
 class Lanes:
-    """All messages and answers of this process. `actions` grows; whoever performs them takes it."""
+    """The delivered messages of all shards of ours: which there are, and which have changed."""
 
-    def __init__(self, *, epoch: int, bounds: Bounds, new_id: Callable[[], str]) -> None:
-        self.shards: dict[int, Shard] = {}
-        self.works: dict[int, Work] = {}
-        self.mine: dict[MessageKey, Mine] = {}
-        self.watched: dict[int, Work] = {}  # to be judged again as time passes
-        self.dead: dict[tuple[int, int], int | None] = {}  # whose dead letter is being written
-        self.actions: list[Action] = []
-        self.holding = False  # nothing starts: the shards are being taken away, or for good
-        self._epoch = epoch
-        self._bounds = bounds
-        self._new_id = new_id
-        self._room = Room(bounds.max_running)
+    def __init__(self, membership: Membership, admission: Admission) -> None:
+        self._membership = membership
+        self._admission = admission
+        self._tokens = count(1)
+        self._works: dict[int, Work] = {}
+        self._marked: dict[int, Work] = {}
+        self._watched: dict[int, Work] = {}
 
-    # -- judging
+    # -- which messages there are
 
-    def advance(self, shard: Shard, session_id: str, now: float) -> None:
-        """Judge every message of a session anew, in order."""
-        lane = shard.lanes.get(session_id)
-        if not lane or not shard.folded or shard.fold is None:
+    def add(self, shard: Shard, delivery: Delivery, message: UserMessage) -> None:
+        """Put a delivered message at the end of its lane, or beside its first record."""
+        lane = shard.lanes.setdefault(message.session_id, Lane())
+        work = lane.works.get(message.message_id)
+        if work is not None:
+            work.offsets.append(delivery.offset)
             return
-        self._interrupt(shard.fold, lane)
-        ahead = 0
-        for work in list(lane.values()):
-            view = shard.fold.view(work.key)
-            if view is not None and view.terminal:
-                self._end(shard, work, view)
-                continue
-            self._judge(shard, shard.fold, work, view, ahead, now)
-            ahead += 1
+        work = Work(
+            token=next(self._tokens),
+            shard=shard.number,
+            generation=delivery.generation,
+            message=message,
+            offsets=[delivery.offset],
+            accepted_ms=delivery.timestamp_ms,
+            traceparent=delivery.traceparent,
+            asked_before=shard.fold.asked if shard.fold else 0,
+        )
+        lane.works[message.message_id] = lane.open[message.message_id] = work
+        self._works[work.token] = work
+        self.mark(work)
 
-    def _interrupt(self, fold: ShardFold, lane: dict[str, Work]) -> None:
+    def find(self, token: int) -> Work | None:
+        """Give the message that an action was for, if it is still ours."""
+        return self._works.get(token)
+
+    def close(self, shard: Shard, work: Work) -> None:
+        """Let the next message of the lane come forward, since this one is over."""
+        self._admission.leave(work)
+        lane = shard.lanes[work.message.session_id]
+        was_head = lane.head is work
+        lane.open.pop(work.message.message_id, None)
+        if was_head and lane.head is not None:
+            self.mark(lane.head)
+
+    def finish(self, work: Work, *, over_elsewhere: bool, remembering: Remembering) -> None:
+        """Acknowledge all records of the message, if that is allowed, and forget it."""
+        shard = self._membership.shards[work.shard]
+        view = shard.fold.view(work.key) if shard.fold is not None else None
+        if not may_be_acknowledged(view, over_elsewhere=over_elsewhere, remembering=remembering):
+            return
+        self.close(shard, work)
+        for held in (self._works, self._watched, self._marked, shard.storing, shard.awaiting_end):
+            held.pop(work.token, None)
+        lane = shard.lanes[work.message.session_id]
+        del lane.works[work.message.message_id]
+        if not lane.works:
+            del shard.lanes[work.message.session_id]
+        for offset in work.offsets:
+            self._membership.done(shard, offset)
+
+    def drop_all(self) -> None:
+        """Forget every message: what is unacknowledged comes again, here or elsewhere."""
+        self._works.clear()
+        self._marked.clear()
+        self._watched.clear()
+        self._admission.clear()
+
+    # -- which have changed
+
+    def mark(self, work: Work) -> None:
+        """Have a message judged anew."""
+        self._marked[work.token] = work
+
+    def watch(self, work: Work) -> None:
+        """Have it judged anew as time passes."""
+        self._watched[work.token] = work
+
+    def rest(self, work: Work, now_s: float) -> None:
+        """Wait before the next try, since something has failed."""
+        work.retry.failed(now_s)
+        self.watch(work)
+        self.mark(work)
+
+    def mark_folded(self, shard: Shard) -> None:
+        """Have every message of a shard judged: it is folded from now on."""
+        for lane in shard.lanes.values():
+            for work in lane.works.values():
+                # Before anything is judged: what is to be interrupted must not be started.
+                self.interrupt_before(shard, lane, work)
+                self.mark(work)
+
+    def mark_awaiting_end(self, shard: Shard) -> None:
+        """Have those judged that waited for the shard to be read to its end."""
+        awaiting, shard.awaiting_end = shard.awaiting_end, {}
+        self._marked |= awaiting
+
+    def mark_watched(self) -> None:
+        """Have those judged that wait for time to pass."""
+        watched, self._watched = self._watched, {}
+        self._marked |= watched
+
+    def take_marked(self) -> list[Work]:
+        """Give what is to be judged now."""
+        marked, self._marked = self._marked, {}
+        return [work for work in marked.values() if work.token in self._works]
+
+    # -- what others say of them
+
+    def heard(self, shard: Shard, event: SessionEvent, outcome: Outcome) -> None:
+        """Note that an event was read that counts."""
+        work = shard.find(MessageKey(event.session_id, event.message_id))
+        if work is None:
+            return
+        # Chunks are by far the most. They change a decision only if silence had made us ready to
+        # start another attempt.
+        if outcome not in (Outcome.CHUNK, Outcome.ALIVE) or work in self._admission:
+            self.mark(work)
+
+    def cancel(self, shard: Shard, key: MessageKey) -> None:
+        """Stop a message; one that is not here has ended, else it would have come before."""
+        work = shard.find(key)
+        if work is not None:
+            work.stop = "cancel"
+            self.mark(work)
+
+    def interrupt_before(self, shard: Shard, lane: Lane, work: Work) -> None:
         """Stop what stands before an interrupting message, also when that has ended itself.
 
         It is done at every delivery: the process that took the message first may have died before
         it had ended those before it.
         """
-        before: list[Work] = []
-        for work in lane.values():
-            if work.message.on_busy == "interrupt" and before:
-                view = fold.view(work.key)
-                error = view.error if view else None
-                busy = isinstance(error, Error) and error.code == "busy"
-                if not busy and _stands_in_its_place(work, view):
-                    for other in before:
-                        other.stop = other.stop or "interrupt"
-                    before = []
-            before.append(work)
-
-    def _judge(
-        self,
-        shard: Shard,
-        fold: ShardFold,
-        work: Work,
-        view: Message | None,
-        ahead: int,
-        now: float,
-    ) -> None:
-        if work.writing or work.dead_lettering:
-            self._room.leave(work)
+        if work.message.on_busy != "interrupt" or work.interrupted_before or shard.fold is None:
             return
-        key = work.key
-        mine = self.mine.get(key)
-        stopped = view.cancelling if view else None
-        mute_since_ms = fold.mute_since_ms(key)
-        work.mute_since_ms = mute_since_ms or 0
-        decision = decide(
-            Facts(
-                view=view,
-                runs_here=mine is not None,
-                silence=self._silence(fold, key, view, now),
-                stop=work.stop or (known_stop(stopped) if stopped else None),
-                ahead=ahead,
-                on_busy=known_on_busy(work.message.on_busy),
-                read_since_delivery=fold.answered > work.asked_before,
-                looked_up=work.looked_up,
-                mute=mute_since_ms is not None,
-                dead_lettered=work.dead_lettered,
-                resting=now < work.not_before,
-            )
-        )
-        self._carry_out(shard, work, decision, view, ahead, now)
-
-    def _silence(
-        self, fold: ShardFold, key: MessageKey, view: Message | None, now: float
-    ) -> Silence:
-        if view is None or view.state != "generating":
-            return Silence.HEARD
-        due = fold.heard_at(key) + SILENCE_S
-        if now < due:
-            return Silence.HEARD
-        return Silence.SILENT if fold.read_to >= due else Silence.UNSURE
-
-    def _carry_out(
-        self,
-        shard: Shard,
-        work: Work,
-        decision: Decision,
-        view: Message | None,
-        ahead: int,
-        now: float,
-    ) -> None:
-        if not isinstance(decision, Run):
-            self._room.leave(work)
-        match decision:
-            case Do.WAIT:
-                pass
-            case Do.WATCH | Do.READ_TO_END:
-                self.watched[work.token] = work
-                if work.mute_since_ms:
-                    self._room.expect(work)
-                if decision is Do.READ_TO_END:
-                    self.ask_end(shard, now)
-            case Do.LOOK_UP:
-                if not work.looking_up:
-                    work.looking_up = True
-                    self.actions.append(LookUp(work.token, shard.number, work.key))
-            case Do.SAY_QUEUED:
-                self._say_queued(work, ahead)
-            case Do.STOP:
-                mine = self.mine[work.key]
-                reason = work.stop or (view.cancelling if view else None)
-                self.stop(mine, known_stop(reason or "cancel"))
-            case Do.DEAD_LETTER:
-                starts = view.unended_starts if view else 0
-                work.dead_lettering = True
-                self.dead[shard.number, work.offsets[0]] = work.token
-                reason = "retries_exhausted"
-                self.actions.append(DeadLetter(shard.number, work.offsets[0], reason, starts))
-            case Run(care):
-                work.care = care
-                work.told_of = view is not None
-                self._room.ask(work, now)
-                if care is not Care.FRESH:  # it may wait: the facts may change meanwhile
-                    self.watched[work.token] = work
-            case _:
-                if now < work.not_before:
-                    self.watched[work.token] = work
-                else:
-                    self._write(work, decision)
-
-    # -- what a decision leads to
-
-    def _write(self, work: Work, said: Said) -> None:
-        work.writing = True
-        self.actions.append(Write(work.token, work.shard, work.message, said, work.traceparent))
-
-    def _say_queued(self, work: Work, position: int) -> None:
-        # Nothing waits for it: late or lost, it changes nothing but what people see.
-        if not work.said_queued:
-            work.said_queued = True
-            self.actions.append(
-                Write(work.token, work.shard, work.message, Queued(position), work.traceparent)
-            )
-
-    def stop(self, mine: Mine, reason: StopReason) -> None:
-        """End an answer of this process, once."""
-        if not mine.stopping and not mine.done:
-            mine.stopping = True
-            self.actions.append(Stop(mine.key, reason))
-
-    def rest(self, work: Work, now: float) -> None:
-        """Something failed: wait a little longer each time before the next try."""
-        work.not_before = now + min(BACKOFF_FIRST_S * 2.0**work.tries, BACKOFF_MAX_S)
-        work.tries += 1
-        self.watched[work.token] = work
-
-    def ask_end(self, shard: Shard, now: float) -> None:
-        """Have the shard read to the end that it has now, unless that is under way."""
-        if shard.fold is not None and shard.fold.ask_end(now):
-            self.actions.append(AskEnd(shard.number, now))
-
-    # -- starts
-
-    def fill(self, now: float) -> None:
-        """Start what is ready, as far as there is room."""
-        if not self._room or self.holding:
+        view = shard.fold.view(work.key)
+        error = view.error if view else None
+        busy = isinstance(error, Error) and error.code == "busy"
+        if busy or not _stands_in_its_place(work, view):
             return
-        running = [
-            Running(mine.care, now - mine.since, self._is_mute(mine))
-            for mine in self.mine.values()
-            if not mine.done
-        ]
-        folding = any(s.owned and len(s.window) and not s.folded for s in self.shards.values())
-        for work in self._room.next(running, now, folding=folding):
-            self._start(work, now)
-        for work in self._room.take_waiting():
-            if not work.told_of:
-                self._say_queued(work, 0)
-
-    def _is_mute(self, mine: Mine) -> bool:
-        # Only asked of suspects: their start before this one was mute too, so no gap lies between.
-        fold = self.shards[mine.shard].fold if mine.care is Care.MUTE else None
-        return fold is not None and fold.mute_since_ms(mine.key) is not None
-
-    def is_ready(self, work: Work) -> bool:
-        """Whether it would start if there were room."""
-        return work in self._room
-
-    def _start(self, work: Work, now: float) -> None:
-        self._room.leave(work)
-        fence = (self._epoch, work.generation, work.starts_sent)
-        work.starts_sent += 1
-        mine = Mine(work.shard, work.key, self._new_id(), fence, work.care, now)
-        self.mine[work.key] = mine
-        accepted_ms, traceparent = work.accepted_ms, work.traceparent
-        self.actions.append(
-            Start(work.shard, work.message, mine.attempt, fence, accepted_ms, traceparent)
-        )
-
-    # -- ends
-
-    def _end(self, shard: Shard, work: Work, view: Message) -> None:
-        """The message has a terminal in the log."""
-        self._room.leave(work)
-        if work.storing:
-            return
-        fold = shard.fold
-        text = view.text
-        if not text or view.last is None or (fold is not None and fold.stored(work.key)):
-            self.finish(shard, work)
-            return
-        work.storing = True
-        shard.storing[work.token] = work
-        prompt = work.message.content
-        self.actions.append(
-            Store(work.token, shard.number, work.key, prompt, text, view.last.offset, work.sure)
-        )
-        while len(shard.storing) > self._bounds.waiting_for_history:
-            oldest = next(iter(shard.storing.values()))
-            self.actions.append(Forgo(oldest.key))
-            self.finish(shard, oldest)
-
-    def finish(self, shard: Shard, work: Work) -> None:
-        """The message is over and remembered: all its records are done."""
-        self.forget(work)
-        shard.storing.pop(work.token, None)
-        lane = shard.lanes.get(work.message.session_id, {})
-        lane.pop(work.message.message_id, None)
-        if not lane:
-            shard.lanes.pop(work.message.session_id, None)
-        for offset in work.offsets:
-            self.done(shard, offset)
-
-    def forget(self, work: Work) -> None:
-        """It is none of this process's any more."""
-        self.works.pop(work.token, None)
-        self.watched.pop(work.token, None)
-        self._room.leave(work)
-
-    def done(self, shard: Shard, offset: int) -> None:
-        """Acknowledge what can be, now that this record is done."""
-        margin_ms = int(ASSIGNMENT_FOLD_MARGIN_S * 1000)
-        oldest_ms = shard.window.oldest_ms
-        for acknowledged in shard.window.done(offset):
-            self.actions.append(Ack(shard.number, acknowledged))
-        # What is older than this can't come again, except through a duplicate of an old message.
-        shard.floor_ms = (shard.window.oldest_ms or oldest_ms or margin_ms) - margin_ms
-        if shard.window.stopped and shard.window.roomy:
-            shard.window.stopped = False
-            self.actions.append(ReadOn(shard.number))
+        work.interrupted_before = True
+        for other in lane.before(work):
+            if other.stop is None:
+                other.stop = "interrupt"
+                self.mark(other)
 
 
 def _stands_in_its_place(work: Work, view: Message | None) -> bool:
-    """Whether the lane holds the message where it was said first.
+    """Say whether the lane holds the message where it was said first.
 
     A message that is sent again after its first record was acknowledged comes behind messages that
     were said after it, and must not interrupt those. The log repeats the first record's prompt.
     """
     if view is None:
-        return work.looked_up
+        return work.earlier_life is not EarlierLife.NOT_ASKED
     return view.prompt is not None and view.prompt.created_at == work.message.created_at

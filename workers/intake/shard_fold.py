@@ -7,13 +7,25 @@ only after everything that had come was read. A process that slept has old news 
 What is no longer needed is forgotten by log time; a bound in memory follows from that.
 """
 
-from collections.abc import Container
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from schemas.events import SessionEvent
 from schemas.transcript import Message, Outcome, Place, Transcript
-from workers.history.rebuild import AtHand
 from workers.intake.actions import MessageKey
+
+
+@dataclass(frozen=True, slots=True)
+class AtHand:
+    """A session as this process has read it, from offset `start` of its shard to `position`.
+
+    Of messages whose last event lies before `forgotten_to` some may be missing.
+    """
+
+    start: int
+    position: int
+    forgotten_to: int
+    messages: Sequence[Message]
 
 
 @dataclass(slots=True)
@@ -125,13 +137,13 @@ class ShardFold:
 
     # -- forgetting
 
-    def forget_before(self, timestamp_ms: int, needed: Container[MessageKey]) -> None:
+    def forget_before(self, timestamp_ms: int, needed: Callable[[MessageKey], bool]) -> None:
         """Forget messages last heard of before this log time, except those still needed."""
         for session_id in list(self._sessions):
             session = self._sessions[session_id]
             for message_id, heard in list(session.heard.items()):
                 old = heard.timestamp_ms < timestamp_ms
-                if old and MessageKey(session_id, message_id) not in needed:
+                if old and not needed(MessageKey(session_id, message_id)):
                     del session.heard[message_id]
                     gone = session.transcript.messages.pop(message_id)
                     if gone.last is not None:

@@ -1,28 +1,92 @@
-"""What an intake holds: delivered messages, answers of this process, and the shards they lie in."""
+"""What the intake holds: delivered messages, the lanes they stand in, the shards they lie in.
+
+Values only. Who changes them: `lanes` the messages, `membership` the shards, `own_attempts` the
+attempts of this process.
+"""
 
 from dataclasses import dataclass, field
+from enum import Enum, auto
 
 from schemas.events import StopReason, UserMessage
-from schemas.transcript import Fence
-from workers.intake.ack_window import Window
+from workers.intake.ack_window import AckWindow
 from workers.intake.actions import MessageKey
 from workers.intake.decision import Care
 from workers.intake.shard_fold import ShardFold
+
+BACKOFF_FIRST_S = 0.2
+BACKOFF_MAX_S = 10.0
+_DOUBLINGS_MAX = 10  # far beyond BACKOFF_MAX_S, and still a float
 
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
     """What this process takes on at most."""
 
-    max_running: int = 200
-    read_ahead_messages: int = 10_000
-    read_ahead_bytes: int = 64 * 1024 * 1024
-    waiting_for_history: int = 5_000
+    max_running: int
+    read_ahead_messages: int
+    read_ahead_bytes: int
+    waiting_for_history: int
+
+
+class Step(Enum):
+    """What is under way for a message of ours; one thing at a time.
+
+    IDLE -> LOOKING_UP -> IDLE: history and `answers` were asked whether it is over already.
+    IDLE or LOOKING_UP -> WRITING -> AWAITING_READ_BACK -> IDLE: an event of the shard's owner goes
+    into the log, and counts when it is read back; a failed write leads back to IDLE at once.
+    IDLE -> DEAD_LETTERING -> IDLE. Any step -> STORING, when its terminal was read back.
+
+    That an attempt of this process runs for it is no step: the attempt outlives a revoke, the
+    delivered message doesn't (`own_attempts`).
+    """
+
+    IDLE = auto()
+    LOOKING_UP = auto()
+    WRITING = auto()
+    AWAITING_READ_BACK = auto()
+    DEAD_LETTERING = auto()
+    STORING = auto()
+
+
+class EarlierLife(Enum):
+    """Whether the message lived before all that the fold holds of it."""
+
+    NOT_ASKED = auto()
+    NONE = auto()
+    UNSURE = auto()  # Redis or Postgres did not answer
 
 
 @dataclass(slots=True)
+class Retry:
+    """When the next try may be made after something has failed: a little later each time."""
+
+    not_before_s: float = 0.0
+    tries: int = 0
+
+    def failed(self, now_s: float) -> None:
+        """Rest from now on."""
+        wait_s = BACKOFF_FIRST_S * 2.0 ** min(self.tries, _DOUBLINGS_MAX)
+        self.not_before_s = now_s + min(wait_s, BACKOFF_MAX_S)
+        self.tries += 1
+
+    def resting(self, now_s: float) -> bool:
+        """Say whether it is too early for the next try."""
+        return now_s < self.not_before_s
+
+
+@dataclass(slots=True)
+class Suspicion:
+    """What is known against a message that is ready to start, for `admission`."""
+
+    care: Care = Care.FRESH
+    ready_since_s: float = 0.0
+    mute_since_ms: int = 0
+    """Log-append time of its latest start if nothing was heard of it since; 0 otherwise."""
+
+
+@dataclass(slots=True, eq=False)
 class Work:
-    """One delivered message of this process's shards, with all its records."""
+    """One delivered message of a shard of ours, with all its records."""
 
     token: int
     shard: int
@@ -31,24 +95,20 @@ class Work:
     offsets: list[int]
     accepted_ms: int
     traceparent: bytes | None
-    asked_before: int  # how often the log's end had been asked for when it was delivered
-    starts_sent: int = 0
+    asked_before: int
+    """How often the end of the shard's session log had been asked for when it was delivered."""
+    step: Step = Step.IDLE
+    written_offset: int = -1
+    """While AWAITING_READ_BACK: the offset at which the write was acknowledged."""
     stop: StopReason | None = None
-    writing: bool = False
-    read_past: int | None = None  # a write is acknowledged at this offset, and not read back yet
-    said_queued: bool = False
-    looking_up: bool = False
-    looked_up: bool = False
-    sure: bool = True
-    dead_lettering: bool = False
+    starts_sent: int = 0
+    earlier_life: EarlierLife = EarlierLife.NOT_ASKED
+    queued_written: bool = False
     dead_lettered: bool = False
-    not_before: float = 0.0
-    tries: int = 0
-    ready_since: float = 0.0
-    care: Care = Care.FRESH
-    mute_since_ms: int = 0
-    told_of: bool = False  # the log tells of it already
-    storing: bool = False
+    interrupted_before: bool = False
+    """It asked to interrupt, and everything before it in its lane has been stopped."""
+    retry: Retry = field(default_factory=Retry)
+    suspicion: Suspicion = field(default_factory=Suspicion)
 
     @property
     def key(self) -> MessageKey:
@@ -57,34 +117,64 @@ class Work:
 
 
 @dataclass(slots=True)
-class Mine:
-    """An answer of this process: from the sending of its start until its end is read back."""
+class Lane:
+    """One session's delivered messages in the order of the log.
 
-    shard: int
-    key: MessageKey
-    attempt: str
-    fence: Fence
-    care: Care
-    since: float
-    starting: bool = True
-    stopping: bool = False
-    done: bool = False
-    read_past: int | None = None
-    released: bool = False
+    `works` are all that are not acknowledged, `open` those of them without a terminal in the fold.
+    """
+
+    works: dict[str, Work] = field(default_factory=dict)
+    open: dict[str, Work] = field(default_factory=dict)
+
+    @property
+    def head(self) -> Work | None:
+        """The first message without a terminal: the only one that may run."""
+        return next(iter(self.open.values()), None)
+
+    def ahead(self, work: Work) -> int:
+        """Give how many messages without a terminal stand before it."""
+        if work is self.head:
+            return 0
+        message_id = work.message.message_id
+        if message_id == next(reversed(self.open), None):
+            return len(self.open) - 1
+        return list(self.open).index(message_id)
+
+    def before(self, work: Work) -> list[Work]:
+        """Give all messages that stand before it, also those that have ended."""
+        works = list(self.works.values())
+        return works[: works.index(work)]
 
 
 @dataclass(slots=True)
 class Shard:
-    """One shard that is owned, or in which an answer of this process runs still."""
+    """A shard that is owned, or in which an attempt of this process runs still."""
 
     number: int
-    window: Window
+    window: AckWindow
     owned: bool = False
-    folding: bool = False  # asked to be followed, not followed yet
-    folded: bool = False
+    follow_asked: bool = False
+    """The shell was asked to read its session log, and does not yet."""
     fold: ShardFold | None = None
-    lanes: dict[str, dict[str, Work]] = field(default_factory=dict)
+    folded: bool = False
+    """Read to the end since it was assigned; nothing is decided about its messages before."""
+    lanes: dict[str, Lane] = field(default_factory=dict)
     storing: dict[int, Work] = field(default_factory=dict)
-    unread: dict[MessageKey, None] = field(default_factory=dict)  # of them something comes back
-    floor_ms: int = 0
-    settled_floor_ms: int = 0
+    awaiting_end: dict[int, Work] = field(default_factory=dict)
+    """What can only be decided when the shard has been read to its end once more."""
+    dead_lettering: dict[int, int | None] = field(default_factory=dict)
+    """Offset of a record whose dead letter is being written -> the token of its message, if any."""
+    read_backs: list[tuple[int, MessageKey]] = field(default_factory=list)
+    """A heap: offsets that have to be read back before something goes on with the message."""
+    forget_before_ms: int = 0
+    forget_before_next_ms: int = 0
+
+    @property
+    def waits_for_fold(self) -> bool:
+        """Whether messages were delivered of which nothing can be decided yet."""
+        return self.owned and len(self.window) > 0 and not self.folded
+
+    def find(self, key: MessageKey) -> Work | None:
+        """Give the delivered message, if it is ours."""
+        lane = self.lanes.get(key.session_id)
+        return lane.works.get(key.message_id) if lane is not None else None

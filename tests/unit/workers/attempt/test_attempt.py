@@ -18,7 +18,7 @@ from schemas.limits import ANSWER_MAX_BYTES
 from schemas.log.producer import Headers, SendFailed
 from workers.attempt.attempt import Answer, AnswerSettings, KnownTurns
 from workers.history.prompt import ChatMessage, Turn
-from workers.intake.actions import Outcome, Start
+from workers.intake.actions import AttemptEnd, Start
 from workers.model.faults import FaultKind, fault
 from workers.model.stream import Finished, Piece, Text
 
@@ -147,7 +147,7 @@ async def until(condition: Callable[[], bool]) -> None:
 async def test_start_chunks_and_end() -> None:
     log, model = MemoryLog(), ScriptedPieces(Text("Hel"), Text("lo"), DONE)
     outcome, offset = await an_answer(log, model).run()
-    assert (outcome, offset) == (Outcome.TERMINAL, len(log.events) - 1)
+    assert (outcome, offset) == (AttemptEnd.TERMINAL, len(log.events) - 1)
     first, last = log.events[0], log.events[-1]
     assert isinstance(first, Status)
     assert (first.state, first.attempt, first.fence) == ("generating", "a1", (1, 2, 0))
@@ -182,7 +182,7 @@ async def test_a_fault_of_the_model_is_one_error_after_the_text() -> None:
     log = MemoryLog()
     failed = fault(FaultKind.IDLE_TIMEOUT, "nothing came")
     outcome, _ = await an_answer(log, ScriptedPieces(Text("so far"), failed)).run()
-    assert outcome is Outcome.TERMINAL
+    assert outcome is AttemptEnd.TERMINAL
     last = log.events[-1]
     assert isinstance(last, Error)
     assert (last.code, last.retryable, last.last_sequence) == ("model_timeout", True, 1)
@@ -192,7 +192,7 @@ async def test_a_fault_of_the_model_is_one_error_after_the_text() -> None:
 async def test_an_unforeseen_error_is_told_as_internal() -> None:
     log = MemoryLog()
     outcome, _ = await an_answer(log, ScriptedPieces(RuntimeError("bug"))).run()
-    assert outcome is Outcome.TERMINAL
+    assert outcome is AttemptEnd.TERMINAL
     last = log.events[-1]
     assert isinstance(last, Error)
     assert last.code == "internal"
@@ -205,7 +205,7 @@ async def test_stop_keeps_the_text_and_lets_the_model_go() -> None:
     await until(lambda: log.text == "partial")
     answer.stop("interrupt")
     outcome, _ = await running
-    assert outcome is Outcome.TERMINAL
+    assert outcome is AttemptEnd.TERMINAL
     last = log.events[-1]
     assert isinstance(last, Complete)
     assert last.finish_reason == "interrupted"
@@ -221,7 +221,7 @@ async def test_stop_before_the_start_is_acknowledged_asks_no_model() -> None:
     await asyncio.sleep(0)
     answer.stop("cancel")
     log.may_go.set()
-    assert (await running)[0] is Outcome.TERMINAL
+    assert (await running)[0] is AttemptEnd.TERMINAL
     assert not model.asked
     assert log.text == ""
 
@@ -242,7 +242,7 @@ async def test_a_failed_start_is_released_without_asking_anybody() -> None:
     log, model = MemoryLog(), ScriptedPieces(DONE)
     log.refuses = lambda event: isinstance(event, Status) and event.state == "generating"
     outcome, offset = await an_answer(log, model).run()
-    assert outcome is Outcome.RELEASED
+    assert outcome is AttemptEnd.RELEASED
     assert log.states() == ["released"]
     assert offset == 0
     assert not model.asked
@@ -257,7 +257,7 @@ async def test_a_failed_chunk_ends_the_attempt_and_is_not_sent_again() -> None:
     await until(lambda: log.text == "one")
     gate.set()
     outcome, _ = await running
-    assert outcome is Outcome.RELEASED
+    assert outcome is AttemptEnd.RELEASED
     assert log.text == "one"
     assert log.states() == ["generating", "released"]
     assert not any(isinstance(event, Complete) for event in log.events)
@@ -268,7 +268,7 @@ async def test_a_failed_terminal_is_sent_again_until_it_is_there() -> None:
     fails = iter([True, True, False])
     log.refuses = lambda event: isinstance(event, Complete) and next(fails)
     outcome, offset = await an_answer(log, ScriptedPieces(Text("x"), DONE)).run()
-    assert outcome is Outcome.TERMINAL
+    assert outcome is AttemptEnd.TERMINAL
     assert offset == len(log.events) - 1
     assert sum(isinstance(event, Complete) for event in log.events) == 1
 
@@ -279,7 +279,7 @@ async def test_released_by_a_drain() -> None:
     running = asyncio.create_task(answer.run())
     await until(lambda: log.text == "a")
     answer.release()
-    assert (await running)[0] is Outcome.RELEASED
+    assert (await running)[0] is AttemptEnd.RELEASED
     assert log.states() == ["generating", "released"]
     assert model.open == 0
 
@@ -290,7 +290,7 @@ async def test_abandoned_it_writes_no_more() -> None:
     running = asyncio.create_task(answer.run())
     await until(lambda: log.text == "a")
     answer.abandon()
-    assert await running == (Outcome.ABANDONED, None)
+    assert await running == (AttemptEnd.ABANDONED, None)
     assert log.sent == 2
     assert model.open == 0
 

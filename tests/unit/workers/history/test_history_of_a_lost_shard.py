@@ -5,10 +5,10 @@ from typing import Any, cast
 
 from schemas.transcript import Transcript
 from workers.history.prompt import Turn
-from workers.history.rebuild import AtHand
 from workers.history.sessions import SessionMemory
 from workers.history.stored_conversation import StoredConversation
 from workers.intake.actions import MessageKey, Store
+from workers.intake.shard_fold import AtHand
 
 
 class EmptyHistory:

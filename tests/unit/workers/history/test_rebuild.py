@@ -3,7 +3,8 @@
 from schemas.events import Chunk, Complete, Prompt, SessionEvent, Status, encode
 from schemas.shard_log import Record
 from schemas.transcript import Message, Place, Transcript
-from workers.history.rebuild import AtHand, combined, folded_on
+from workers.history.rebuild import combined, folded_on
+from workers.intake.shard_fold import AtHand
 
 EPOCH = 3
 AT = "2026-01-01T00:00:00.000Z"

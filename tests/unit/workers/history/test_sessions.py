@@ -11,7 +11,6 @@ from schemas.log.log_scan import LogScanner
 from schemas.shard_log import Record, ShardLog
 from schemas.transcript import Message, Place, Transcript
 from workers.history.prompt import Turn
-from workers.history.rebuild import AtHand
 from workers.history.redis_history import History, HistoryUnavailable
 from workers.history.sessions import SessionMemory
 from workers.history.stored_conversation import (
@@ -21,6 +20,7 @@ from workers.history.stored_conversation import (
 )
 from workers.history.turns import merged
 from workers.intake.actions import LookUp, MessageKey, Store
+from workers.intake.shard_fold import AtHand
 
 EPOCH = 3
 PROMPT = Prompt(content="?", created_at="2026-01-01T00:00:00.000Z")

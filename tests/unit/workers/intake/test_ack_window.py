@@ -4,11 +4,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from workers.intake.ack_window import OffsetSkipped, Window
+from schemas.transcript import Message
+from workers.intake.ack_window import (
+    AckWindow,
+    OffsetSkipped,
+    Remembering,
+    may_be_acknowledged,
+)
 
 
-def window(*offsets: int, max_records: int = 100, max_bytes: int = 10_000) -> Window:
-    made = Window(max_records=max_records, max_bytes=max_bytes)
+def window(*offsets: int, max_records: int = 100, max_bytes: int = 10_000) -> AckWindow:
+    made = AckWindow(max_records=max_records, max_bytes=max_bytes)
     for offset in offsets:
         made.add(offset, offset * 1000, 100)
     return made
@@ -60,3 +66,27 @@ def test_full_by_records_and_by_bytes_and_roomy_again_later() -> None:
     assert list(held.done(1)) == [1]
     assert held.roomy
     assert window(1, 2, max_bytes=200).full
+
+
+ENDED, RUNNING = Message("m", state="complete"), Message("m", state="generating")
+NEEDED, STORED = Remembering.NEEDED, Remembering.STORED
+
+
+@pytest.mark.parametrize(
+    ("view", "over_elsewhere", "remembering", "allowed"),
+    [
+        (None, True, NEEDED, True),
+        (ENDED, False, Remembering.NOT_NEEDED, True),
+        (ENDED, False, STORED, True),
+        (ENDED, False, Remembering.GIVEN_UP, True),
+        (ENDED, False, NEEDED, False),
+        (RUNNING, False, STORED, False),
+        (RUNNING, False, Remembering.NOT_NEEDED, False),
+        (None, False, STORED, False),
+    ],
+)
+def test_a_message_is_acknowledged_when_its_end_is_read_back_and_remembered(
+    view: Message | None, over_elsewhere: bool, remembering: Remembering, allowed: bool
+) -> None:
+    asked = may_be_acknowledged(view, over_elsewhere=over_elsewhere, remembering=remembering)
+    assert asked is allowed

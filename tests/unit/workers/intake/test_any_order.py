@@ -16,15 +16,15 @@ from hypothesis import strategies as st
 
 from schemas.events import UserMessage
 from tests.unit.workers.intake.world import WORDS, Member, World
+from tests.worker_defaults import bounds
 from workers.intake.actions import MessageKey
-from workers.intake.state import Bounds
 
 SESSIONS = ("s", "t")
 
 
 def chaos(random: Random, steps: int, *, crashes: bool) -> World:
     """Run a world of up to three workers for so many random steps, then let it come to rest."""
-    world = World(bounds=Bounds(max_running=random.choice([1, 3]), read_ahead_messages=8))
+    world = World(bounds=bounds(max_running=random.choice([1, 3]), read_ahead_messages=8))
     names = iter(f"w{number}-" for number in range(1000))
     for _ in range(2):
         world.member(next(names))

@@ -11,5 +11,5 @@ def test_a_gateways_canary_is_no_message_and_leaves_nothing_behind() -> None:
         outcome = fold.apply(canary.alive(f"a{offset}"), offset, timestamp_ms=offset, now=1.0)
         assert not outcome.counts
     assert fold.at_hand("talklog-canary-1").messages == []
-    fold.forget_before(0, needed=())
+    fold.forget_before(0, needed=lambda _: False)
     assert fold._sessions == {}

@@ -4,24 +4,24 @@ from itertools import count
 
 from schemas.events import Cancel, Complete, Event, OnBusy, Prompt, Status, UserMessage, encode
 from schemas.shard_log import Record
+from tests.worker_defaults import bounds
 from workers.attempt.events_out import event_of
 from workers.intake.actions import (
     Abandon,
     Action,
     AskEnd,
+    AttemptEnd,
     Delivery,
     EndedEarly,
-    Fold,
+    Follow,
     LookUp,
     MessageKey,
-    Outcome,
     Start,
     Stop,
     Unfollow,
     Write,
 )
 from workers.intake.intake import Intake
-from workers.intake.state import Bounds
 
 
 class Shard:
@@ -29,8 +29,8 @@ class Shard:
 
     def __init__(self) -> None:
         ids = count(1)
-        self.intake = Intake(epoch=1, bounds=Bounds(), new_id=lambda: f"a{next(ids)}")
-        self.said = 0
+        self.intake = Intake(epoch=1, bounds=bounds(), new_id=lambda: f"a{next(ids)}")
+        self.event = 0
         self.end = 0
         self.taken: list[Action] = []
         self.intake.assigned([0], 0.0)
@@ -39,16 +39,16 @@ class Shard:
         event = UserMessage(
             session_id=session, message_id=message, created_at=at, content="?", on_busy=on_busy
         )
-        self.intake.delivered(Delivery(0, self.said, 1, 1000, 100, event), 0.0)
-        self.said += 1
+        self.intake.delivered(Delivery(0, self.event, 1, 1000, 100, event), 0.0)
+        self.event += 1
         self.go_on()
 
     def cancel(self, session: str, message: str) -> None:
         event = Cancel(
             session_id=session, message_id=message, created_at="2026-01-01T00:00:00.000Z"
         )
-        self.intake.delivered(Delivery(0, self.said, 1, 1000, 100, event), 0.0)
-        self.said += 1
+        self.intake.delivered(Delivery(0, self.event, 1, 1000, 100, event), 0.0)
+        self.event += 1
         self.go_on()
 
     def read(self, *events: Event) -> None:
@@ -64,12 +64,12 @@ class Shard:
         while actions := self.intake.take():
             self.taken += actions
             for action in actions:
-                if isinstance(action, Fold):
+                if isinstance(action, Follow):
                     self.intake.following(0, 0, 0.0)
                 elif isinstance(action, AskEnd):
                     self.intake.end_known(0, action.asked, self.end, 0.0)
                 elif isinstance(action, LookUp):
-                    self.intake.looked_up(action.token, over=False, sure=True, now=0.0)
+                    self.intake.looked_up(action.token, over=False, sure=True, now_s=0.0)
 
     def start_of(self, message: str) -> Start:
         starts = (action for action in self.taken if isinstance(action, Start))
@@ -106,7 +106,7 @@ def test_an_interrupting_message_sent_again_does_not_stop_what_was_said_after_it
     shard.say("s", "m1", "2026-01-01T00:00:00.000Z", "interrupt")
     first = shard.start_of("m1")
     shard.read(begun(first), ended(first))
-    shard.intake.answered(MessageKey("s", "m1"), first.attempt, Outcome.TERMINAL, 1, 0.0)
+    shard.intake.answered(MessageKey("s", "m1"), first.attempt, AttemptEnd.TERMINAL, 1, 0.0)
     shard.go_on()
     shard.say("s", "m2", "2026-01-01T00:01:00.000Z")
     shard.read(begun(shard.start_of("m2")))
@@ -131,12 +131,12 @@ def test_an_answer_and_a_write_of_a_lost_shard_may_be_read_back_at_once() -> Non
     shard.read(begun(start))
     shard.intake.started(MessageKey("s", "m1"), start.attempt)
     shard.cancel("s", "m2")
-    write = next(a for a in shard.taken if isinstance(a, Write) and isinstance(a.said, EndedEarly))
-    shard.intake.answered(MessageKey("s", "m1"), start.attempt, Outcome.TERMINAL, 1, 1.0)
-    shard.intake.written(write.token, write.said, 2, 1.0)
+    write = next(a for a in shard.taken if isinstance(a, Write) and isinstance(a.event, EndedEarly))
+    shard.intake.answered(MessageKey("s", "m1"), start.attempt, AttemptEnd.TERMINAL, 1, 1.0)
+    shard.intake.written(write.token, write.event, 2, 1.0)
     shard.intake.revoking()
     shard.intake.assigned((), 1.0)
-    shard.read(ended(start), event_of(write.said, write.message, "2026-01-01T00:00:01.000Z"))
+    shard.read(ended(start), event_of(write.event, write.message, "2026-01-01T00:00:01.000Z"))
     assert shard.intake.running == 0
     assert [action for action in shard.taken if isinstance(action, Unfollow)] == [Unfollow(0)]
 

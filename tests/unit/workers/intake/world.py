@@ -22,10 +22,11 @@ from schemas.events import (
 )
 from schemas.shard_log import Record
 from schemas.transcript import Message, Outcome, Place, Transcript
+from tests.worker_defaults import bounds as some_bounds
 from workers.attempt.events_out import event_of, prompt_of
 from workers.intake import actions
+from workers.intake.actions import AttemptEnd as Ended
 from workers.intake.actions import Delivery, MessageKey
-from workers.intake.actions import Outcome as Ended
 from workers.intake.intake import Intake
 from workers.intake.state import Bounds
 
@@ -247,7 +248,7 @@ class Member:
         asked = self.look_ups.pop(0)
         stored = self.world.fold(self.world.stored_to).messages.get(asked.key.message_id)
         over = stored is not None and stored.terminal
-        self.intake.looked_up(asked.token, over=over, sure=True, now=self.world.now)
+        self.intake.looked_up(asked.token, over=over, sure=True, now_s=self.world.now)
         self.perform()
         return True
 
@@ -317,7 +318,7 @@ class Member:
                 self.stores.append(action)
             case actions.Forgo():
                 self.forgone.append(action.key)
-            case actions.Fold():
+            case actions.Follow():
                 self.follows = True
                 self.position = self.world.offset_at(action.from_ms)
                 self.intake.following(0, self.position, self.world.now)
@@ -335,10 +336,10 @@ class Member:
 
     def _write(self, action: actions.Write) -> None:
         def outcome(offset: int | None) -> None:
-            self.intake.written(action.token, action.said, offset, self.world.now)
+            self.intake.written(action.token, action.event, offset, self.world.now)
             self.perform()
 
-        event = event_of(action.said, action.message, AT)
+        event = event_of(action.event, action.message, AT)
         self.send(event, outcome, lambda: outcome(None))
 
 
@@ -346,7 +347,7 @@ class Member:
 class World:
     """One shard of both topics, and its consumer group."""
 
-    bounds: Bounds = field(default_factory=Bounds)
+    bounds: Bounds = field(default_factory=some_bounds)
     now: float = 1000.0
     users: list[tuple[UserEvent | None, int]] = field(default_factory=list)
     log: list[tuple[SessionEvent, int]] = field(default_factory=list)
@@ -502,7 +503,7 @@ class World:
 
 def one_worker(**bounds: int) -> tuple[World, Member]:
     """A world with one worker that owns the shard."""
-    world = World(bounds=Bounds(**bounds))
+    world = World(bounds=some_bounds(**bounds))
     member = world.member("a")
     world.give_to(member)
     return world, member
