@@ -31,15 +31,14 @@ from schemas.process.stopping import (
     unless_stopped,
 )
 from schemas.topics import SESSION_LOG
-from workers import metrics
+from workers import metrics, stall_watch
 from workers.faust_group import FaustIntake
 from workers.history.redis_history import History, connect
-from workers.history.sessions import SessionMemory
+from workers.history.sessions import Sessions
 from workers.history.stored_conversation import StoredConversations
 from workers.intake.intake import Intake
 from workers.model.model import Model
 from workers.settings import WorkerSettings
-from workers.stall_watch import watches
 from workers.worker import Worker
 
 log = structlog.get_logger("workers")
@@ -48,57 +47,121 @@ T = TypeVar("T")
 
 READ_BACK_MIN_BYTES = 64 * 1024
 READ_BACK_MAX_WAIT_MS = 30
+PARTS_END_LIMIT_S = 5.0
 
 
 async def serve(settings: WorkerSettings) -> None:
     """Work until SIGTERM or SIGINT, then drain."""
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    leaving = Exit()
-
-    def asked() -> None:
-        if not stop.is_set():
-            leaving.within(settings.drain_s + STOP_MARGIN_S, 1)
-        stop.set()
-
-    async def started(start: Coroutine[Any, Any, T]) -> T:
+    async with AsyncExitStack() as stack:
+        process = Process(settings, stack)
+        await process.wire()
         try:
-            return await unless_stopped(stop.wait(), start)
+            await process.run()
+            await process.drain()
+        finally:
+            await process.end()
+
+
+class Process:
+    """One worker: its parts, from the first connection to the last closed one.
+
+    Whatever is entered into `stack` is closed in reverse order when the process ends.
+    """
+
+    def __init__(self, settings: WorkerSettings, stack: AsyncExitStack) -> None:
+        self._settings = settings
+        self._stack = stack
+        self._stop = asyncio.Event()
+        self._leaving = Exit()
+        self._not_ready = "starting"
+        self._running: list[asyncio.Task[None]] = []
+        self._loop = asyncio.get_running_loop()
+        for name in (signal.SIGTERM, signal.SIGINT):
+            self._loop.add_signal_handler(name, self._asked_to_stop)
+        stack.enter_context(
+            LoopWatchdog(
+                self._loop, log_s=settings.loop_blocked_log_s, limit_s=settings.stall_limit_s
+            )
+        )
+
+    def _asked_to_stop(self) -> None:
+        if not self._stop.is_set():
+            self._leaving.within(self._settings.drain_s + STOP_MARGIN_S, 1)
+        self._stop.set()
+
+    async def _started(self, start: Coroutine[Any, Any, T]) -> T:
+        try:
+            return await unless_stopped(self._stop.wait(), start)
         except StoppedFirst:
-            leaving.within(CLOSE_LIMIT_S, 0)  # nothing was begun
+            self._leaving.within(CLOSE_LIMIT_S, 0)  # nothing was begun
             raise
 
-    for name in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(name, asked)
-    async with AsyncExitStack() as stack:
-        stack.enter_context(
-            LoopWatchdog(loop, log_s=settings.loop_blocked_log_s, limit_s=settings.stall_limit_s)
-        )
-        model = Model(
-            settings.model_address(),
-            fallback=settings.model_fallback(),
-            limits=settings.model_limits(),
-            include_usage=settings.include_usage,
-        )
-        stack.push_async_callback(model.aclose)
+    async def wire(self) -> None:
+        """Make every part and connect it; nothing is delivered yet."""
+        settings, stack = self._settings, self._stack
+        intake = Intake(epoch=settings.epoch, bounds=settings.bounds(), new_id=lambda: str(ULID()))
+        model = self._model()
         producer = LogProducer(
             settings.kafka, linger_ms=settings.linger_ms, on_failed=metrics.SENDS_FAILED.inc
         )
-        await started(stack.enter_async_context(producer))
+        await self._started(stack.enter_async_context(producer))
+        scanner = LogScanner(settings.kafka, SESSION_LOG, settings.shards)
+        reader = LogReader(
+            settings.kafka,
+            SESSION_LOG,
+            settings.shards,
+            on_records=lambda shard, records: self._worker.read_back(shard, records),
+            on_gap=lambda shard, start, end: self._worker.gap(shard, start, end),
+            # Nobody watches a read-back, so it is read in few, large fetches: half the cost of it.
+            fetch_min_bytes=READ_BACK_MIN_BYTES,
+            fetch_max_wait_ms=READ_BACK_MAX_WAIT_MS,
+        )
+        sessions = await self._sessions(intake, reader, scanner)
+        self._worker = worker = Worker(
+            intake,
+            shards=settings.shards,
+            sender=producer,
+            model=model,
+            sessions=sessions,
+            reader=reader,
+            attempts=settings.attempts(),
+        )
+        folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="talklog-worker-"))
+        self._group = worker.group = FaustIntake(settings.kafka, worker, folder=Path(folder))
+        admin = AdminPort(settings.admin_port, lambda: self._not_ready or None)
+        await admin.start()
+        stack.push_async_callback(admin.stop)
+        stack.push_async_callback(reader.stop)
+        await self._started(reader.start())
+        measure(intake, worker, model)
+        watches = stall_watch.watches(intake, self._group, reader, settings.stall_limit_s)
+        self._parts = [worker.run, reader.run, scanner.run, sessions.run]
+        self._watches = [watch.run for watch in watches]
+
+    def _model(self) -> Model:
+        model = Model(
+            self._settings.model_address(),
+            fallback=self._settings.model_fallback(),
+            limits=self._settings.model_limits(),
+            include_usage=self._settings.include_usage,
+        )
+        self._stack.push_async_callback(model.aclose)
+        return model
+
+    async def _sessions(self, intake: Intake, reader: LogReader, scanner: LogScanner) -> Sessions:
+        settings = self._settings
         redis = connect(settings.redis_url)
-        stack.push_async_callback(redis.aclose)
+        self._stack.push_async_callback(redis.aclose)
         conversations = StoredConversations(
             settings.postgres_dsn, budget_tokens=settings.prompt_budget_tokens
         )
         await conversations.open()
-        stack.push_async_callback(conversations.close)
-        scanner = LogScanner(settings.kafka, SESSION_LOG, settings.shards)
-        intake = Intake(epoch=settings.epoch, bounds=settings.bounds(), new_id=lambda: str(ULID()))
+        self._stack.push_async_callback(conversations.close)
 
         async def log_start(shard: int) -> int:
-            return (await worker.reader.start_offsets([shard]))[shard]
+            return (await reader.start_offsets([shard]))[shard]
 
-        memory = SessionMemory(
+        return Sessions(
             history=History(
                 redis,
                 now=lambda: datetime.now(UTC),  # noqa: TID251 - the edge
@@ -110,62 +173,37 @@ async def serve(settings: WorkerSettings) -> None:
             log_start=log_start,
             epoch=settings.epoch,
         )
-        worker = Worker(
-            intake,
-            shards=settings.shards,
-            sender=producer,
-            model=model,
-            memory=memory,
-            answers=settings.answers(),
-        )
-        worker.reader = LogReader(
-            settings.kafka,
-            SESSION_LOG,
-            settings.shards,
-            on_records=worker.read_back,
-            on_gap=worker.gap,
-            # Nobody watches a read-back, so it is read in few, larger pieces: half the cost of it.
-            fetch_min_bytes=READ_BACK_MIN_BYTES,
-            fetch_max_wait_ms=READ_BACK_MAX_WAIT_MS,
-        )
-        folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="talklog-worker-"))
-        group = FaustIntake(settings.kafka, worker, folder=Path(folder))
-        worker.group = group
-        not_ready = "starting"
-        admin = AdminPort(settings.admin_port, lambda: not_ready or None)
-        await admin.start()
-        stack.push_async_callback(admin.stop)
-        stack.push_async_callback(worker.reader.stop)
-        await started(worker.reader.start())
-        measure(intake, worker, model)
 
-        running = [
-            loop.create_task(part.run()) for part in (worker, worker.reader, scanner, memory)
-        ]
-        try:
-            await started(group.start())
-            running += [
-                loop.create_task(watch.run())
-                for watch in watches(intake, group, worker.reader, settings.stall_limit_s)
-            ]
-            not_ready = ""
-            log.info("ready", worker=settings.worker_name)
-            await until_over(stop, group, running)
-            not_ready = "draining"
-            log.info("draining", running=worker.running, grace_s=settings.drain_s)
-            deadline_s = time.monotonic() + settings.drain_s
-            await worker.prepare_to_leave()
-            # Leave first: the next owner takes over at once, and waits while our answers go on.
-            await group.stop()
-            await worker.finish(deadline_s - time.monotonic())
-            # What is not released by now ends by its silence: nothing is lost by going.
-            leaving.within(CLOSE_LIMIT_S, 0)
-        finally:
-            # After a drain it has left already; after a failure it still gives its shards back.
-            await group.stop()
-            for task in running:
-                task.cancel()
-            await asyncio.wait(running, timeout=5.0)
+    async def run(self) -> None:
+        """Join the group and work until asked to stop. Raises what a part has failed with."""
+        self._running = [self._loop.create_task(part()) for part in self._parts]
+        await self._started(self._group.start())
+        self._running += [self._loop.create_task(watch()) for watch in self._watches]
+        self._not_ready = ""
+        log.info("ready", worker=self._settings.worker_name)
+        await until_over(self._stop, self._group, self._running)
+
+    async def drain(self) -> None:
+        """Leave the group, then let what runs end in its time."""
+        self._not_ready = "draining"
+        drain_s = self._settings.drain_s
+        log.info("draining", running=self._worker.running, grace_s=drain_s)
+        deadline_s = time.monotonic() + drain_s
+        await self._worker.prepare_to_leave()
+        # Leave first: the next owner takes over at once, and waits while our answers go on.
+        await self._group.stop()
+        await self._worker.finish(deadline_s - time.monotonic())
+        # What is not released by now ends by its silence: nothing is lost by going.
+        self._leaving.within(CLOSE_LIMIT_S, 0)
+
+    async def end(self) -> None:
+        """End every part, also after a failure."""
+        # After a drain it has left already; after a failure it still gives its shards back.
+        await self._group.stop()
+        for task in self._running:
+            task.cancel()
+        if self._running:
+            await asyncio.wait(self._running, timeout=PARTS_END_LIMIT_S)
 
 
 async def until_over(

@@ -37,8 +37,8 @@ STOP_TIMEOUT_S = 5.0
 
 
 @dataclass(frozen=True, slots=True)
-class Delivered:
-    """One record of `user_messages`; the `generation` is that of its delivery."""
+class UserRecord:
+    """One record of `user_messages` as Faust delivered it; `generation` is that of its delivery."""
 
     shard: int
     offset: int
@@ -52,7 +52,7 @@ class Delivered:
 class Receiver(Protocol):
     """Who is told what the group does. `delivered` must not block."""
 
-    def delivered(self, record: Delivered) -> None:
+    def delivered(self, record: UserRecord) -> None:
         """A record came."""
 
     async def revoked(self) -> None:
@@ -171,7 +171,7 @@ class FaustIntake:
         if event is not None:
             event.ack()
 
-    def record(self, shard: int, offset: int) -> Delivered | None:
+    def record(self, shard: int, offset: int) -> UserRecord | None:
         """Give an unacknowledged record again."""
         event = self._events.get((shard, offset))
         return None if event is None else _delivered(event.message)
@@ -222,8 +222,8 @@ def _seen(leaving: "asyncio.Task[None]") -> None:
         log.warning("could not leave the group", error=repr(error))
 
 
-def _delivered(message: Any) -> Delivered:
-    return Delivered(
+def _delivered(message: Any) -> UserRecord:
+    return UserRecord(
         shard=message.partition,
         offset=message.offset,
         generation=message.generation_id,

@@ -8,7 +8,7 @@ from pydantic import Field
 
 from schemas.limits import ANSWER_MAX_S
 from schemas.process.connections import Connections
-from workers.attempt.attempt import AnswerSettings
+from workers.attempt.needs import AttemptSettings
 from workers.intake.state import Bounds
 from workers.model.endpoint import Address
 from workers.model.model import ModelLimits
@@ -79,9 +79,9 @@ class WorkerSettings(Connections):
         """How long running answers may go on after SIGTERM."""
         return self.answer_timeout_s if self.grace_s is None else self.grace_s
 
-    def answers(self) -> AnswerSettings:
-        """What answers need of this."""
-        return AnswerSettings(
+    def attempts(self) -> AttemptSettings:
+        """What attempts need of this."""
+        return AttemptSettings(
             worker=self.worker_name,
             model=self.openai_model,
             system_prompt=self.system_prompt,

@@ -13,24 +13,22 @@ from typing import Any, Protocol
 
 import structlog
 
-from schemas.events import UndecodableEvent, UserMessage, decode_user_event, encode
 from schemas.limits import SEND_TIMEOUT_S
-from schemas.log.log_reader import LogReader, LogUnavailable
-from schemas.log.producer import SendFailed
+from schemas.log.log_reader import LogReader
 from schemas.shard_log import Record
-from schemas.topics import DEAD_LETTERS, HEADERS, SESSION_LOG, shard_of
 from workers import metrics
-from workers.attempt.attempt import Answer, AnswerSettings, Asked, KnownTurns, Sender, now_text
-from workers.attempt.events_out import event_of
-from workers.faust_group import Delivered
+from workers.attempt.attempt import Attempt
+from workers.attempt.needs import AskedModel, AttemptSettings, Sender
+from workers.errands import Errands, Sessions
+from workers.faust_group import UserRecord
 from workers.intake import actions
-from workers.intake.actions import Action, AttemptEnd, Delivery, MessageKey
+from workers.intake.actions import Action, AttemptEnd, MessageKey
+from workers.intake.delivery import delivery_of
 from workers.intake.intake import Intake
 
 log = structlog.get_logger(__name__)
 
 TICK_S = 0.1
-ASK_AGAIN_S = 0.5
 
 
 class LogGap(Exception):
@@ -43,7 +41,7 @@ class Group(Protocol):
     def acknowledge(self, shard: int, offset: int) -> None:
         """The oldest unacknowledged record is done."""
 
-    def record(self, shard: int, offset: int) -> Delivered | None:
+    def record(self, shard: int, offset: int) -> UserRecord | None:
         """Give an unacknowledged record again."""
 
     def stop_reading(self, shard: int) -> None:
@@ -53,27 +51,11 @@ class Group(Protocol):
         """Deliver again."""
 
 
-class Memory(Protocol):
-    """History and what is known of old messages. Nothing here raises; each waits as it must."""
-
-    async def turns(self, shard: int, session_id: str) -> KnownTurns:
-        """What was said before in the session."""
-
-    async def store(self, action: actions.Store) -> bool:
-        """Merge a message's turns, however long it takes; says whether Redis has them."""
-
-    def forgo(self, key: MessageKey) -> None:
-        """The message's turns will not be stored: rebuild its session's history later."""
-
-    async def over(self, action: actions.LookUp) -> tuple[bool, bool]:
-        """Whether a message that the fold doesn't know has ended, and whether that is sure."""
-
-
 class Worker:
     """Receives what the group delivers (`faust_group.Receiver`) and performs the actions."""
 
     group: Group
-    reader: LogReader
+    """Set once before `run`: the member of the group is told of its receiver first."""
 
     def __init__(
         self,
@@ -81,24 +63,29 @@ class Worker:
         *,
         shards: int,
         sender: Sender,
-        model: Asked,
-        memory: Memory,
-        answers: AnswerSettings,
+        model: AskedModel,
+        sessions: Sessions,
+        reader: LogReader,
+        attempts: AttemptSettings,
     ) -> None:
         self._intake = intake
         self._shards = shards
         self._sender = sender
         self._model = model
-        self._memory = memory
-        self._settings = answers
-        self._answers: dict[MessageKey, Answer] = {}
+        self._sessions = sessions
+        self._reader = reader
+        self._errands = Errands(
+            intake, sender=sender, sessions=sessions, reader=reader, done=self._perform
+        )
+        self._settings = attempts
+        self._attempts: dict[MessageKey, Attempt] = {}
         self._tasks: asyncio.TaskGroup | None = None
         self._changed = asyncio.Event()
         self._gap: asyncio.Future[None] | None = None
 
     # -- what happens
 
-    def delivered(self, record: Delivered) -> None:
+    def delivered(self, record: UserRecord) -> None:
         """A record of `user_messages` came."""
         metrics.DELIVERED.inc()
         self._intake.delivered(delivery_of(record, self._shards), time.monotonic())
@@ -149,20 +136,20 @@ class Worker:
         await self._starts_have_landed()
 
     async def finish(self, grace_s: float) -> None:
-        """After the group was left: let running answers end, release those that don't in time."""
+        """After the group was left: let running attempts end, release those that don't in time."""
         self._intake.revoking()
         self._intake.assigned((), time.monotonic())
         self._perform()
-        if not await self._until(lambda: not self._answers, grace_s):
-            for answer in self._answers.values():
-                answer.release()
-            if not await self._until(lambda: not self._answers, SEND_TIMEOUT_S):
-                log.warning("left unreleased", answers=len(self._answers))
+        if not await self._until(lambda: not self._attempts, grace_s):
+            for attempt in self._attempts.values():
+                attempt.release()
+            if not await self._until(lambda: not self._attempts, SEND_TIMEOUT_S):
+                log.warning("left unreleased", attempts=len(self._attempts))
 
     @property
     def running(self) -> int:
-        """Answers whose task has not ended."""
-        return len(self._answers)
+        """Attempts whose task has not ended."""
+        return len(self._attempts)
 
     async def _starts_have_landed(self) -> None:
         await self._until(lambda: not self._intake.starting, SEND_TIMEOUT_S)
@@ -194,30 +181,29 @@ class Worker:
             case actions.Start():
                 self._begin(action)
             case actions.Stop():
-                if answer := self._answers.get(action.key):
-                    answer.stop(action.reason)
+                if attempt := self._attempts.get(action.key):
+                    attempt.stop(action.reason)
             case actions.Abandon():
-                if answer := self._answers.get(action.key):
-                    answer.abandon()
+                if attempt := self._attempts.get(action.key):
+                    attempt.abandon()
             case actions.Write():
-                self._spawn(self._write(action))
+                self._spawn(self._errands.write(action))
             case actions.DeadLetter():
-                self._spawn(
-                    self._dead_letter(action, self.group.record(action.shard, action.offset))
-                )
+                record = self.group.record(action.shard, action.offset)
+                self._spawn(self._errands.dead_letter(action, record))
             case actions.LookUp():
-                self._spawn(self._look_up(action))
+                self._spawn(self._errands.look_up(action))
             case actions.Store():
-                self._spawn(self._store(action))
+                self._spawn(self._errands.store(action))
             case actions.Forgo():
                 metrics.FORGONE.inc()
-                self._memory.forgo(action.key)
+                self._sessions.forgo(action.key)
             case actions.Follow():
-                self._spawn(self._follow(action))
+                self._spawn(self._errands.follow(action))
             case actions.AskEnd():
-                self._spawn(self._ask_end(action))
+                self._spawn(self._errands.ask_end(action))
             case actions.Unfollow():
-                self.reader.unfollow(action.shard)
+                self._reader.unfollow(action.shard)
             case actions.Ack():
                 self.group.acknowledge(action.shard, action.offset)
             case actions.StopReading():
@@ -240,120 +226,24 @@ class Worker:
             self._intake.started(key, start.attempt)
             self._changed.set()
 
-        answer = self._answers[key] = Answer(
+        attempt = self._attempts[key] = Attempt(
             start,
             settings=self._settings,
             sender=self._sender,
             model=self._model,
-            turns=lambda session_id: self._memory.turns(start.shard, session_id),
+            turns=lambda session_id: self._sessions.turns(start.shard, session_id),
             on_started=landed,
             on_chunk=metrics.CHUNKS.inc,
         )
-        self._spawn(self._answer(key, start.attempt, answer))
+        self._spawn(self._run_attempt(key, start.attempt, attempt))
 
-    async def _answer(self, key: MessageKey, attempt: str, answer: Answer) -> None:
+    async def _run_attempt(self, key: MessageKey, name: str, attempt: Attempt) -> None:
         end, offset = AttemptEnd.ABANDONED, None
         try:
-            end, offset = await answer.run()
+            end, offset = await attempt.run()
         finally:
             metrics.ENDED.labels(end.name.lower()).inc()
-            del self._answers[key]
-            self._intake.answered(key, attempt, end, offset, time.monotonic())
+            del self._attempts[key]
+            self._intake.answered(key, name, end, offset, time.monotonic())
             self._perform()
             self._changed.set()
-
-    async def _write(self, action: actions.Write) -> None:
-        event = event_of(action.event, action.message, now_text())
-        headers = list(HEADERS)
-        if action.traceparent is not None:
-            headers.append(("traceparent", action.traceparent))
-        metrics.WRITES.labels(type(action.event).__name__.lower()).inc()
-        offset = None
-        try:
-            offset = await self._sender.send(
-                SESSION_LOG, action.shard, event.session_id.encode(), encode(event), headers
-            )
-        except SendFailed as error:
-            log.warning("send failed", session=event.session_id, error=str(error))
-        self._intake.written(action.token, action.event, offset, time.monotonic())
-        self._perform()
-
-    async def _dead_letter(self, action: actions.DeadLetter, record: Delivered | None) -> None:
-        if record is None:
-            return  # revoked meanwhile: it comes again
-        log.error("dead letter", shard=action.shard, offset=action.offset, reason=action.reason)
-        headers = [
-            *((name, value) for name, value in record.headers.items()),
-            ("topic", b"user_messages"),
-            ("partition", str(record.shard).encode()),
-            ("offset", str(record.offset).encode()),
-            ("reason", action.reason.encode()),
-            ("tries", str(action.tries).encode()),
-        ]
-        while True:
-            try:
-                await self._sender.send(DEAD_LETTERS, None, record.key, record.value, headers)
-                break
-            except SendFailed as error:
-                log.warning("dead letter not written, again", error=str(error))
-                await asyncio.sleep(ASK_AGAIN_S)
-        metrics.DEAD_LETTERS.inc()
-        self._intake.dead_lettered(action.shard, action.offset, time.monotonic())
-        self._perform()
-
-    async def _look_up(self, action: actions.LookUp) -> None:
-        over, sure = await self._memory.over(action)
-        self._intake.looked_up(action.token, over=over, sure=sure, now_s=time.monotonic())
-        self._perform()
-
-    async def _store(self, action: actions.Store) -> None:
-        remembered = await self._memory.store(action)
-        self._intake.stored(action.token, time.monotonic(), remembered=remembered)
-        self._perform()
-
-    async def _follow(self, action: actions.Follow) -> None:
-        while True:
-            try:
-                position = await self.reader.offset_at(action.shard, action.from_ms)
-                break
-            except LogUnavailable as error:
-                log.warning("log not available, again", error=str(error))
-                await asyncio.sleep(ASK_AGAIN_S)
-        # No await between the two: no record comes before the intake knows of the position.
-        self.reader.follow(action.shard, position)
-        self._intake.following(action.shard, position, time.monotonic())
-        self._perform()
-
-    async def _ask_end(self, action: actions.AskEnd) -> None:
-        while True:
-            try:
-                end = await self.reader.end_offset(action.shard)
-                break
-            except LogUnavailable as error:
-                log.warning("log not available, again", error=str(error))
-                await asyncio.sleep(ASK_AGAIN_S)
-        self._intake.end_known(action.shard, action.asked, end, time.monotonic())
-        self._perform()
-
-
-def delivery_of(record: Delivered, shards: int) -> Delivery:
-    """Read a record of `user_messages`, or say why it can't be used."""
-    event, refused = None, None
-    try:
-        event = decode_user_event(record.value)
-    except UndecodableEvent as error:
-        refused = str(error)
-    if event is not None and shard_of(event.session_id, shards) != record.shard:
-        refused = f"session {event.session_id} does not belong to shard {record.shard}"
-    elif isinstance(event, UserMessage) and not event.content:
-        refused = "no content"
-    return Delivery(
-        shard=record.shard,
-        offset=record.offset,
-        generation=record.generation,
-        timestamp_ms=record.timestamp_ms,
-        size_bytes=len(record.value),
-        event=event,
-        refused=refused,
-        traceparent=record.headers.get("traceparent"),
-    )

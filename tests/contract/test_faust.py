@@ -15,7 +15,7 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 
 from schemas.topics import USER_MESSAGES
 from tests.stack import RunningStack
-from workers.faust_group import Delivered, FaustIntake
+from workers.faust_group import FaustIntake, UserRecord
 
 pytestmark = [pytest.mark.stack, pytest.mark.timeout(120)]
 
@@ -28,15 +28,15 @@ class Recorder:
     """Takes what is delivered; `acknowledge` is up to the test."""
 
     def __init__(self) -> None:
-        self.records: list[Delivered] = []
+        self.records: list[UserRecord] = []
         self.shards: set[int] = set()
         self.revokes = 0
         self.assignments = 0
         self.before_rejoin: Callable[[], asyncio.Future[None]] | None = None
-        self.on_record: Callable[[Delivered], None] | None = None
+        self.on_record: Callable[[UserRecord], None] | None = None
         self._changed = asyncio.Event()
 
-    def delivered(self, record: Delivered) -> None:
+    def delivered(self, record: UserRecord) -> None:
         if record.shard == SHARD:
             self.records.append(record)
             if self.on_record is not None:
@@ -200,7 +200,7 @@ async def test_a_full_buffer_stops_delivery_and_loses_nothing(log: Log, tmp_path
     most = 0
     stopped = False
 
-    def take(record: Delivered) -> None:
+    def take(record: UserRecord) -> None:
         nonlocal most, stopped
         unacknowledged.append(record.offset)
         most = max(most, len(unacknowledged))
@@ -287,7 +287,7 @@ async def test_a_receiver_that_fails_stops_the_intake_and_acknowledges_nothing(
 ) -> None:
     recorder = Recorder()
 
-    def fail(record: Delivered) -> None:
+    def fail(record: UserRecord) -> None:
         raise RuntimeError("bug")
 
     recorder.on_record = fail

@@ -47,14 +47,14 @@ class Asker:
     async def ask(self, prompt: str) -> "Asker":
         self.text, self.finished = "", None
         messages = [ChatMessage(role="user", content=prompt)]
-        async with self.model.stream(messages, model="scripted", max_tokens=9) as pieces:
-            async for piece in pieces:
-                if isinstance(piece, Text):
-                    assert piece.content
-                    self.text += piece.content
+        async with self.model.stream(messages, model="scripted", max_tokens=9) as deltas:
+            async for delta in deltas:
+                if isinstance(delta, Text):
+                    assert delta.content
+                    self.text += delta.content
                 else:
                     assert self.finished is None
-                    self.finished = piece
+                    self.finished = delta
         return self
 
 
@@ -108,8 +108,8 @@ async def test_the_model_gets_the_messages_as_they_are(server: ScriptedModel, as
         ChatMessage(role="assistant", content="so far"),
         ChatMessage(role="user", content="m2 [[key=m2]]"),
     ]
-    async with asker.model.stream(messages, model="big-one", max_tokens=9) as pieces:
-        async for _ in pieces:
+    async with asker.model.stream(messages, model="big-one", max_tokens=9) as deltas:
+        async for _ in deltas:
             pass
     call = server.ledger.of("m2")[0]
     assert (call.messages, call.model) == (messages, "big-one")
@@ -360,12 +360,12 @@ async def test_a_reader_that_pauses_does_not_blame_the_model(server: ScriptedMod
     async with with_limits(server, idle_s=1.0) as asker:
         messages = [ChatMessage(role="user", content="[[key=m1 tokens=30 rate=100]]")]
         text = ""
-        async with asker.model.stream(messages, model="scripted", max_tokens=9) as pieces:
-            async for piece in pieces:
-                if isinstance(piece, Text):
+        async with asker.model.stream(messages, model="scripted", max_tokens=9) as deltas:
+            async for delta in deltas:
+                if isinstance(delta, Text):
                     if not text:
                         await asyncio.sleep(2.0)
-                    text += piece.content
+                    text += delta.content
     assert text == answer_text("m1", 1, 30)
 
 
@@ -390,9 +390,9 @@ async def test_a_cancelled_answer_closes_the_connection(
 
 async def test_leaving_the_block_closes_the_connection(server: ScriptedModel, asker: Asker) -> None:
     messages = [ChatMessage(role="user", content="[[key=m1 tokens=1000 rate=50]]")]
-    async with asker.model.stream(messages, model="scripted", max_tokens=9) as pieces:
-        async for piece in pieces:
-            assert isinstance(piece, Text)
+    async with asker.model.stream(messages, model="scripted", max_tokens=9) as deltas:
+        async for delta in deltas:
+            assert isinstance(delta, Text)
             break
     await until_closed(server)
     assert server.ledger.of("m1")[0].state == "closed"

@@ -78,9 +78,9 @@ async def a_model(
 async def answer(model: Model, prompt: str) -> str:
     messages = [ChatMessage(role="user", content=prompt)]
     text = ""
-    async with model.stream(messages, model="scripted", max_tokens=9) as pieces:
-        async for piece in pieces:
-            text += piece.content if isinstance(piece, Text) else ""
+    async with model.stream(messages, model="scripted", max_tokens=9) as deltas:
+        async for delta in deltas:
+            text += delta.content if isinstance(delta, Text) else ""
     return text
 
 

@@ -9,12 +9,12 @@ from schemas.events import (
     Chunk,
     Complete,
     Error,
-    ErrorCode,
     Prompt,
     SessionEvent,
     Status,
     UserMessage,
 )
+from workers.attempt.text import Failure
 from workers.intake.actions import Cancelling, EndedEarly, OwnerEvent, Queued, Start
 
 
@@ -90,7 +90,7 @@ def status(start: Start, state: Literal["alive", "released"], created_at: str) -
 
 
 def chunk(start: Start, sequence: int, content: str, created_at: str) -> Chunk:
-    """The next piece of the text."""
+    """The next chunk of the text."""
     return Chunk(
         session_id=start.message.session_id,
         message_id=start.message.message_id,
@@ -101,17 +101,14 @@ def chunk(start: Start, sequence: int, content: str, created_at: str) -> Chunk:
     )
 
 
-def failed(
-    start: Start, error: tuple[ErrorCode, str, bool], last_sequence: int, created_at: str
-) -> Error:
-    """The answer ends with an error: its code, its words, and whether to send again may help."""
-    code, text, retryable = error
+def failed(start: Start, failure: Failure, last_sequence: int, created_at: str) -> Error:
+    """The answer ends with an error."""
     return Error(
         **_head(start, created_at),
         attempt=start.attempt,
-        code=code,
-        message=text,
-        retryable=retryable,
+        code=failure.code,
+        message=failure.message,
+        retryable=failure.retryable,
         last_sequence=last_sequence,
     )
 

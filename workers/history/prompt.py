@@ -9,6 +9,7 @@ Pure.
 """
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from itertools import groupby
 from typing import Literal, TypedDict
 
@@ -29,6 +30,14 @@ class Turn(msgspec.Struct, frozen=True, omit_defaults=True):
     message_id: str
     offset: int
     epoch: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class KnownTurns:
+    """A session's history; not `full` if a part of it could not be had."""
+
+    turns: Sequence[Turn]
+    full: bool
 
 
 class ChatMessage(TypedDict):

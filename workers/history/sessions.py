@@ -19,8 +19,7 @@ import structlog
 from schemas.log.log_reader import LogUnavailable
 from schemas.log.log_scan import LogScanner, RangeTrimmed, ScanTooLarge
 from schemas.transcript import Message, Transcript
-from workers.attempt.attempt import KnownTurns
-from workers.history.prompt import Turn
+from workers.history.prompt import KnownTurns, Turn
 from workers.history.rebuild import combined, folded_on
 from workers.history.redis_history import History, HistoryUnavailable
 from workers.history.stored_conversation import StoredConversations
@@ -42,7 +41,7 @@ POSTGRES_REST_S = 5.0
 WHOLE_MAX_AGE_S = 5.0
 
 
-class SessionMemory:
+class Sessions:
     """History, rebuilt if need be. Only `store` waits without a limit."""
 
     def __init__(

@@ -12,7 +12,7 @@ to be done comes out of `take`. Each part owns its state, and this class only te
 * `admission`: which of those that could start do start.
 
 What is true of a message comes from the shard's fold, never from what this process believes to have
-written: a terminal ends a message when it is read back, and only then is it acknowledged.
+written.
 """
 
 from collections.abc import Callable, Iterable, Sequence

@@ -33,7 +33,7 @@ class EventTooLong(ValueError):
 
 
 class EventReader:
-    """Takes the bytes of one stream piece by piece and gives its events."""
+    """Takes the bytes of one stream as they come and gives its events."""
 
     def __init__(self, *, event_max_bytes: int) -> None:
         self._max_bytes = event_max_bytes
@@ -44,20 +44,20 @@ class EventReader:
         self._data: list[bytes] = []
         self._data_bytes = 0
 
-    def receive(self, piece: bytes) -> Iterator[ServerEvent]:
-        """The events that end in `piece`; to be taken to the end before the next call.
+    def receive(self, data: bytes) -> Iterator[ServerEvent]:
+        """The events that end in `data`; to be taken to the end before the next call.
 
         Raises EventTooLong behind the last event before it.
         """
-        if self._after_cr and piece:
+        if self._after_cr and data:
             self._after_cr = False
-            piece = piece.removeprefix(b"\n")
-        if not piece:
+            data = data.removeprefix(b"\n")
+        if not data:
             return
         # For bytes these are exactly CR, LF and CRLF.
-        lines = piece.splitlines()
-        rest = b"" if piece[-1] in _LINE_ENDS else lines.pop()
-        self._after_cr = piece.endswith(b"\r")
+        lines = data.splitlines()
+        rest = b"" if data[-1] in _LINE_ENDS else lines.pop()
+        self._after_cr = data.endswith(b"\r")
         if lines and self._pending:
             lines[0] = bytes(self._pending) + lines[0]
             self._pending.clear()

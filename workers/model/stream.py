@@ -1,4 +1,4 @@
-"""One call of a model: opened, read piece by piece, closed.
+"""One call of a model: opened, read delta by delta, closed.
 
 Each wait has its limit: from asking to the first sign of life, then from one sign to the next,
 and the whole. Only time spent waiting for the model counts towards the first two, so that a
@@ -28,7 +28,7 @@ Response = openai.AsyncAPIResponse[openai.AsyncStream[openai.types.chat.ChatComp
 
 
 class Text(msgspec.Struct, frozen=True):
-    """A piece of the answer, never empty."""
+    """What one read of the model brought of the answer, never empty."""
 
     content: str
 
@@ -44,7 +44,7 @@ class Finished(msgspec.Struct, frozen=True):
     broken_off: str | None = None
 
 
-Piece = Text | Finished
+Delta = Text | Finished
 
 
 class StreamLimits(NamedTuple):
@@ -94,10 +94,10 @@ class ModelStream:
                 raise fault(FaultKind.UNREACHABLE, "the model's answer was empty")
             self._first = first
 
-    def __aiter__(self) -> AsyncIterator[Piece]:
+    def __aiter__(self) -> AsyncIterator[Delta]:
         return self
 
-    async def __anext__(self) -> Piece:
+    async def __anext__(self) -> Delta:
         reader = self._reader
         while not reader.done and reader.broken is None:
             data = await self._next()

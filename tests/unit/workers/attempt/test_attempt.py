@@ -16,13 +16,14 @@ from schemas.events import (
 )
 from schemas.limits import ANSWER_MAX_BYTES
 from schemas.log.producer import Headers, SendFailed
-from workers.attempt.attempt import Answer, AnswerSettings, KnownTurns
-from workers.history.prompt import ChatMessage, Turn
+from workers.attempt.attempt import Attempt
+from workers.attempt.needs import AttemptSettings
+from workers.history.prompt import ChatMessage, KnownTurns, Turn
 from workers.intake.actions import AttemptEnd, Start
 from workers.model.faults import FaultKind, fault
-from workers.model.stream import Finished, Piece, Text
+from workers.model.stream import Delta, Finished, Text
 
-SETTINGS = AnswerSettings(
+SETTINGS = AttemptSettings(
     worker="w",
     model="usual",
     system_prompt="Be brief.",
@@ -71,10 +72,10 @@ class MemoryLog:
         return [event.state for event in self.events if isinstance(event, Status)]
 
 
-class ScriptedPieces:
+class ScriptedModel:
     """A model that says these pieces; an exception among them is raised there."""
 
-    def __init__(self, *pieces: Piece | Exception | asyncio.Event) -> None:
+    def __init__(self, *pieces: Delta | Exception | asyncio.Event) -> None:
         self._pieces = pieces
         self.asked: list[tuple[Sequence[ChatMessage], str, int]] = []
         self.open = 0
@@ -83,7 +84,7 @@ class ScriptedPieces:
     @asynccontextmanager
     async def stream(
         self, messages: Sequence[ChatMessage], *, model: str, max_tokens: int
-    ) -> AsyncIterator[AsyncIterator[Piece]]:
+    ) -> AsyncIterator[AsyncIterator[Delta]]:
         self.asked.append((messages, model, max_tokens))
         self.open += 1
         try:
@@ -91,7 +92,7 @@ class ScriptedPieces:
         finally:
             self.open -= 1
 
-    async def _give(self) -> AsyncIterator[Piece]:
+    async def _give(self) -> AsyncIterator[Delta]:
         for piece in self._pieces:
             if isinstance(piece, asyncio.Event):
                 await piece.wait()
@@ -105,7 +106,7 @@ class ScriptedPieces:
 DONE = Finished("stop", Usage(prompt_tokens=5, completion_tokens=2))
 
 
-def an_answer(log: MemoryLog, model: ScriptedPieces, *, full: bool = True) -> Answer:
+def an_attempt(log: MemoryLog, model: ScriptedModel, *, full: bool = True) -> Attempt:
     start = Start(
         shard=2,
         message=UserMessage(
@@ -128,7 +129,7 @@ def an_answer(log: MemoryLog, model: ScriptedPieces, *, full: bool = True) -> An
             [Turn("user", "before", "m0", 3), Turn("assistant", "said", "m0", 3)], full
         )
 
-    return Answer(
+    return Attempt(
         start,
         settings=SETTINGS,
         sender=log,
@@ -145,8 +146,8 @@ async def until(condition: Callable[[], bool]) -> None:
 
 
 async def test_start_chunks_and_end() -> None:
-    log, model = MemoryLog(), ScriptedPieces(Text("Hel"), Text("lo"), DONE)
-    outcome, offset = await an_answer(log, model).run()
+    log, model = MemoryLog(), ScriptedModel(Text("Hel"), Text("lo"), DONE)
+    outcome, offset = await an_attempt(log, model).run()
     assert (outcome, offset) == (AttemptEnd.TERMINAL, len(log.events) - 1)
     first, last = log.events[0], log.events[-1]
     assert isinstance(first, Status)
@@ -169,7 +170,7 @@ async def test_start_chunks_and_end() -> None:
 
 async def test_what_the_model_does_not_say_is_estimated_or_named() -> None:
     log = MemoryLog()
-    await an_answer(log, ScriptedPieces(Text("four"), Finished(None, None)), full=False).run()
+    await an_attempt(log, ScriptedModel(Text("four"), Finished(None, None)), full=False).run()
     last = log.events[-1]
     assert isinstance(last, Complete)
     assert last.finish_reason == "incomplete"
@@ -181,7 +182,7 @@ async def test_what_the_model_does_not_say_is_estimated_or_named() -> None:
 async def test_a_fault_of_the_model_is_one_error_after_the_text() -> None:
     log = MemoryLog()
     failed = fault(FaultKind.IDLE_TIMEOUT, "nothing came")
-    outcome, _ = await an_answer(log, ScriptedPieces(Text("so far"), failed)).run()
+    outcome, _ = await an_attempt(log, ScriptedModel(Text("so far"), failed)).run()
     assert outcome is AttemptEnd.TERMINAL
     last = log.events[-1]
     assert isinstance(last, Error)
@@ -191,7 +192,7 @@ async def test_a_fault_of_the_model_is_one_error_after_the_text() -> None:
 
 async def test_an_unforeseen_error_is_told_as_internal() -> None:
     log = MemoryLog()
-    outcome, _ = await an_answer(log, ScriptedPieces(RuntimeError("bug"))).run()
+    outcome, _ = await an_attempt(log, ScriptedModel(RuntimeError("bug"))).run()
     assert outcome is AttemptEnd.TERMINAL
     last = log.events[-1]
     assert isinstance(last, Error)
@@ -199,8 +200,8 @@ async def test_an_unforeseen_error_is_told_as_internal() -> None:
 
 
 async def test_stop_keeps_the_text_and_lets_the_model_go() -> None:
-    log, model = MemoryLog(), ScriptedPieces(Text("partial"), asyncio.Event())
-    answer = an_answer(log, model)
+    log, model = MemoryLog(), ScriptedModel(Text("partial"), asyncio.Event())
+    answer = an_attempt(log, model)
     running = asyncio.create_task(answer.run())
     await until(lambda: log.text == "partial")
     answer.stop("interrupt")
@@ -214,9 +215,9 @@ async def test_stop_keeps_the_text_and_lets_the_model_go() -> None:
 
 
 async def test_stop_before_the_start_is_acknowledged_asks_no_model() -> None:
-    log, model = MemoryLog(), ScriptedPieces(Text("never"), DONE)
+    log, model = MemoryLog(), ScriptedModel(Text("never"), DONE)
     log.may_go.clear()
-    answer = an_answer(log, model)
+    answer = an_attempt(log, model)
     running = asyncio.create_task(answer.run())
     await asyncio.sleep(0)
     answer.stop("cancel")
@@ -228,7 +229,7 @@ async def test_stop_before_the_start_is_acknowledged_asks_no_model() -> None:
 
 async def test_a_stop_after_the_end_changes_nothing() -> None:
     log = MemoryLog()
-    answer = an_answer(log, ScriptedPieces(Text("all"), DONE))
+    answer = an_attempt(log, ScriptedModel(Text("all"), DONE))
     running = asyncio.create_task(answer.run())
     await until(lambda: log.text == "all")
     answer.stop("cancel")
@@ -239,9 +240,9 @@ async def test_a_stop_after_the_end_changes_nothing() -> None:
 
 
 async def test_a_failed_start_is_released_without_asking_anybody() -> None:
-    log, model = MemoryLog(), ScriptedPieces(DONE)
+    log, model = MemoryLog(), ScriptedModel(DONE)
     log.refuses = lambda event: isinstance(event, Status) and event.state == "generating"
-    outcome, offset = await an_answer(log, model).run()
+    outcome, offset = await an_attempt(log, model).run()
     assert outcome is AttemptEnd.RELEASED
     assert log.states() == ["released"]
     assert offset == 0
@@ -252,8 +253,8 @@ async def test_a_failed_chunk_ends_the_attempt_and_is_not_sent_again() -> None:
     log = MemoryLog()
     log.refuses = lambda event: isinstance(event, Chunk) and event.sequence == 2
     gate = asyncio.Event()
-    model = ScriptedPieces(Text("one"), gate, Text("two"), Text("three"), DONE)
-    running = asyncio.create_task(an_answer(log, model).run())
+    model = ScriptedModel(Text("one"), gate, Text("two"), Text("three"), DONE)
+    running = asyncio.create_task(an_attempt(log, model).run())
     await until(lambda: log.text == "one")
     gate.set()
     outcome, _ = await running
@@ -267,15 +268,15 @@ async def test_a_failed_terminal_is_sent_again_until_it_is_there() -> None:
     log = MemoryLog()
     fails = iter([True, True, False])
     log.refuses = lambda event: isinstance(event, Complete) and next(fails)
-    outcome, offset = await an_answer(log, ScriptedPieces(Text("x"), DONE)).run()
+    outcome, offset = await an_attempt(log, ScriptedModel(Text("x"), DONE)).run()
     assert outcome is AttemptEnd.TERMINAL
     assert offset == len(log.events) - 1
     assert sum(isinstance(event, Complete) for event in log.events) == 1
 
 
 async def test_released_by_a_drain() -> None:
-    log, model = MemoryLog(), ScriptedPieces(Text("a"), asyncio.Event())
-    answer = an_answer(log, model)
+    log, model = MemoryLog(), ScriptedModel(Text("a"), asyncio.Event())
+    answer = an_attempt(log, model)
     running = asyncio.create_task(answer.run())
     await until(lambda: log.text == "a")
     answer.release()
@@ -285,8 +286,8 @@ async def test_released_by_a_drain() -> None:
 
 
 async def test_abandoned_it_writes_no_more() -> None:
-    log, model = MemoryLog(), ScriptedPieces(Text("a"), asyncio.Event())
-    answer = an_answer(log, model)
+    log, model = MemoryLog(), ScriptedModel(Text("a"), asyncio.Event())
+    answer = an_attempt(log, model)
     running = asyncio.create_task(answer.run())
     await until(lambda: log.text == "a")
     answer.abandon()
@@ -295,10 +296,10 @@ async def test_abandoned_it_writes_no_more() -> None:
     assert model.open == 0
 
 
-async def test_an_answer_is_cut_at_its_limit_as_length() -> None:
+async def test_an_attempt_is_cut_at_its_limit_as_length() -> None:
     log = MemoryLog()
     pieces = [Text("ü" * 50_000) for _ in range(4)]
-    await an_answer(log, ScriptedPieces(*pieces, DONE)).run()
+    await an_attempt(log, ScriptedModel(*pieces, DONE)).run()
     last = log.events[-1]
     assert isinstance(last, Complete)
     assert last.finish_reason == "length"
@@ -307,8 +308,8 @@ async def test_an_answer_is_cut_at_its_limit_as_length() -> None:
 
 async def test_a_slow_log_stops_the_reading_of_the_model() -> None:
     log = MemoryLog()
-    model = ScriptedPieces(*(Text("x" * 4096) for _ in range(50)), DONE)
-    running = asyncio.create_task(an_answer(log, model).run())
+    model = ScriptedModel(*(Text("x" * 4096) for _ in range(50)), DONE)
+    running = asyncio.create_task(an_attempt(log, model).run())
     await until(lambda: bool(log.text))
     log.may_go.clear()
     given = -1

@@ -5,7 +5,7 @@ from typing import Any, cast
 
 from schemas.transcript import Transcript
 from workers.history.prompt import Turn
-from workers.history.sessions import SessionMemory
+from workers.history.sessions import Sessions
 from workers.history.stored_conversation import StoredConversation
 from workers.intake.actions import MessageKey, Store
 from workers.intake.shard_fold import AtHand
@@ -31,8 +31,8 @@ class RowsBehind:
         return StoredConversation(Transcript(), next_offset=0)
 
 
-def memory_of(history: EmptyHistory, at_hand: AtHand | None) -> SessionMemory:
-    return SessionMemory(
+def sessions_of(history: EmptyHistory, at_hand: AtHand | None) -> Sessions:
+    return Sessions(
         history=cast(Any, history),
         conversations=cast(Any, RowsBehind()),
         scanner=cast(Any, None),
@@ -48,12 +48,12 @@ STORE = Store(1, 0, MessageKey("s", "m2"), "question", "answer", 7, sure=True)
 async def test_rows_alone_are_not_the_whole_when_the_shard_was_lost_meanwhile() -> None:
     # Its new owner would believe the key, merge the next turns into it, and never look further.
     history = EmptyHistory()
-    await memory_of(history, None).store(STORE)
+    await sessions_of(history, None).store(STORE)
     assert history.whole == []
 
 
 async def test_rows_and_what_was_read_since_are_the_whole() -> None:
     history = EmptyHistory()
     at_hand = AtHand(start=0, position=8, forgotten_to=0, messages=())
-    await memory_of(history, at_hand).store(STORE)
+    await sessions_of(history, at_hand).store(STORE)
     assert history.whole == [[]]

@@ -12,7 +12,7 @@ from schemas.shard_log import Record, ShardLog
 from schemas.transcript import Message, Place, Transcript
 from workers.history.prompt import Turn
 from workers.history.redis_history import History, HistoryUnavailable
-from workers.history.sessions import SessionMemory
+from workers.history.sessions import Sessions
 from workers.history.stored_conversation import (
     StoredConversation,
     StoredConversations,
@@ -125,7 +125,7 @@ class Around:
         async def log_start(shard: int) -> int:
             return 0
 
-        self.memory = SessionMemory(
+        self.sessions = Sessions(
             history=cast(History, self.redis),
             conversations=cast(StoredConversations, self.postgres),
             scanner=cast(LogScanner, self.scanner),
@@ -140,7 +140,7 @@ class Around:
         self.at_hand = AtHand(0, 100, 0, messages)
 
     async def known(self) -> tuple[list[str], bool]:
-        found = await self.memory.turns(2, "s")
+        found = await self.sessions.turns(2, "s")
         return [turn.message_id for turn in found.turns if turn.role == "user"], found.full
 
 
@@ -177,7 +177,7 @@ async def test_a_missing_history_is_rebuilt_and_stored(around: Around) -> None:
 async def test_a_new_session_begins_with_an_empty_history_to_merge_into(around: Around) -> None:
     assert await around.known() == ([], True)
     around.read_back(ended("m1", 5))
-    await around.memory.store(store("m1", 5))
+    await around.sessions.store(store("m1", 5))
     assert around.redis.messages() == ["m1"]
 
 
@@ -201,10 +201,10 @@ async def test_with_postgres_away_the_fold_at_hand_must_do_and_is_not_stored(
 
 async def test_it_is_told_whether_redis_remembers_the_turns(around: Around) -> None:
     around.postgres.away = True
-    assert not await around.memory.store(store("m1", 5)), "no key, and nothing to make it from"
+    assert not await around.sessions.store(store("m1", 5)), "no key, and nothing to make it from"
     await around.redis.store_whole("s", [])
-    assert await around.memory.store(store("m2", 9))
-    assert not await around.memory.store(store("m3", 12, sure=False))
+    assert await around.sessions.store(store("m2", 9))
+    assert not await around.sessions.store(store("m3", 12, sure=False))
 
 
 async def test_turns_are_stored_when_redis_is_back_and_until_then_rebuilt(around: Around) -> None:
@@ -212,7 +212,7 @@ async def test_turns_are_stored_when_redis_is_back_and_until_then_rebuilt(around
     await around.redis.store_whole("s", old)
     around.postgres.messages, around.postgres.next_offset = [ended("m0", 1), ended("m1", 5)], 6
     around.redis.away = True
-    storing = asyncio.create_task(around.memory.store(store("m1", 5)))
+    storing = asyncio.create_task(around.sessions.store(store("m1", 5)))
     await until(lambda: around.redis.calls >= 2)
     assert not storing.done()
     # The old copy would be believed if it were read: Redis comes back between the two.
@@ -224,7 +224,7 @@ async def test_turns_are_stored_when_redis_is_back_and_until_then_rebuilt(around
 
 async def test_a_text_that_may_not_be_the_first_is_not_stored(around: Around) -> None:
     await around.redis.store_whole("s", [Turn("user", "?", "m0", 1, EPOCH)])
-    await around.memory.store(store("m1", 5, sure=False))
+    await around.sessions.store(store("m1", 5, sure=False))
     assert around.redis.messages() is None
 
 
@@ -232,9 +232,9 @@ async def test_turns_given_up_make_the_history_of_the_session_unreadable(around:
     await around.redis.store_whole("s", [Turn("user", "?", "m0", 1, EPOCH)])
     around.postgres.messages, around.postgres.next_offset = [ended("m0", 1), ended("m1", 5)], 6
     around.redis.away = True
-    storing = asyncio.create_task(around.memory.store(store("m1", 5)))
+    storing = asyncio.create_task(around.sessions.store(store("m1", 5)))
     await until(lambda: around.redis.calls >= 2)
-    around.memory.forgo(MessageKey("s", "m1"))
+    around.sessions.forgo(MessageKey("s", "m1"))
     await storing
     around.redis.away = False
     assert await around.known() == (["m0", "m1"], True)
@@ -243,7 +243,7 @@ async def test_turns_given_up_make_the_history_of_the_session_unreadable(around:
 async def test_two_stores_of_one_message_are_one(around: Around) -> None:
     await around.redis.store_whole("s", [])
     around.redis.away = True
-    storing = [asyncio.create_task(around.memory.store(store("m1", 5))) for _ in range(3)]
+    storing = [asyncio.create_task(around.sessions.store(store("m1", 5))) for _ in range(3)]
     await until(lambda: around.redis.calls >= 3)
     around.redis.away = False
     calls = around.redis.calls
@@ -254,15 +254,15 @@ async def test_two_stores_of_one_message_are_one(around: Around) -> None:
 async def test_whether_an_unknown_message_is_over(around: Around) -> None:
     asked = LookUp(1, 2, MessageKey("s", "m1"))
     # Nobody remembers it, and Postgres covers all that lies before the fold at hand.
-    assert await around.memory.over(asked) == (False, True)
+    assert await around.sessions.over(asked) == (False, True)
     # The persister is behind the fold's start, and there is no history: nothing is sure.
     around.at_hand = AtHand(50, 60, 50, [])
     around.postgres.next_offset = 40
-    assert await around.memory.over(asked) == (False, False)
+    assert await around.sessions.over(asked) == (False, False)
     around.postgres.messages = [ended("m1", 5)]
-    assert (await around.memory.over(asked))[0]
+    assert (await around.sessions.over(asked))[0]
     around.postgres.messages = []
     await around.redis.store_whole("s", [Turn("user", "?", "m1", 5, EPOCH)])
-    assert await around.memory.over(asked) == (True, True)
+    assert await around.sessions.over(asked) == (True, True)
     around.redis.away = around.postgres.away = True
-    assert await around.memory.over(asked) == (False, False)
+    assert await around.sessions.over(asked) == (False, False)

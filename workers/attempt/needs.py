@@ -1,0 +1,45 @@
+"""What an attempt needs from outside: a way to write the log, a model, what all attempts share."""
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from typing import Protocol
+
+from schemas.log.producer import Headers
+from workers.history.prompt import ChatMessage
+from workers.model.stream import Delta
+
+
+class Sender(Protocol):
+    """Writes a record and waits for the broker. Raises SendFailed."""
+
+    async def send(
+        self,
+        topic: str,
+        shard: int | None,
+        key: bytes | None,
+        value: bytes,
+        headers: Headers | None = None,
+    ) -> int:
+        """Give the record's offset."""
+
+
+class AskedModel(Protocol):
+    """A model. Raises ModelFault."""
+
+    def stream(
+        self, messages: Sequence[ChatMessage], *, model: str, max_tokens: int
+    ) -> AbstractAsyncContextManager[AsyncIterator[Delta]]:
+        """Ask, and read what it says."""
+
+
+@dataclass(frozen=True, slots=True)
+class AttemptSettings:
+    """What all attempts of a process share."""
+
+    worker: str
+    model: str
+    system_prompt: str
+    budget_tokens: int
+    max_tokens: int
+    chunk_every_s: float
