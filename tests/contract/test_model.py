@@ -12,6 +12,7 @@ import pytest
 from schemas.events import Usage
 from tests.scripted_model.script import answer_text
 from tests.scripted_model.server import ScriptedModel
+from tests.worker_defaults import model_limits
 from workers.history.prompt import ChatMessage
 from workers.model.endpoint import Address
 from workers.model.faults import (
@@ -23,7 +24,7 @@ from workers.model.faults import (
 from workers.model.model import Model, ModelLimits
 from workers.model.stream import Finished, Text
 
-QUICK = ModelLimits(first_token_s=5.0, idle_s=5.0, whole_s=20.0)
+QUICK = model_limits(first_token_s=5.0, idle_s=5.0, whole_s=20.0)
 
 
 @pytest.fixture

@@ -17,6 +17,7 @@ from prometheus_client import REGISTRY
 
 from tests.scripted_model.script import answer_text
 from tests.scripted_model.server import ScriptedModel
+from tests.worker_defaults import model_limits
 from workers.history.prompt import ChatMessage
 from workers.model.breaker import BreakerState
 from workers.model.endpoint import Address
@@ -31,7 +32,7 @@ from workers.model.model import Model, ModelLimits
 from workers.model.stream import Text
 
 FAILURES = 3
-LIMITS = ModelLimits(
+LIMITS = model_limits(
     first_token_s=20.0,
     idle_s=20.0,
     whole_s=60.0,

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Literal
 from schemas.events import Chunk, Complete, Error, Event, FinishReason, Status, StopReason
 from schemas.limits import ALIVE_EVERY_S
 from tests.simulation.truth import Attempt, token
+from tests.worker_defaults import CHUNK_EVERY_S
 from workers.attempt.events_out import prompt_of
 from workers.attempt.pacing import Pacing
 from workers.history.prompt import Turn
@@ -28,7 +29,7 @@ class Answer:
         self.told = worker.truth.messages[self.key.message_id]
         self.truth = Attempt(self.key.message_id, worker.process.name)
         worker.truth.attempts[start.attempt] = self.truth
-        self.pacing = Pacing(self.world.now)
+        self.pacing = Pacing(self.world.now, chunk_every_s=CHUNK_EVERY_S)
         self.sequence = 0
         self.sent_tokens = 0
         self.ending: FinishReason | Literal["error"] | None = None

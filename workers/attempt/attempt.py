@@ -21,7 +21,6 @@ from typing import Literal
 import structlog
 
 from schemas.events import Event, StopReason, Timing, encode
-from schemas.limits import ALIVE_EVERY_S
 from schemas.log.producer import Headers, SendFailed
 from schemas.topics import HEADERS, SESSION_LOG
 from workers.attempt import events_out
@@ -73,9 +72,7 @@ class Attempt:
         self._full_history = True
         self._began_s = time.monotonic()
         self._text = AttemptText()
-        self._pacing = Pacing(
-            self._began_s, chunk_every_s=settings.chunk_every_s, alive_after_s=ALIVE_EVERY_S
-        )
+        self._pacing = Pacing(self._began_s, chunk_every_s=settings.chunk_every_s)
         self._first_token_ms: int | None = None
 
     # -- what others ask for

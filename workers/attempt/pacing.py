@@ -9,8 +9,8 @@ not read further (`full`). After `alive_after_s` without a chunk a sign of life 
 Pure; times are seconds on any clock that only goes forward.
 """
 
-CHUNK_EVERY_S = 0.015
-ALIVE_AFTER_S = 1.5
+from schemas.limits import ALIVE_EVERY_S
+
 WAITING_MAX_BYTES = 16 * 1024
 CHUNK_MAX_BYTES = 16 * 1024
 
@@ -24,10 +24,10 @@ class Pacing:
 
     def __init__(
         self,
-        now: float,
+        now_s: float,
         *,
-        chunk_every_s: float = CHUNK_EVERY_S,
-        alive_after_s: float = ALIVE_AFTER_S,
+        chunk_every_s: float,
+        alive_after_s: float = ALIVE_EVERY_S,
         waiting_max_bytes: int = WAITING_MAX_BYTES,
         chunk_max_bytes: int = CHUNK_MAX_BYTES,
     ) -> None:
@@ -38,8 +38,8 @@ class Pacing:
         self._chunk_max_bytes = chunk_max_bytes
         self._waiting: list[str] = []
         self._waiting_bytes = 0
-        self._next_chunk_at = now
-        self._alive_at = now + alive_after_s
+        self._next_chunk_at = now_s
+        self._alive_at = now_s + alive_after_s
         self._ended = False
 
     @property
@@ -53,50 +53,50 @@ class Pacing:
         return not self._waiting and not self.in_flight
 
     def add(self, content: str) -> None:
-        """Puts text behind what waits."""
+        """Put text behind what waits."""
         if content:
             self._waiting.append(content)
             self._waiting_bytes += len(content.encode())
 
     def end(self) -> None:
-        """No more text comes: what waits need not wait for company any more."""
+        """Say that no more text comes: what waits need not wait for company any more."""
         self._ended = True
 
     def drop(self) -> None:
-        """Forgets what waits: its attempt has failed, and it must never be sent under it."""
+        """Forget what waits."""
         self._waiting.clear()
         self._waiting_bytes = 0
 
-    def take(self, now: float) -> str | None:
-        """The chunk that leaves now, or None. It is in flight until `acknowledged`."""
+    def take(self, now_s: float) -> str | None:
+        """Give the chunk that leaves now, or None. It is in flight until `acknowledged`."""
         due_at = self.due_at()
-        if due_at is None or now < due_at:
+        if due_at is None or now_s < due_at:
             return None
         self.in_flight = True
-        self._next_chunk_at = now + self._chunk_every_s
-        self._alive_at = now + self._alive_after_s
+        self._next_chunk_at = now_s + self._chunk_every_s
+        self._alive_at = now_s + self._alive_after_s
         return self._cut()
 
     def acknowledged(self) -> None:
-        """The chunk in flight is in the log."""
+        """Note that the chunk in flight is in the log."""
         self.in_flight = False
 
     def due_at(self) -> float | None:
-        """From when `take` gives a chunk; None: not before an acknowledgement or more text."""
+        """Say from when `take` gives a chunk; None: not before an acknowledgement or more text."""
         if self.in_flight or not self._waiting:
             return None
         return float("-inf") if self._ended else self._next_chunk_at
 
     def alive_at(self) -> float:
-        """From when a sign of life is due, unless a chunk leaves before."""
+        """Say from when a sign of life is due, unless a chunk leaves before."""
         return self._alive_at
 
-    def alive_sent(self, now: float) -> None:
-        """A sign of life has left."""
-        self._alive_at = now + self._alive_after_s
+    def alive_sent(self, now_s: float) -> None:
+        """Note that a sign of life has left."""
+        self._alive_at = now_s + self._alive_after_s
 
     def _cut(self) -> str:
-        """Everything that waits, or its beginning up to the bound, never inside a character."""
+        """Take all that waits, or its beginning up to the bound, never inside a character."""
         content = "".join(self._waiting)
         if self._waiting_bytes <= self._chunk_max_bytes:
             self.drop()

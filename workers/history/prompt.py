@@ -17,7 +17,6 @@ import msgspec
 
 from schemas.events import Usage
 
-BUDGET_TOKENS = 3_000
 _BYTES_A_TOKEN = 4
 _TOKENS_A_TURN = 4  # what the roles and separators of a turn cost
 
@@ -62,7 +61,7 @@ def build_prompt(
     history: Sequence[Turn],
     message_id: str,
     content: str,
-    budget_tokens: int = BUDGET_TOKENS,
+    budget_tokens: int,
 ) -> list[ChatMessage]:
     """The prompt for a message: system (unless empty), history in order, the message itself.
 

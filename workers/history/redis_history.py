@@ -20,7 +20,7 @@ from redis.asyncio import BlockingConnectionPool, Redis
 from redis.exceptions import RedisError
 
 from schemas import redis_keys
-from workers.history.prompt import BUDGET_TOKENS, Turn
+from workers.history.prompt import Turn
 
 CALL_LIMIT_S = 1.0
 CONNECTIONS_MAX = 16
@@ -61,7 +61,7 @@ class History:
         redis: Redis,
         *,
         now: Callable[[], datetime],
-        budget_tokens: int = BUDGET_TOKENS,
+        budget_tokens: int,
         ttl_s: int = redis_keys.SESSION_TTL_S,
         call_limit_s: float = CALL_LIMIT_S,
     ) -> None:
@@ -74,7 +74,7 @@ class History:
         self._merge_script = redis.register_script(script)
 
     async def load(self, session_id: str) -> list[Turn] | None:
-        """The turns in order, and another day to live; None if missing (or unreadable).
+        """Give the turns in order, and another day to live; None if missing (or unreadable).
 
         Raises HistoryUnavailable.
         """
@@ -88,14 +88,14 @@ class History:
             return None  # somebody else's value: a rebuild writes over it
 
     async def merge(self, session_id: str, turns: Sequence[Turn]) -> Literal["stored", "missing"]:
-        """Adds turns to a history that is there; `missing`: rebuild, then `store_whole`.
+        """Add turns to a history that is there; `missing`: rebuild, then `store_whole`.
 
         Raises HistoryUnavailable.
         """
         return await self._merge(session_id, turns, whole=False)
 
     async def store_whole(self, session_id: str, turns: Sequence[Turn]) -> None:
-        """Stores a rebuilt conversation, merged with what was stored meanwhile.
+        """Store a rebuilt conversation, merged with what was stored meanwhile.
 
         `turns` must be the whole conversation, or at least its newest part beyond the budget.
         Raises HistoryUnavailable.
@@ -103,7 +103,7 @@ class History:
         await self._merge(session_id, turns, whole=True)
 
     async def forget(self, session_id: str) -> None:
-        """Removes a history that may be wrong; the next use rebuilds it. HistoryUnavailable."""
+        """Remove a history that may be wrong; the next use rebuilds it. HistoryUnavailable."""
         async with self._limited():
             await self._redis.delete(redis_keys.session(session_id))
 

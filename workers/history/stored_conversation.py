@@ -18,7 +18,7 @@ from psycopg_pool import AsyncConnectionPool, PoolTimeout
 from schemas.conversation import message_of
 from schemas.topics import SESSION_LOG
 from schemas.transcript import Message, Place, Transcript
-from workers.history.prompt import BUDGET_TOKENS, estimate_tokens
+from workers.history.prompt import estimate_tokens
 
 READ_LIMIT_S = 2.0
 CONNECTIONS_MAX = 4
@@ -62,7 +62,7 @@ class StoredConversations:
         self,
         dsn: str,
         *,
-        budget_tokens: int = BUDGET_TOKENS,
+        budget_tokens: int,
         read_limit_s: float = READ_LIMIT_S,
     ) -> None:
         self._read_limit_s = read_limit_s
@@ -90,11 +90,11 @@ class StoredConversations:
         )
 
     async def open(self) -> None:
-        """Makes it ready. Postgres need not be there."""
+        """Make it ready. Postgres need not be there."""
         await self._pool.open(wait=False)
 
     async def close(self) -> None:
-        """Ends it; reads that stand still are not waited for."""
+        """End it; reads that stand still are not waited for."""
         for read in self._reads:
             read.cancel()
         if self._reads:
@@ -102,7 +102,7 @@ class StoredConversations:
         await self._pool.close(timeout=self._read_limit_s)
 
     async def read(self, session_id: str, *, shard: int, epoch: int) -> StoredConversation | None:
-        """The conversation, or None: Postgres did not answer within the limit."""
+        """Give the conversation, or None: Postgres did not answer within the limit."""
         rows = await self._within_limit(
             self._rows(
                 _CONVERSATION,
@@ -126,7 +126,7 @@ class StoredConversations:
     async def look_up(
         self, session_id: str, message_id: str, *, shard: int, epoch: int
     ) -> StoredState | None:
-        """Whether a message has ended; None: Postgres did not answer."""
+        """Say whether a message has ended; None: Postgres did not answer."""
         parameters = {
             "topic": SESSION_LOG,
             "session_id": session_id,

@@ -15,9 +15,6 @@ Pure; times are seconds on any clock that only goes forward.
 from enum import StrEnum
 from typing import NamedTuple
 
-FAILURES = 5
-OPEN_S = 5.0
-
 
 class Heard(StrEnum):
     """What a call says of the address it went to."""
@@ -45,7 +42,7 @@ class Permit(NamedTuple):
 class Breaker:
     """The state of one address. Every permit must come back through `ended`."""
 
-    def __init__(self, *, failures: int = FAILURES, open_s: float = OPEN_S) -> None:
+    def __init__(self, *, failures: int, open_s: float) -> None:
         self._failures_max = failures
         self._open_s = open_s
         self._failures = 0

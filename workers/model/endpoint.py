@@ -60,7 +60,7 @@ class Endpoint:
         )
 
     async def aclose(self) -> None:
-        """Closes every connection."""
+        """Close every connection."""
         await self._client.close()
 
     @property
@@ -116,7 +116,7 @@ class Endpoint:
 
 @contextmanager
 def _named_faults() -> Iterator[None]:
-    """Names the errors of the libraries, before the first byte, by what follows."""
+    """Name the errors of the libraries, before the first byte, by what follows."""
     try:
         yield
     except openai.APIStatusError as error:

@@ -31,7 +31,6 @@ from typing import Any
 
 from workers import metrics
 from workers.history.prompt import ChatMessage
-from workers.model import breaker
 from workers.model.breaker import Breaker
 from workers.model.endpoint import Address, Endpoint
 from workers.model.faults import ModelFault, ask_again_after_s, told_of
@@ -42,14 +41,14 @@ from workers.model.stream import Delta, ModelStream, StreamLimits
 class ModelLimits:
     """How long each part of an answer may take, and how often it is asked for."""
 
-    connect_s: float = 5.0
-    first_token_s: float = 60.0  # from asking to the first sign of life, headers included
-    idle_s: float = 30.0
-    whole_s: float = 600.0  # all tries together, at all addresses
-    retries: int = 2  # at each address
-    retry_after_max_s: float = 20.0
-    breaker_failures: int = breaker.FAILURES
-    breaker_open_s: float = breaker.OPEN_S
+    connect_s: float
+    first_token_s: float  # from asking to the first sign of life, headers included
+    idle_s: float
+    whole_s: float  # all tries together, at all addresses
+    retries: int  # at each address
+    retry_after_max_s: float
+    breaker_failures: int
+    breaker_open_s: float
 
 
 class Model:
@@ -59,12 +58,12 @@ class Model:
         self,
         address: Address,
         *,
+        limits: ModelLimits,
         fallback: Address | None = None,
-        limits: ModelLimits | None = None,
         include_usage: bool = True,
         chance: Callable[[], float] = random.random,
     ) -> None:
-        self._limits = limits = limits or ModelLimits()
+        self._limits = limits
         self._include_usage = include_usage
         self._chance = chance
         self.endpoints = [
@@ -78,7 +77,7 @@ class Model:
         ]
 
     async def aclose(self) -> None:
-        """Closes every connection to the model."""
+        """Close every connection to the model."""
         for endpoint in self.endpoints:
             await endpoint.aclose()
 
@@ -86,7 +85,7 @@ class Model:
     async def stream(
         self, messages: Sequence[ChatMessage], *, model: str, max_tokens: int
     ) -> AsyncIterator[AsyncIterator[Delta]]:
-        """Asks the model and waits for the first byte. Raises ModelFault, also while reading.
+        """Ask the model and wait for the first byte. Raises ModelFault, also while reading.
 
         Whoever reads the deltas in a task of its own ends that task before leaving the block.
         """

@@ -73,7 +73,7 @@ class ModelStream:
         self._finished = False
 
     async def open(self) -> None:
-        """Sends the request and waits for the first byte. Raises the libraries' errors too."""
+        """Send the request and wait for the first byte. Raises the libraries' errors too."""
         began = self._now()
         try:
             async with asyncio.timeout_at(self._wait_ends_at()):
@@ -147,7 +147,7 @@ class ModelStream:
         return fault(kind, f"the model was too slow: limit {kind.value}")
 
     async def close(self) -> None:
-        """Closes the call, and its connection unless it was read to the end. Never raises."""
+        """Close the call, and its connection unless it was read to the end. Never raises."""
         if self._reader.done:
             # Behind [DONE] is the end of the body; once that is read, the connection can be used
             # again. It is there already, or it is not worth waiting for.

@@ -143,7 +143,9 @@ async def test_whether_a_message_has_ended(stored: StoredConversations, rows: Ro
 
 
 async def test_nobody_listens() -> None:
-    stored = StoredConversations("postgresql://nobody@127.0.0.1:1/none", read_limit_s=0.5)
+    stored = StoredConversations(
+        "postgresql://nobody@127.0.0.1:1/none", budget_tokens=50, read_limit_s=0.5
+    )
     await stored.open()
     began = time.monotonic()
     assert await stored.read("s", shard=0, epoch=EPOCH) is None

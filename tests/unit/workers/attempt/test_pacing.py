@@ -5,16 +5,18 @@ from hypothesis import strategies as st
 
 from workers.attempt.pacing import Pacing
 
+EVERY_S = 0.015
+
 
 def test_the_first_text_leaves_at_once() -> None:
-    pacing = Pacing(100.0)
+    pacing = Pacing(100.0, chunk_every_s=EVERY_S)
     assert pacing.due_at() is None
     pacing.add("a")
     assert pacing.take(100.0) == "a"
 
 
 def test_a_chunk_waits_for_the_acknowledgement_of_the_one_before() -> None:
-    pacing = Pacing(0.0)
+    pacing = Pacing(0.0, chunk_every_s=EVERY_S)
     pacing.add("a")
     pacing.take(0.0)
     pacing.add("b")
@@ -25,19 +27,19 @@ def test_a_chunk_waits_for_the_acknowledgement_of_the_one_before() -> None:
 
 
 def test_a_chunk_waits_for_its_time_and_carries_all_that_came() -> None:
-    pacing = Pacing(0.0, chunk_every_s=0.015)
+    pacing = Pacing(0.0, chunk_every_s=EVERY_S)
     pacing.add("a")
     pacing.take(0.0)
     pacing.acknowledged()
     pacing.add("b")
     assert pacing.take(0.014) is None
-    assert pacing.due_at() == 0.015
+    assert pacing.due_at() == EVERY_S
     pacing.add("c")
-    assert pacing.take(0.015) == "bc"
+    assert pacing.take(EVERY_S) == "bc"
 
 
 def test_a_slow_model_loses_no_time() -> None:
-    pacing = Pacing(0.0)
+    pacing = Pacing(0.0, chunk_every_s=EVERY_S)
     for index in range(50):
         now = index * 0.02
         pacing.add("a")
@@ -46,7 +48,7 @@ def test_a_slow_model_loses_no_time() -> None:
 
 
 def test_at_the_end_the_rest_leaves_without_waiting_for_company() -> None:
-    pacing = Pacing(0.0)
+    pacing = Pacing(0.0, chunk_every_s=EVERY_S)
     pacing.add("a")
     pacing.take(0.0)
     pacing.add("b")
@@ -60,7 +62,7 @@ def test_at_the_end_the_rest_leaves_without_waiting_for_company() -> None:
 
 
 def test_full_at_the_bound_until_a_chunk_has_left() -> None:
-    pacing = Pacing(0.0, waiting_max_bytes=4)
+    pacing = Pacing(0.0, chunk_every_s=EVERY_S, waiting_max_bytes=4)
     pacing.add("aé")
     assert not pacing.full
     pacing.add("b")
@@ -70,7 +72,7 @@ def test_full_at_the_bound_until_a_chunk_has_left() -> None:
 
 
 def test_a_chunk_is_never_cut_inside_a_character() -> None:
-    pacing = Pacing(0.0, chunk_max_bytes=5)
+    pacing = Pacing(0.0, chunk_every_s=EVERY_S, chunk_max_bytes=5)
     pacing.add("ab😀é")
     pacing.end()
     got = []
@@ -81,7 +83,7 @@ def test_a_chunk_is_never_cut_inside_a_character() -> None:
 
 
 def test_a_sign_of_life_after_silence() -> None:
-    pacing = Pacing(0.0, alive_after_s=1.5)
+    pacing = Pacing(0.0, chunk_every_s=EVERY_S, alive_after_s=1.5)
     assert pacing.alive_at() == 1.5
     pacing.alive_sent(1.5)
     assert pacing.alive_at() == 3.0
@@ -91,7 +93,7 @@ def test_a_sign_of_life_after_silence() -> None:
 
 
 def test_what_was_dropped_never_leaves() -> None:
-    pacing = Pacing(0.0)
+    pacing = Pacing(0.0, chunk_every_s=EVERY_S)
     pacing.add("a")
     pacing.drop()
     assert pacing.empty
@@ -113,7 +115,9 @@ def test_whatever_happens(
     steps: list[str | bool | float], chunk_max: int, waiting_max: int
 ) -> None:
     now, left_at = 0.0, None
-    pacing = Pacing(now, chunk_max_bytes=chunk_max, waiting_max_bytes=waiting_max)
+    pacing = Pacing(
+        now, chunk_every_s=EVERY_S, chunk_max_bytes=chunk_max, waiting_max_bytes=waiting_max
+    )
     said, chunks, longest = "", [], 0
     for step in steps:
         if isinstance(step, str):
@@ -130,7 +134,7 @@ def test_whatever_happens(
         if chunk is not None:
             assert chunk
             assert not was_in_flight
-            assert left_at is None or now >= left_at + 0.015
+            assert left_at is None or now >= left_at + EVERY_S
             chunks.append(chunk)
             left_at = now
         waits = len(said.encode()) - sum(len(each.encode()) for each in chunks)

@@ -56,7 +56,7 @@ def test_an_earlier_try_at_the_same_message_is_left_out() -> None:
 
 
 def test_a_usage_that_the_model_did_not_tell() -> None:
-    prompt = build_prompt(system="", history=[], message_id="m1", content="now?")
+    prompt = build_prompt(system="", history=[], message_id="m1", content="now?", budget_tokens=99)
     assert estimate_usage(prompt, "12345678") == Usage(
         prompt_tokens=5, completion_tokens=2, estimated=True
     )

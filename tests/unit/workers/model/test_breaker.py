@@ -53,7 +53,7 @@ def test_it_says_how_long_nothing_is_asked() -> None:
     breaker = opened(at=100.0)
     assert breaker.left_s(104.0) == 6.0
     assert breaker.left_s(110.0) == 0.0
-    assert Breaker().left_s(0.0) == 0.0
+    assert Breaker(failures=1, open_s=OPEN_S).left_s(0.0) == 0.0
 
 
 def test_an_answered_probe_closes_it() -> None:
