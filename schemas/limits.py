@@ -19,8 +19,12 @@ SCAN_MAX_BYTES = 64 * 1024 * 1024
 
 ALIVE_EVERY_S = 1.5
 SILENCE_S = 5.0
-MAX_UNENDED_STARTS = 3
-"""So many starts that ended neither by a terminal nor by `released` make a message poison."""
+MUTE_DEATHS_MAX = 3
+"""So many starts after which nothing more was heard make a message poison: it kills its process in
+the first moments."""
+UNENDED_STARTS_MAX = 10
+"""So many starts that ended neither by a terminal nor by `released`, whenever their process died,
+are enough too: no process is killed for ever."""
 ASSIGNMENT_FOLD_MARGIN_S = 60.0
 """The worker's fold begins this long before the first uncommitted message, so that a duplicate of a
 recent message is recognised."""

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from enum import Enum, auto
 
 from schemas.events import FinishReason, OnBusy, StopReason
-from schemas.limits import MAX_UNENDED_STARTS
+from schemas.limits import MUTE_DEATHS_MAX, UNENDED_STARTS_MAX
 from schemas.transcript import Message
 from workers.intake.actions import Cancelling, EndedEarly, Failed, OwnerEvent
 
@@ -37,7 +37,7 @@ class Facts:
     on_busy: OnBusy
     read_since_delivery: bool  # the shard was read to its end after the message was delivered
     looked_up: bool
-    mute: bool  # nothing of its latest attempt came after the start
+    mute_deaths: int  # starts after which nothing more was heard of the attempt
     dead_lettered: bool
     resting: bool  # the time before the next try has not passed
 
@@ -58,9 +58,9 @@ class Care(Enum):
     """What is known against a message that starts; `intake.admission` says beside whom it may."""
 
     FRESH = auto()  # no start of it was left unended
-    SPOKE = auto()  # one was, and had been heard of since: its process died later, of whatever
-    MUTE = auto()  # one was, and nothing came after it: perhaps the message kills its process
-    ALONE = auto()  # two were
+    SPOKE = auto()  # some were, and had been heard of since: its processes died of something else
+    SUSPECT = auto()  # nothing came after one of them: perhaps the message kills its process
+    TWICE = auto()  # nothing came after two of them
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,15 +140,19 @@ def _run(facts: Facts, view: Message | None) -> Decision:
     unended = view.unended_starts if view else 0
     if view is None or not unended:
         return Run(Care.FRESH)
-    if unended < MAX_UNENDED_STARTS - 1:
-        return Run(Care.MUTE if facts.mute else Care.SPOKE)
-    if unended < MAX_UNENDED_STARTS:
-        return Run(Care.ALONE)
+    if facts.mute_deaths >= MUTE_DEATHS_MAX or unended >= UNENDED_STARTS_MAX:
+        return _give_up(facts, view)
+    if facts.mute_deaths == 0:
+        return Run(Care.SPOKE)
+    return Run(Care.SUSPECT if facts.mute_deaths == 1 else Care.TWICE)
+
+
+def _give_up(facts: Facts, view: Message) -> Decision:
     if not facts.dead_lettered:
         return Do.DEAD_LETTER
     return Failed(
         "retries_exhausted",
-        f"{unended} attempts at this answer ended without a result",
+        f"{view.unended_starts} attempts at this answer ended without a result",
         retryable=False,
         attempt=view.attempt,
         last_sequence=view.last_sequence,

@@ -289,9 +289,7 @@ class Intake:
         self._judge.judge_marked(now_s)
         if not self._admission or self._membership.holding:
             return
-        beside = self._attempts.beside(
-            now_s, is_mute=self._membership.is_mute, folding=self._membership.waits_for_fold
-        )
+        beside = self._attempts.beside(now_s, self._membership, careful=self._admission.careful)
         for work in self._admission.next(beside, now_s):
             self._admission.leave(work)
             self._attempts.begin(work, now_s)

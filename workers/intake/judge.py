@@ -105,7 +105,7 @@ class Judge:
             on_busy=known_on_busy(work.message.on_busy),
             read_since_delivery=fold.answered > work.asked_before,
             looked_up=work.earlier_life is not EarlierLife.NOT_ASKED,
-            mute=mute_since_ms is not None,
+            mute_deaths=fold.mute_deaths(work.key),
             dead_lettered=work.dead_lettered,
             resting=work.retry.resting(now_s),
         )

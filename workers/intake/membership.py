@@ -136,12 +136,9 @@ class Membership:
             self._actions.append(AskEnd(shard.number, now_s))
 
     def is_mute(self, number: int, key: MessageKey) -> bool:
-        """Say whether nothing was read back of the message since its latest start.
-
-        Only asked of suspects: their start before that one was mute too, so no gap lies between.
-        """
+        """Say whether nothing was read back of a message of ours but its latest start."""
         fold = self.shards[number].fold
-        return fold is not None and fold.mute_since_ms(key) is not None
+        return fold is None or fold.is_mute(key)
 
     def forget_old(self, needed: Callable[[Shard, MessageKey], bool]) -> None:
         """Let the folds forget what can't come again and nobody needs."""

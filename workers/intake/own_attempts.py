@@ -4,7 +4,7 @@ They outlive a revoke: an answer that has sent its start goes on, and the messag
 here or elsewhere, finds it running. Pure.
 """
 
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -13,6 +13,7 @@ from schemas.transcript import Fence, Outcome
 from workers.intake.actions import Abandon, Action, AttemptEnd, MessageKey, Start, Stop
 from workers.intake.admission import TRIAL_S, Beside
 from workers.intake.decision import Care, known_stop
+from workers.intake.membership import Membership
 from workers.intake.state import Work
 
 
@@ -44,6 +45,7 @@ class OwnAttempts:
         self._running: dict[MessageKey, OwnAttempt] = {}
         self._running_by_care: Counter[Care] = Counter()
         self._in_flight = 0
+        self._latest: deque[OwnAttempt] = deque()  # begun less than TRIAL_S ago, and some more
         self._in_shard: Counter[int] = Counter()
 
     # -- what is known of them
@@ -58,23 +60,32 @@ class OwnAttempts:
         """Starts that the broker has neither acknowledged nor refused."""
         return self._in_flight
 
-    def beside(
-        self, now_s: float, *, is_mute: Callable[[int, MessageKey], bool], folding: bool
-    ) -> Beside:
-        """Say what runs here, for a message that asks to start."""
-        suspects = self._running_by_care[Care.MUTE] and [
-            own for own in self._running.values() if own.care is Care.MUTE
+    def beside(self, now_s: float, membership: Membership, *, careful: bool) -> Beside:
+        """Say what runs here beside a message that asks to start.
+
+        `careful`: something is known against one that asks. Else only the number counts, and
+        whether somebody is on trial beside whom nothing may start.
+        """
+        if not careful and not self._running_by_care[Care.TWICE]:
+            return Beside.of_no_concern(self.running)
+        first_moments = [
+            own.care
+            for own in self._young(now_s)
+            if own.end is None and membership.is_mute(own.shard, own.key)
         ]
         return Beside(
             running=self.running,
-            alone_runs=self._running_by_care[Care.ALONE] > 0,
             spoke_runs=self._running_by_care[Care.SPOKE] > 0,
-            on_trial=any(
-                now_s - own.since_s < TRIAL_S and is_mute(own.shard, own.key)
-                for own in suspects or ()
-            ),
-            folding=folding,
+            on_trial=Care.SUSPECT in first_moments or Care.TWICE in first_moments,
+            twice_on_trial=Care.TWICE in first_moments,
+            any_mute=bool(first_moments),
+            folding=membership.waits_for_fold,
         )
+
+    def _young(self, now_s: float) -> deque[OwnAttempt]:
+        while self._latest and now_s - self._latest[0].since_s >= TRIAL_S:
+            self._latest.popleft()
+        return self._latest
 
     def in_shard(self, number: int) -> int:
         """How many of the shard are here, until their end is read back."""
@@ -93,6 +104,8 @@ class OwnAttempts:
         own = OwnAttempt(work.shard, work.key, self._new_id(), fence, care, now_s)
         self._attempts[own.key] = self._running[own.key] = own
         self._running_by_care[care] += 1
+        self._young(now_s)
+        self._latest.append(own)
         self._in_shard[own.shard] += 1
         self._in_flight += 1
         self._actions.append(

@@ -33,6 +33,7 @@ class _Heard:
     at: float
     timestamp_ms: int
     mute: bool
+    mute_deaths: int = 0  # of earlier attempts, each ended by the start of the next
     stored: bool = False
 
 
@@ -70,6 +71,7 @@ class ShardFold:
             if heard is None:
                 session.heard[event.message_id] = _Heard(now, timestamp_ms, mute)
             else:
+                heard.mute_deaths += mute and heard.mute
                 heard.at, heard.timestamp_ms, heard.mute = now, timestamp_ms, mute
         return outcome
 
@@ -120,6 +122,18 @@ class ShardFold:
         session = self._sessions.get(key.session_id)
         heard = session.heard.get(key.message_id) if session else None
         return heard.timestamp_ms if heard is not None and heard.mute else None
+
+    def is_mute(self, key: MessageKey) -> bool:
+        """Say whether nothing of the message was read, or nothing after its latest start."""
+        session = self._sessions.get(key.session_id)
+        heard = session.heard.get(key.message_id) if session else None
+        return heard is None or heard.mute
+
+    def mute_deaths(self, key: MessageKey) -> int:
+        """How many starts of the message were followed by nothing; the latest one counts too."""
+        session = self._sessions.get(key.session_id)
+        heard = session.heard.get(key.message_id) if session else None
+        return 0 if heard is None else heard.mute_deaths + heard.mute
 
     def stored(self, key: MessageKey) -> bool:
         """Whether this process has stored the message's turns."""

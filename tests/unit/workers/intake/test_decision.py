@@ -29,7 +29,7 @@ NEW = Facts(
     on_busy="enqueue",
     read_since_delivery=False,
     looked_up=True,
-    mute=False,
+    mute_deaths=0,
     dead_lettered=False,
     resting=False,
 )
@@ -49,6 +49,7 @@ def released(unended: int = 0) -> Message:
 
 
 BUSY = "busy"
+SUSPECT = Run(Care.SUSPECT)
 CASES: list[tuple[str, dict[str, Any], Decision | str]] = [
     ("new and first", {}, Run(Care.FRESH)),
     ("not looked up yet", {"looked_up": False}, Do.LOOK_UP),
@@ -118,14 +119,22 @@ CASES: list[tuple[str, dict[str, Any], Decision | str]] = [
         Do.SAY_QUEUED,
     ),
     ("one unended start", {"view": released(1)}, Run(Care.SPOKE)),
-    ("one unended start, nothing after it", {"view": released(1), "mute": True}, Run(Care.MUTE)),
-    ("none, nothing after the start", {"view": released(), "mute": True}, Run(Care.FRESH)),
-    ("two unended starts", {"view": released(2)}, Run(Care.ALONE)),
-    ("three unended starts", {"view": released(3)}, Do.DEAD_LETTER),
-    ("three, put away", {"view": released(3), "dead_lettered": True}, "retries_exhausted"),
+    ("one unended start, nothing after it", {"view": released(1), "mute_deaths": 1}, SUSPECT),
+    ("none, nothing after the start", {"view": released(), "mute_deaths": 1}, Run(Care.FRESH)),
+    ("two, nothing after them", {"view": released(2), "mute_deaths": 2}, Run(Care.TWICE)),
+    ("two, nothing after one", {"view": released(2), "mute_deaths": 1}, SUSPECT),
+    ("two that had spoken", {"view": released(2)}, Run(Care.SPOKE)),
+    ("three, nothing after them", {"view": released(3), "mute_deaths": 3}, Do.DEAD_LETTER),
+    ("nine that had spoken", {"view": released(9)}, Run(Care.SPOKE)),
+    ("ten that had spoken", {"view": released(10)}, Do.DEAD_LETTER),
+    (
+        "three, put away",
+        {"view": released(3), "mute_deaths": 3, "dead_lettered": True},
+        "retries_exhausted",
+    ),
     (
         "three, but cancelled",
-        {"view": released(3), "stop": "cancel"},
+        {"view": released(3), "mute_deaths": 3, "stop": "cancel"},
         EndedEarly("cancelled", "a1", 4),
     ),
 ]
