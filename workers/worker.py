@@ -81,6 +81,7 @@ class Worker:
         self._attempts: dict[MessageKey, Attempt] = {}
         self._tasks: asyncio.TaskGroup | None = None
         self._changed = asyncio.Event()
+        self._going_on = False
         self._gap: asyncio.Future[None] | None = None
 
     # -- what happens
@@ -175,6 +176,15 @@ class Worker:
     def _perform(self) -> None:
         for action in self._intake.take():
             self._perform_one(action)
+        if self._intake.unjudged and not self._going_on:
+            # In slices, with a turn of the loop for everybody else between them.
+            self._going_on = True
+            asyncio.get_running_loop().call_soon(self._go_on)
+
+    def _go_on(self) -> None:
+        self._going_on = False
+        self._intake.go_on(time.monotonic())
+        self._perform()
 
     def _perform_one(self, action: Action) -> None:
         match action:

@@ -56,7 +56,7 @@ def _busy_without_reading(facts: Any) -> Any:
 
 
 def _ahead_while_in_the_lane(self: Lane, work: Work) -> int:
-    return max(_AHEAD(self, work), list(self.works.values()).index(work))
+    return max(_AHEAD(self, work), len(list(self.before(work))))
 
 
 def _interrupted_by_the_living_alone(

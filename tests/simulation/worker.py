@@ -257,6 +257,10 @@ class Worker:
     def perform(self) -> None:
         for action in self.intake.take():
             self._perform(action)
+        while self.intake.unjudged:
+            self.intake.go_on(self.world.now)
+            for action in self.intake.take():
+                self._perform(action)
 
     def _perform(self, action: Action) -> None:
         match action:

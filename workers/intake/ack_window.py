@@ -6,6 +6,7 @@ before it are finished. The window is bounded: at the bound delivery is stopped,
 four fifths. Pure.
 """
 
+from collections import OrderedDict
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import Enum, auto
@@ -53,7 +54,8 @@ class AckWindow:
     """The unacknowledged records of one shard of `user_messages`, ascending by offset."""
 
     def __init__(self, *, max_records: int, max_bytes: int) -> None:
-        self._slots: dict[int, _Slot] = {}
+        # Taken from its front all the time; a plain dict would look at all that was there once.
+        self._slots: OrderedDict[int, _Slot] = OrderedDict()
         self._bytes = 0
         self._max_records = max_records
         self._max_bytes = max_bytes

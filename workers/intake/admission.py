@@ -30,6 +30,7 @@ rules:
 Pure.
 """
 
+from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import islice
@@ -102,7 +103,8 @@ class Admission:
         self._max_running = max_running
         self._order: dict[int, int] = {}  # token -> in which order they became ready
         self._asked = 0
-        self._fresh: dict[int, Work] = {}
+        # Taken from its front all the time; a plain dict would look at all that was there once.
+        self._fresh: OrderedDict[int, Work] = OrderedDict()
         self._careful: dict[int, Work] = {}
         self._untold: dict[int, Work] = {}
         self._expected: dict[int, Work] = {}
@@ -160,7 +162,9 @@ class Admission:
 
         What can't start is not looked at, so that a long queue costs no more than a short one.
         """
-        room = max(0, self._max_running - beside.running)
+        room = self._max_running - beside.running
+        if room <= 0:
+            return []
         turn = self._turn(beside, now_s)
         candidates = [*self._careful.values(), *islice(self._fresh.values(), room)]
         candidates.sort(key=lambda work: self._order[work.token])

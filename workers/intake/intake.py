@@ -115,6 +115,11 @@ class Intake:
         shard = self._shards.get(number)
         return shard.fold.at_hand(session_id) if shard and shard.fold else None
 
+    @property
+    def unjudged(self) -> bool:
+        """Whether messages were left for another call of `go_on`, so that this one was short."""
+        return self._lanes.any_marked
+
     # -- group membership
 
     def revoking(self) -> None:
@@ -225,8 +230,9 @@ class Intake:
             return
         shard = self._shards[work.shard]
         if isinstance(event, Queued):
-            work.queued_written = offset is not None
-            self._lanes.watch(work)
+            if offset is None:
+                work.queued_written = False
+                self._lanes.watch(work)
         elif work.step is Step.WRITING and offset is None:
             work.step = Step.IDLE
             self._lanes.rest(work, now_s)
@@ -274,6 +280,10 @@ class Intake:
         self._decide(now_s)
 
     # -- time, and what starts
+
+    def go_on(self, now_s: float) -> None:
+        """Judge more of what was left."""
+        self._decide(now_s)
 
     def tick(self, now_s: float) -> None:
         """Judge what waits for time to pass."""

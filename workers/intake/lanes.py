@@ -5,6 +5,7 @@ the next one is judged. Whoever learns something of a message marks it; `judge` 
 marked, once for several changes, by what is true after all of them. Pure.
 """
 
+from collections import OrderedDict
 from itertools import count
 
 from schemas.events import Error, SessionEvent, UserMessage
@@ -24,7 +25,7 @@ class Lanes:
         self._admission = admission
         self._tokens = count(1)
         self._works: dict[int, Work] = {}
-        self._marked: dict[int, Work] = {}
+        self._marked: OrderedDict[int, Work] = OrderedDict()
         self._watched: dict[int, Work] = {}
 
     # -- which messages there are
@@ -46,7 +47,7 @@ class Lanes:
             traceparent=delivery.traceparent,
             asked_before=shard.fold.asked if shard.fold else 0,
         )
-        lane.works[message.message_id] = lane.open[message.message_id] = work
+        lane.add(work)
         self._works[work.token] = work
         self.mark(work)
 
@@ -57,11 +58,9 @@ class Lanes:
     def close(self, shard: Shard, work: Work) -> None:
         """Let the next message of the lane come forward, since this one is over."""
         self._admission.leave(work)
-        lane = shard.lanes[work.message.session_id]
-        was_head = lane.head is work
-        lane.open.pop(work.message.message_id, None)
-        if was_head and lane.head is not None:
-            self.mark(lane.head)
+        next_head = shard.lanes[work.message.session_id].close(work)
+        if next_head is not None:
+            self.mark(next_head)
 
     def finish(self, work: Work, *, over_elsewhere: bool, remembering: Remembering) -> None:
         """Acknowledge all records of the message, if that is allowed, and forget it."""
@@ -113,17 +112,25 @@ class Lanes:
     def mark_awaiting_end(self, shard: Shard) -> None:
         """Have those judged that waited for the shard to be read to its end."""
         awaiting, shard.awaiting_end = shard.awaiting_end, {}
-        self._marked |= awaiting
+        self._marked.update(awaiting)
 
     def mark_watched(self) -> None:
         """Have those judged that wait for time to pass."""
         watched, self._watched = self._watched, {}
-        self._marked |= watched
+        self._marked.update(watched)
 
-    def take_marked(self) -> list[Work]:
-        """Give what is to be judged now."""
-        marked, self._marked = self._marked, {}
-        return [work for work in marked.values() if work.token in self._works]
+    @property
+    def any_marked(self) -> bool:
+        """Whether something is to be judged."""
+        return bool(self._marked)
+
+    def take_marked(self) -> Work | None:
+        """Give the next message that is to be judged."""
+        while self._marked:
+            token, work = self._marked.popitem(last=False)
+            if token in self._works:
+                return work
+        return None
 
     # -- what others say of them
 
@@ -162,6 +169,8 @@ class Lanes:
             if other.stop is None:
                 other.stop = "interrupt"
                 self.mark(other)
+            if other.interrupted_before:
+                break  # it has stopped all that stand before it
 
 
 def _stands_in_its_place(work: Work, view: Message | None) -> bool:

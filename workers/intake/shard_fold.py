@@ -7,6 +7,7 @@ only after everything that had come was read. A process that slept has old news 
 What is no longer needed is forgotten by log time; a bound in memory follows from that.
 """
 
+from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
@@ -56,23 +57,27 @@ class ShardFold:
         self._asked_end: int | None = None
         self._epoch = epoch
         self._sessions: dict[str, _Session] = {}
+        self._by_age: OrderedDict[MessageKey, None] = OrderedDict()  # last heard of first
 
     # -- reading
 
     def apply(self, event: SessionEvent, offset: int, timestamp_ms: int, now: float) -> Outcome:
         """Take the next event of the shard."""
-        session = self._sessions.get(event.session_id)
-        if session is None:
-            session = self._sessions[event.session_id] = _Session()
+        session = self._sessions.get(event.session_id) or _Session()
         outcome = session.transcript.apply(event, Place(self._epoch, offset))
-        if outcome.counts:
-            mute = outcome is Outcome.STARTED
-            heard = session.heard.get(event.message_id)
-            if heard is None:
-                session.heard[event.message_id] = _Heard(now, timestamp_ms, mute)
-            else:
-                heard.mute_deaths += mute and heard.mute
-                heard.at, heard.timestamp_ms, heard.mute = now, timestamp_ms, mute
+        if not outcome.counts:
+            return outcome
+        self._sessions[event.session_id] = session
+        mute = outcome is Outcome.STARTED
+        heard = session.heard.get(event.message_id)
+        if heard is None:
+            session.heard[event.message_id] = _Heard(now, timestamp_ms, mute)
+        else:
+            heard.mute_deaths += mute and heard.mute
+            heard.at, heard.timestamp_ms, heard.mute = now, timestamp_ms, mute
+        key = MessageKey(event.session_id, event.message_id)
+        self._by_age[key] = None
+        self._by_age.move_to_end(key)
         return outcome
 
     def ask_end(self, now: float) -> bool:
@@ -153,14 +158,22 @@ class ShardFold:
 
     def forget_before(self, timestamp_ms: int, needed: Callable[[MessageKey], bool]) -> None:
         """Forget messages last heard of before this log time, except those still needed."""
-        for session_id in list(self._sessions):
-            session = self._sessions[session_id]
-            for message_id, heard in list(session.heard.items()):
-                old = heard.timestamp_ms < timestamp_ms
-                if old and not needed(MessageKey(session_id, message_id)):
-                    del session.heard[message_id]
-                    gone = session.transcript.messages.pop(message_id)
-                    if gone.last is not None:
-                        self.forgotten_to = max(self.forgotten_to, gone.last.offset + 1)
+        kept: list[MessageKey] = []
+        while self._by_age:
+            key = next(iter(self._by_age))
+            session = self._sessions[key.session_id]
+            if session.heard[key.message_id].timestamp_ms >= timestamp_ms:
+                break
+            del self._by_age[key]
+            if needed(key):
+                kept.append(key)
+                continue
+            del session.heard[key.message_id]
+            gone = session.transcript.messages.pop(key.message_id)
+            if gone.last is not None:
+                self.forgotten_to = max(self.forgotten_to, gone.last.offset + 1)
             if not session.heard:
-                del self._sessions[session_id]
+                del self._sessions[key.session_id]
+        for key in reversed(kept):
+            self._by_age[key] = None
+            self._by_age.move_to_end(key, last=False)

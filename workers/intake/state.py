@@ -4,6 +4,9 @@ Values only. Who changes them: `lanes` the messages, `membership` the shards, `o
 attempts of this process.
 """
 
+from bisect import bisect_left
+from collections import OrderedDict
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from enum import Enum, auto
 
@@ -109,41 +112,55 @@ class Work:
     """It asked to interrupt, and everything before it in its lane has been stopped."""
     retry: Retry = field(default_factory=Retry)
     suspicion: Suspicion = field(default_factory=Suspicion)
+    key: MessageKey = field(init=False)
+    """Which message it is."""
 
-    @property
-    def key(self) -> MessageKey:
-        """Which message it is."""
-        return MessageKey(self.message.session_id, self.message.message_id)
+    def __post_init__(self) -> None:
+        self.key = MessageKey(self.message.session_id, self.message.message_id)
 
 
-@dataclass(slots=True)
 class Lane:
     """One session's delivered messages in the order of the log.
 
-    `works` are all that are not acknowledged, `open` those of them without a terminal in the fold.
+    `works` are all that are not acknowledged; open are those of them without a terminal in the
+    fold. Nothing here looks at a whole lane: it may be long.
     """
 
-    works: dict[str, Work] = field(default_factory=dict)
-    open: dict[str, Work] = field(default_factory=dict)
+    __slots__ = ("_open", "_order", "works")
+
+    def __init__(self) -> None:
+        self.works: OrderedDict[str, Work] = OrderedDict()
+        self._open: OrderedDict[int, Work] = OrderedDict()
+        self._order: list[int] = []  # the tokens of the open ones, which ascend
+
+    def add(self, work: Work) -> None:
+        """Put a message at the end."""
+        self.works[work.message.message_id] = self._open[work.token] = work
+        self._order.append(work.token)
+
+    def close(self, work: Work) -> Work | None:
+        """Note that it has ended; gives the message that is the head thereby, if one is."""
+        was_head = self.head is work
+        if self._open.pop(work.token, None) is not None:
+            del self._order[bisect_left(self._order, work.token)]
+        return self.head if was_head else None
 
     @property
     def head(self) -> Work | None:
         """The first message without a terminal: the only one that may run."""
-        return next(iter(self.open.values()), None)
+        return next(iter(self._open.values()), None)
 
     def ahead(self, work: Work) -> int:
         """Give how many messages without a terminal stand before it."""
-        if work is self.head:
-            return 0
-        message_id = work.message.message_id
-        if message_id == next(reversed(self.open), None):
-            return len(self.open) - 1
-        return list(self.open).index(message_id)
+        return bisect_left(self._order, work.token)
 
-    def before(self, work: Work) -> list[Work]:
-        """Give all messages that stand before it, also those that have ended."""
-        works = list(self.works.values())
-        return works[: works.index(work)]
+    def before(self, work: Work) -> Iterator[Work]:
+        """Give all messages that stand before it, also those that have ended, the nearest first."""
+        behind = True
+        for other in reversed(self.works.values()):
+            if not behind:
+                yield other
+            behind = behind and other is not work
 
 
 @dataclass(slots=True)
@@ -159,7 +176,7 @@ class Shard:
     folded: bool = False
     """Read to the end since it was assigned; nothing is decided about its messages before."""
     lanes: dict[str, Lane] = field(default_factory=dict)
-    storing: dict[int, Work] = field(default_factory=dict)
+    storing: OrderedDict[int, Work] = field(default_factory=OrderedDict)
     awaiting_end: dict[int, Work] = field(default_factory=dict)
     """What can only be decided when the shard has been read to its end once more."""
     dead_lettering: dict[int, int | None] = field(default_factory=dict)

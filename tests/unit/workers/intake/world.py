@@ -290,9 +290,10 @@ class Member:
     # -- what the intake wants
 
     def perform(self) -> None:
-        while chosen := self.intake.take():
+        while (chosen := self.intake.take()) or self.intake.unjudged:
             for action in chosen:
                 self._perform(action)
+            self.intake.go_on(self.world.now)
 
     def _perform(self, action: actions.Action) -> None:
         match action:
