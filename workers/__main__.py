@@ -229,12 +229,14 @@ def measure(intake: Intake, worker: Worker, model: Model) -> None:
     for endpoint in model.endpoints:
         metrics.breaker(endpoint)
     metrics.gauge("running", "Answers that run", lambda: worker.running)
-    metrics.gauge("unfinished", "Records not acknowledged yet", lambda: intake.unfinished)
+    metrics.gauge(
+        "unfinished", "Records not acknowledged yet", lambda: intake.membership.unfinished
+    )
     metrics.gauge("owned_shards", "Shards of this process", lambda: len(intake.owned))
     metrics.gauge(
         "waiting_for_history",
         "Messages that only wait for their history",
-        lambda: intake.waiting_for_history,
+        lambda: shards.waiting_for_history,
     )
 
 

@@ -22,7 +22,7 @@ def watches(
     """Watch both readers; either alone is a worker that answers nothing."""
 
     async def delivered() -> dict[int, Seen]:
-        shards = list(intake.positions)
+        shards = list(intake.membership.positions)
         if not shards:
             return {}
         starts = await reader.start_offsets(shards, USER_MESSAGES)
@@ -32,7 +32,7 @@ def watches(
             shard: Seen(
                 max(group.committed(shard) if at is None else at, starts[shard]), ends[shard]
             )
-            for shard, at in intake.positions.items()
+            for shard, at in intake.membership.positions.items()
             if shard in ends
         }
 

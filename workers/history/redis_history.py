@@ -23,7 +23,8 @@ from schemas import redis_keys
 from workers.history.prompt import Turn
 
 CALL_LIMIT_S = 1.0
-CONNECTIONS_MAX = 16
+CONNECTIONS_MAX = 48
+"""More than `sessions` uses at once: who waits for a connection must not take Redis for away."""
 
 
 class HistoryUnavailable(Exception):

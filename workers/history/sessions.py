@@ -22,7 +22,7 @@ from schemas.transcript import Message, Transcript
 from workers.history.prompt import KnownTurns, Turn
 from workers.history.rebuild import combined, folded_on
 from workers.history.redis_history import History, HistoryUnavailable
-from workers.history.stored_conversation import StoredConversations
+from workers.history.stored_conversation import CONNECTIONS_MAX, StoredConversations
 from workers.history.turns import turn_pair, turns_of
 from workers.intake.actions import LookUp, MessageKey, Store
 from workers.intake.shard_fold import AtHand
@@ -31,6 +31,8 @@ log = structlog.get_logger(__name__)
 T = TypeVar("T")
 
 STORES_AT_ONCE = 16
+LOADS_AT_ONCE = 16
+READS_AT_ONCE = CONNECTIONS_MAX
 STORE_WAIT_S = 1.0
 """How long an answer waits for the turns before it to be stored, before it rebuilds them."""
 AGAIN_FIRST_S = 0.2
@@ -68,6 +70,9 @@ class Sessions:
         self._sessions: dict[str, int] = {}  # how many stores of a session are under way
         self._settled = asyncio.Condition()
         self._slots = asyncio.Semaphore(STORES_AT_ONCE)
+        # Who waits for its turn does not wait for Redis or Postgres: their limits begin after it.
+        self._loads = asyncio.Semaphore(LOADS_AT_ONCE)
+        self._reads = asyncio.Semaphore(READS_AT_ONCE)
         self._forgone: set[str] = set()
         self._given_up: set[MessageKey] = set()
         self._redis_rests_until = self._postgres_rests_until = float("-inf")
@@ -240,13 +245,15 @@ class Sessions:
     # -- Redis and Postgres, each asked only if it did not fail a moment ago
 
     async def _load(self, session_id: str) -> list[Turn] | None:
-        if time.monotonic() < self._redis_rests_until:
-            raise HistoryUnavailable("it failed a moment ago")
-        try:
-            return await self._history.load(session_id)
-        except HistoryUnavailable as error:
-            self._redis_failed(error)
-            raise
+        async with self._loads:
+            # Asked only now: while others waited before us, it may have failed.
+            if time.monotonic() < self._redis_rests_until:
+                raise HistoryUnavailable("it failed a moment ago")
+            try:
+                return await self._history.load(session_id)
+            except HistoryUnavailable as error:
+                self._redis_failed(error)
+                raise
 
     async def _loaded(self, session_id: str) -> list[Turn] | None:
         try:
@@ -261,10 +268,11 @@ class Sessions:
         self._redis_rests_until = now + REDIS_REST_S
 
     async def _asked(self, ask: Callable[[], Awaitable[T | None]]) -> T | None:
-        if time.monotonic() < self._postgres_rests_until:
-            return None
-        answer = await ask()
-        if answer is None:
-            log.warning("postgres is away")
-            self._postgres_rests_until = time.monotonic() + POSTGRES_REST_S
-        return answer
+        async with self._reads:
+            if time.monotonic() < self._postgres_rests_until:
+                return None
+            answer = await ask()
+            if answer is None:
+                log.warning("postgres is away")
+                self._postgres_rests_until = time.monotonic() + POSTGRES_REST_S
+            return answer

@@ -94,11 +94,11 @@ class StoredConversations:
         await self._pool.open(wait=False)
 
     async def close(self) -> None:
-        """End it; reads that stand still are not waited for."""
-        for read in self._reads:
-            read.cancel()
+        """End it; reads that stand still are not waited for longer than their limit."""
         if self._reads:
             await asyncio.wait(self._reads, timeout=self._read_limit_s)
+        for read in self._reads:
+            read.cancel()  # the process ends: nobody misses the connection
         await self._pool.close(timeout=self._read_limit_s)
 
     async def read(self, session_id: str, *, shard: int, epoch: int) -> StoredConversation | None:
@@ -147,16 +147,13 @@ class StoredConversations:
             return await cursor.fetchall()
 
     async def _within_limit(self, reading: Coroutine[Any, Any, T]) -> T | None:
-        # A cancelled query waits until the server has confirmed that, and a server that stands
-        # still never does. So the read is let go, not waited for: it ends when the server comes
-        # back or the connection breaks, and until then it holds one of the few connections.
+        # A pooled read is never cancelled, neither at its limit nor with whoever waits for it: that
+        # can lose its connection for good. It is let go, and ends when the server has answered or
+        # the connection breaks; until then it holds one of the few connections.
         read = asyncio.create_task(reading)
         self._reads.add(read)
         read.add_done_callback(self._let_go)
-        try:
-            done, _ = await asyncio.wait({read}, timeout=self._read_limit_s)
-        finally:
-            read.cancel()
+        done, _ = await asyncio.wait({read}, timeout=self._read_limit_s)
         if not done:
             return None
         try:

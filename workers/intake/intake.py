@@ -33,6 +33,7 @@ from workers.intake.actions import (
 from workers.intake.admission import Admission
 from workers.intake.judge import Judge
 from workers.intake.lanes import Lanes
+from workers.intake.look_ups import LookUps
 from workers.intake.membership import Membership
 from workers.intake.own_attempts import OwnAttempts
 from workers.intake.read_back import ReadBack
@@ -47,20 +48,22 @@ class Intake:
 
     def __init__(self, *, epoch: int, bounds: Bounds, new_id: Callable[[], str]) -> None:
         self._actions: list[Action] = []
-        self._membership = Membership(epoch=epoch, bounds=bounds, actions=self._actions)
+        self.membership = Membership(epoch=epoch, bounds=bounds, actions=self._actions)
         self._attempts = OwnAttempts(epoch=epoch, new_id=new_id, actions=self._actions)
         self._admission = Admission(bounds.max_running)
-        self._lanes = Lanes(self._membership, self._admission)
-        self._read_back = ReadBack(self._membership, self._attempts, self._lanes)
+        self._look_ups = LookUps(self._actions)
+        self._lanes = Lanes(self.membership, self._admission, self._look_ups)
+        self._read_back = ReadBack(self.membership, self._attempts, self._lanes)
         self._judge = Judge(
-            membership=self._membership,
+            membership=self.membership,
             attempts=self._attempts,
             admission=self._admission,
             lanes=self._lanes,
+            look_ups=self._look_ups,
             waiting_for_history_max=bounds.waiting_for_history,
             actions=self._actions,
         )
-        self._shards = self._membership.shards
+        self._shards = self.membership.shards
         self._forget_at_s = 0.0
 
     def take(self) -> list[Action]:
@@ -82,33 +85,14 @@ class Intake:
         return self._attempts.starting
 
     @property
-    def unfinished(self) -> int:
-        """Records delivered and not acknowledged."""
-        return sum(len(shard.window) for shard in self._shards.values())
-
-    @property
-    def waiting_for_history(self) -> int:
-        """Messages that have ended and wait for their turns to be stored."""
-        return sum(len(shard.storing) for shard in self._shards.values())
-
-    @property
     def owned(self) -> list[int]:
         """Shards that are assigned to this process."""
-        return [shard.number for shard in self._membership.owned()]
-
-    @property
-    def positions(self) -> dict[int, int | None]:
-        """Next offset of each owned shard that is being read; None if nothing came of it yet.
-
-        A shard whose reading was stopped at its bound is not among them.
-        """
-        owned = self._membership.owned()
-        return {shard.number: shard.window.next for shard in owned if not shard.window.stopped}
+        return [shard.number for shard in self.membership.owned()]
 
     @property
     def folded(self) -> bool:
         """Whether no owned shard waits to be followed."""
-        return not any(shard.follow_asked for shard in self._membership.owned())
+        return not any(shard.follow_asked for shard in self.membership.owned())
 
     def at_hand(self, number: int, session_id: str) -> AtHand | None:
         """What was read back of a session; None if its shard isn't followed."""
@@ -129,20 +113,20 @@ class Intake:
         start that lands later would be an attempt that nobody runs.
         """
         self._lanes.drop_all()
-        self._membership.revoke()
+        self.membership.revoke()
 
     def assigned(self, shards: Iterable[int], now_s: float) -> None:
         """Take exactly these shards."""
         self._lanes.drop_all()
-        self._membership.assign(shards)
+        self.membership.assign(shards)
         for shard in list(self._shards.values()):
             attempts = self._attempts.in_shard(shard.number)
-            self._membership.leave_if_idle(shard, attempts=attempts)
+            self.membership.leave_if_idle(shard, attempts=attempts)
         self._decide(now_s)
 
     def stopping(self) -> None:
         """Start nothing any more."""
-        self._membership.stop()
+        self.membership.stop()
 
     # -- user_messages
 
@@ -151,7 +135,7 @@ class Intake:
         shard = self._shards.get(delivery.shard)
         if shard is None or not shard.owned:
             return  # a rebalance came between: it comes again, here or elsewhere
-        self._membership.deliver(shard, delivery)
+        self.membership.deliver(shard, delivery)
         event = delivery.event
         if delivery.refused is not None:
             shard.dead_lettering[delivery.offset] = None
@@ -162,15 +146,15 @@ class Intake:
             if isinstance(event, Cancel):
                 self._lanes.cancel(shard, MessageKey(event.session_id, event.message_id))
             # It comes again as long as its message, which is before it, is not acknowledged.
-            self._membership.done(shard, delivery.offset)
-        self._membership.follow(shard, delivery, now_s)
+            self.membership.done(shard, delivery.offset)
+        self.membership.follow(shard, delivery, now_s)
         self._decide(now_s)
 
     # -- the session log
 
     def following(self, number: int, position: int, now_s: float) -> None:
         """Note that the shard's session log is read from `position` on, from now."""
-        self._membership.following(number, position, now_s)
+        self.membership.following(number, position, now_s)
 
     def end_known(self, number: int, asked: float, end: int, now_s: float) -> None:
         """Take the answer to AskEnd."""
@@ -243,6 +227,7 @@ class Intake:
 
     def looked_up(self, token: int, *, over: bool, sure: bool, now_s: float) -> None:
         """Take the answer to LookUp; `sure` if it covers all that the fold does not."""
+        self._look_ups.answered(token)
         work = self._lanes.find(token)
         if work is None:
             return
@@ -273,7 +258,7 @@ class Intake:
             return
         token = shard.dead_lettering.pop(offset)
         if token is None:
-            self._membership.done(shard, offset)
+            self.membership.done(shard, offset)
         elif (work := self._lanes.find(token)) is not None:
             work.step, work.dead_lettered = Step.IDLE, True
             self._lanes.mark(work)
@@ -291,15 +276,15 @@ class Intake:
         self._decide(now_s)
         if now_s >= self._forget_at_s:
             self._forget_at_s = now_s + FORGET_EVERY_S
-            self._membership.forget_old(
+            self.membership.forget_old(
                 lambda shard, key: shard.find(key) is not None or key in self._attempts
             )
 
     def _decide(self, now_s: float) -> None:
         self._judge.judge_marked(now_s)
-        if not self._admission or self._membership.holding:
+        if not self._admission or self.membership.holding:
             return
-        beside = self._attempts.beside(now_s, self._membership, careful=self._admission.careful)
+        beside = self._attempts.beside(now_s, self.membership, careful=self._admission.careful)
         for work in self._admission.next(beside, now_s):
             self._admission.leave(work)
             self._attempts.begin(work, now_s)

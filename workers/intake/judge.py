@@ -12,7 +12,6 @@ from workers.intake.actions import (
     EndedEarly,
     Failed,
     Forgo,
-    LookUp,
     MessageKey,
     OwnerEvent,
     Queued,
@@ -32,6 +31,7 @@ from workers.intake.decision import (
     known_stop,
 )
 from workers.intake.lanes import Lanes
+from workers.intake.look_ups import LookUps
 from workers.intake.membership import Membership
 from workers.intake.own_attempts import OwnAttempts
 from workers.intake.shard_fold import ShardFold
@@ -52,6 +52,7 @@ class Judge:
         attempts: OwnAttempts,
         admission: Admission,
         lanes: Lanes,
+        look_ups: LookUps,
         waiting_for_history_max: int,
         actions: list[Action],
     ) -> None:
@@ -59,6 +60,7 @@ class Judge:
         self._attempts = attempts
         self._admission = admission
         self._lanes = lanes
+        self._look_ups = look_ups
         self._waiting_for_history_max = waiting_for_history_max
         self._actions = actions
 
@@ -139,7 +141,8 @@ class Judge:
                 shard.awaiting_end[work.token] = work
                 self._membership.ask_end(shard, now_s)
             case Do.LOOK_UP:
-                self._look_up(work)
+                work.step = Step.LOOKING_UP
+                self._look_ups.ask(work, head=ahead == 0)
             case Do.SAY_QUEUED:
                 self.say_queued(work, ahead)
             case Do.STOP:
@@ -158,11 +161,6 @@ class Judge:
         self._lanes.watch(work)
         if work.suspicion.mute_since_ms:
             self._admission.expect(work)
-
-    def _look_up(self, work: Work) -> None:
-        if work.step is Step.IDLE:
-            work.step = Step.LOOKING_UP
-            self._actions.append(LookUp(work.token, work.shard, work.key))
 
     def _ask_to_start(self, work: Work, care: Care, now_s: float) -> None:
         work.suspicion.care = care

@@ -13,6 +13,7 @@ from schemas.transcript import Message, Outcome
 from workers.intake.ack_window import Remembering, may_be_acknowledged
 from workers.intake.actions import Delivery, MessageKey
 from workers.intake.admission import Admission
+from workers.intake.look_ups import LookUps
 from workers.intake.membership import Membership
 from workers.intake.state import EarlierLife, Lane, Shard, Work
 
@@ -20,9 +21,10 @@ from workers.intake.state import EarlierLife, Lane, Shard, Work
 class Lanes:
     """The delivered messages of all shards of ours: which there are, and which have changed."""
 
-    def __init__(self, membership: Membership, admission: Admission) -> None:
+    def __init__(self, membership: Membership, admission: Admission, look_ups: LookUps) -> None:
         self._membership = membership
         self._admission = admission
+        self._look_ups = look_ups
         self._tokens = count(1)
         self._works: dict[int, Work] = {}
         self._marked: OrderedDict[int, Work] = OrderedDict()
@@ -58,6 +60,7 @@ class Lanes:
     def close(self, shard: Shard, work: Work) -> None:
         """Let the next message of the lane come forward, since this one is over."""
         self._admission.leave(work)
+        self._look_ups.leave(work)
         next_head = shard.lanes[work.message.session_id].close(work)
         if next_head is not None:
             self.mark(next_head)
@@ -84,6 +87,7 @@ class Lanes:
         self._marked.clear()
         self._watched.clear()
         self._admission.clear()
+        self._look_ups.clear()
 
     # -- which have changed
 

@@ -80,6 +80,25 @@ class Membership:
         return (shard for shard in self.shards.values() if shard.owned)
 
     @property
+    def unfinished(self) -> int:
+        """Records delivered and not acknowledged."""
+        return sum(len(shard.window) for shard in self.shards.values())
+
+    @property
+    def waiting_for_history(self) -> int:
+        """Messages that have ended and wait for their turns to be stored."""
+        return sum(len(shard.storing) for shard in self.shards.values())
+
+    @property
+    def positions(self) -> dict[int, int | None]:
+        """Next offset of each owned shard that is being read; None if nothing came of it yet.
+
+        A shard whose reading was stopped at its bound is not among them.
+        """
+        owned = self.owned()
+        return {shard.number: shard.window.next for shard in owned if not shard.window.stopped}
+
+    @property
     def waits_for_fold(self) -> bool:
         """Whether messages were delivered in a shard that is not folded yet."""
         return any(shard.waits_for_fold for shard in self.shards.values())

@@ -143,7 +143,7 @@ def test_reading_stops_at_the_bound_and_goes_on() -> None:
         world.ask(f"s{number}", f"m{number}")
     while member.deliver():
         pass
-    assert member.intake.unfinished == 10
+    assert member.intake.membership.unfinished == 10
     world.settle()
     assert world.committed == 40
 
