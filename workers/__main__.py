@@ -236,7 +236,7 @@ def measure(intake: Intake, worker: Worker, model: Model) -> None:
     metrics.gauge(
         "waiting_for_history",
         "Messages that only wait for their history",
-        lambda: shards.waiting_for_history,
+        lambda: intake.membership.waiting_for_history,
     )
 
 
