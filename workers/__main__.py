@@ -16,6 +16,7 @@ import structlog
 import uvloop
 from ulid import ULID
 
+from schemas.log.gap import first_record_in
 from schemas.log.log_reader import LogReader
 from schemas.log.log_scan import LogScanner
 from schemas.log.producer import LogProducer
@@ -30,7 +31,7 @@ from schemas.process.stopping import (
     StoppedFirst,
     unless_stopped,
 )
-from schemas.topics import SESSION_LOG
+from schemas.topics import SESSION_LOG, USER_MESSAGES
 from workers import metrics, stall_watch
 from workers.faust_group import FaustIntake
 from workers.history.redis_history import History, connect
@@ -124,6 +125,9 @@ class Process:
             model=model,
             sessions=sessions,
             reader=reader,
+            first_record_in=lambda shard, gap: first_record_in(
+                settings.kafka, USER_MESSAGES, shard, gap.start, gap.end
+            ),
             attempts=settings.attempts(),
         )
         folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="talklog-worker-"))

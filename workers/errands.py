@@ -7,11 +7,12 @@ into the intake.
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 import structlog
 
 from schemas.events import encode
+from schemas.log.gap import GapTrimmed
 from schemas.log.log_reader import LogReader, LogUnavailable
 from schemas.log.producer import SendFailed
 from schemas.topics import DEAD_LETTERS, HEADERS, SESSION_LOG
@@ -22,10 +23,13 @@ from workers.attempt.needs import Sender
 from workers.faust_group import UserRecord
 from workers.history.prompt import KnownTurns
 from workers.intake import actions
+from workers.intake.ack_window import Gap, RecordsSkipped
 from workers.intake.actions import MessageKey
 from workers.intake.intake import Intake
 
 log = structlog.get_logger(__name__)
+
+T = TypeVar("T")
 
 ASK_AGAIN_S = 0.5
 
@@ -56,12 +60,14 @@ class Errands:
         sender: Sender,
         sessions: Sessions,
         reader: LogReader,
+        first_record_in: Callable[[int, Gap], Awaitable[int | None]],
         done: Callable[[], None],
     ) -> None:
         self._intake = intake
         self._sender = sender
         self._sessions = sessions
         self._reader = reader
+        self._first_record_in = first_record_in
         self._done = done
 
     async def write(self, action: actions.Write) -> None:
@@ -105,6 +111,24 @@ class Errands:
         self._intake.dead_lettered(action.shard, action.offset, time.monotonic())
         self._done()
 
+    async def look_into_gap(self, action: actions.LookIntoGap) -> None:
+        """Ask the log whether records were skipped. Reported: gap_empty.
+
+        Raises RecordsSkipped: the library has lost accepted messages on the way; the process that
+        starts next is given them again.
+        """
+        shard, gap = action.shard, action.gap
+        try:
+            record = await _until_available(lambda: self._first_record_in(shard, gap))
+        except GapTrimmed as error:
+            log.error("records were trimmed before they were delivered", gap=str(error))
+            record = None
+        if record is not None and shard in self._intake.owned:
+            raise RecordsSkipped(f"shard {shard}: offset {record} was not delivered")
+        metrics.GAPS.inc()
+        self._intake.gap_empty(shard, gap)
+        self._done()
+
     async def look_up(self, action: actions.LookUp) -> None:
         """Ask whether a message is over that the fold doesn't know. Reported: looked_up."""
         over, sure = await self._sessions.over(action)
@@ -134,7 +158,7 @@ class Errands:
         self._done()
 
 
-async def _until_available(ask: Callable[[], Awaitable[int]]) -> int:
+async def _until_available(ask: Callable[[], Awaitable[T]]) -> T:
     while True:
         try:
             return await ask()

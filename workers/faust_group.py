@@ -11,14 +11,14 @@ What must hold of the library, and is tested against it:
 * `message.generation_id` is the group's generation of the delivery.
 * Where nothing is committed yet (or 0), aiokafka's `seek_to_committed` does not seek, and what
   Faust had fetched and thrown away during a rebalance is gone: later acknowledgements commit past
-  it. So this consumer seeks to the log's start there, and each first delivery is checked.
+  it. So this consumer seeks to the log's start there, and says where each delivery begins.
 * At the bound, `on_buffer_full` and `on_buffer_drop`; `pause_partitions` loses records of the batch
   in hand and commits past them.
 """
 
 import asyncio
 import contextlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -47,6 +47,8 @@ class UserRecord:
     key: bytes
     value: bytes
     headers: dict[str, bytes]
+    begins: int | None = None
+    """Where delivery of the shard begins, with its first record after an assignment."""
 
 
 class Receiver(Protocol):
@@ -66,10 +68,6 @@ class IntakeCrashed(Exception):
     """Faust has stopped by itself: leave the process, another start is safe."""
 
 
-class DeliverySkipped(Exception):
-    """Delivery began after the group's position: accepted messages would never be answered."""
-
-
 class SeekingConsumer(Consumer):
     """Begins at the group's position, or at the log's start where the group has none.
 
@@ -86,7 +84,15 @@ class SeekingConsumer(Consumer):
         mine = [tp for tp in self.assignment() if tp.topic == USER_MESSAGES]
         starts = await self.earliest_offsets(*mine) if mine else {}
         for tp, start in starts.items():
-            position = max(self._committed_offset.get(tp) or 0, start)
+            committed = self._committed_offset.get(tp)
+            position = max(committed or 0, start)
+            if committed is not None and committed < start:
+                log.error(
+                    "records were trimmed before they were delivered",
+                    shard=tp.partition,
+                    from_offset=committed,
+                    to_offset=start,
+                )
             self.begins[tp.partition] = position
             if position == start:
                 # Revoked meanwhile: it is sought again when it is assigned.
@@ -194,19 +200,18 @@ class FaustIntake:
             message = event.message
             self._events[message.partition, message.offset] = event
             try:
-                self._check_first(message.partition, message.offset)
-                self._receiver.delivered(_delivered(message))
+                begins = self._begins(message.partition)
+                self._receiver.delivered(replace(_delivered(message), begins=begins))
             except Exception as error:
                 # Faust would acknowledge the record and go on. Nothing more is taken instead.
                 self._failure = error
                 self._failed.set()
                 await asyncio.Event().wait()
 
-    def _check_first(self, shard: int, offset: int) -> None:
+    def _begins(self, shard: int) -> int | None:
         consumer: Any = self._app.consumer
-        begins = consumer.begins.pop(shard, offset)
-        if offset != begins:
-            raise DeliverySkipped(f"shard {shard} began at {offset}, the group stands at {begins}")
+        position: int | None = consumer.begins.pop(shard, None)
+        return position
 
     async def _on_revoked(self, *_: Any, **__: Any) -> None:
         self._events.clear()

@@ -14,6 +14,11 @@ CHUNKS = Counter("talklog_worker_chunks", "Chunks written")
 WRITES = Counter("talklog_worker_writes", "Events written by the owner of a shard", ["kind"])
 SENDS_FAILED = Counter("talklog_worker_sends_failed", "Sends with unknown outcome")
 DEAD_LETTERS = Counter("talklog_worker_dead_letters", "Records put with the dead letters")
+OUTRANKED = Counter(
+    "talklog_worker_outranked",
+    "Messages that can't start: the group began anew within an epoch (raise TALKLOG_EPOCH)",
+)
+GAPS = Counter("talklog_worker_gaps", "Gaps of offsets that were looked into and hold nothing")
 BAD_EVENTS = Counter("talklog_worker_bad_events", "Events of the session log not understood")
 REBALANCES = Counter("talklog_worker_rebalances", "Assignments of shards")
 FORGONE = Counter("talklog_worker_history_forgone", "Messages acknowledged without their history")

@@ -8,7 +8,7 @@ overlap; only the performing of an action waits.
 
 import asyncio
 import time
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from typing import Any, Protocol
 
 import structlog
@@ -22,6 +22,7 @@ from workers.attempt.needs import AskedModel, AttemptSettings, Sender
 from workers.errands import Errands, Sessions
 from workers.faust_group import UserRecord
 from workers.intake import actions
+from workers.intake.ack_window import Gap
 from workers.intake.actions import Action, AttemptEnd, MessageKey
 from workers.intake.delivery import delivery_of
 from workers.intake.intake import Intake
@@ -66,6 +67,7 @@ class Worker:
         model: AskedModel,
         sessions: Sessions,
         reader: LogReader,
+        first_record_in: Callable[[int, Gap], Awaitable[int | None]],
         attempts: AttemptSettings,
     ) -> None:
         self._intake = intake
@@ -75,7 +77,12 @@ class Worker:
         self._sessions = sessions
         self._reader = reader
         self._errands = Errands(
-            intake, sender=sender, sessions=sessions, reader=reader, done=self._perform
+            intake,
+            sender=sender,
+            sessions=sessions,
+            reader=reader,
+            first_record_in=first_record_in,
+            done=self._perform,
         )
         self._settings = attempts
         self._attempts: dict[MessageKey, Attempt] = {}
@@ -196,11 +203,22 @@ class Worker:
             case actions.Abandon():
                 if attempt := self._attempts.get(action.key):
                     attempt.abandon()
+            case actions.Outranked():
+                metrics.OUTRANKED.inc()
+                log.error(
+                    "no start can count: raise TALKLOG_EPOCH",
+                    session=action.key.session_id,
+                    message=action.key.message_id,
+                    fence=action.ours,
+                    fence_in_log=action.theirs,
+                )
             case actions.Write():
                 self._spawn(self._errands.write(action))
             case actions.DeadLetter():
                 record = self.group.record(action.shard, action.offset)
                 self._spawn(self._errands.dead_letter(action, record))
+            case actions.LookIntoGap():
+                self._spawn(self._errands.look_into_gap(action))
             case actions.LookUp():
                 self._spawn(self._errands.look_up(action))
             case actions.Store():

@@ -276,6 +276,10 @@ class Worker:
                 self._write(action)
             case actions.DeadLetter(shard, offset):
                 self._after(self.world.delay(0.01), self._dead_lettered, shard, offset)
+            case actions.Outranked():
+                pass
+            case actions.LookIntoGap():
+                raise AssertionError("no offset is left out here")
             case actions.LookUp():
                 self.memory.over(action)
             case actions.Store():

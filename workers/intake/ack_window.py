@@ -10,6 +10,7 @@ from collections import OrderedDict
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import Enum, auto
+from typing import NamedTuple
 
 from schemas.transcript import Message
 
@@ -41,17 +42,36 @@ def may_be_acknowledged(
 
 @dataclass(slots=True)
 class _Slot:
+    """A delivered record, or the gap before one: its end is then set."""
+
     timestamp_ms: int
     size_bytes: int
+    gap_end: int | None = None
     done: bool = False
 
 
-class OffsetSkipped(Exception):
-    """A record was delivered that is not the one after the last: accepted messages are missing."""
+class Gap(NamedTuple):
+    """Offsets [start, end) that were not delivered."""
+
+    start: int
+    end: int
+
+
+class DeliveredTwice(Exception):
+    """An offset came that is lower than the one before: the window can't tell what is done."""
+
+
+class RecordsSkipped(Exception):
+    """Records lie in a gap: accepted messages would never be answered. Another start reads them."""
 
 
 class AckWindow:
-    """The unacknowledged records of one shard of `user_messages`, ascending by offset."""
+    """The unacknowledged records of one shard of `user_messages`, ascending by offset.
+
+    Offsets have gaps that hold nothing (the markers of transactions, what compaction has removed).
+    But the library has been seen to skip records too. So nothing behind a gap is acknowledged
+    before somebody has looked into it (`empty`).
+    """
 
     def __init__(self, *, max_records: int, max_bytes: int) -> None:
         # Taken from its front all the time; a plain dict would look at all that was there once.
@@ -59,7 +79,7 @@ class AckWindow:
         self._bytes = 0
         self._max_records = max_records
         self._max_bytes = max_bytes
-        self._last: int | None = None
+        self._next: int | None = None
         self.stopped = False
 
     def __len__(self) -> int:
@@ -67,44 +87,66 @@ class AckWindow:
 
     @property
     def next(self) -> int | None:
-        """The offset that must be delivered next; None if nothing was."""
-        return None if self._last is None else self._last + 1
+        """The offset at which the next record is expected; None if nothing was delivered."""
+        return self._next
 
     @property
     def oldest_ms(self) -> int | None:
         """Log-append time of the first unacknowledged record."""
         return next((slot.timestamp_ms for slot in self._slots.values()), None)
 
-    def add(self, offset: int, timestamp_ms: int, size_bytes: int) -> None:
-        """Take the next delivered record.
+    def add(
+        self, offset: int, timestamp_ms: int, size_bytes: int, *, begins: int | None = None
+    ) -> Gap | None:
+        """Take the next delivered record; gives the gap before it, if there is one.
+
+        `begins` is where the delivery of the shard begins, for its first record.
 
         Raises:
-            OffsetSkipped: it does not follow the last one.
+            DeliveredTwice: a later one, or itself, was delivered before.
         """
-        if self._last is not None and offset != self._last + 1:
-            raise OffsetSkipped(f"offset {offset} was delivered after {self._last}")
-        self._last = offset
+        expected = self._next if self._next is not None else begins
+        if expected is not None and offset < expected:
+            raise DeliveredTwice(f"offset {offset} was delivered, {expected} was expected")
+        gap = None
+        if expected is not None and offset > expected:
+            gap = Gap(expected, offset)
+            self._slots[expected] = _Slot(timestamp_ms, 0, gap_end=offset)
+        self._next = offset + 1
         self._slots[offset] = _Slot(timestamp_ms, size_bytes)
         self._bytes += size_bytes
+        return gap
 
     def done(self, offset: int) -> Iterator[int]:
         """Mark a record as finished and give the offsets to acknowledge now, ascending."""
         slot = self._slots.get(offset)
-        if slot is None:
-            return
-        slot.done = True
+        if slot is not None and slot.gap_end is None:
+            slot.done = True
+        return self._finished()
+
+    def empty(self, gap: Gap) -> Iterator[int]:
+        """Note that nothing lies in the gap; gives the offsets to acknowledge now, ascending."""
+        slot = self._slots.get(gap.start)
+        # The answer may be about a window that was given up meanwhile.
+        if slot is not None and slot.gap_end == gap.end:
+            slot.done = True
+        return self._finished()
+
+    def _finished(self) -> Iterator[int]:
         while self._slots:
             first = next(iter(self._slots))
             if not self._slots[first].done:
                 return
-            self._bytes -= self._slots.pop(first).size_bytes
-            yield first
+            slot = self._slots.pop(first)
+            self._bytes -= slot.size_bytes
+            if slot.gap_end is None:
+                yield first
 
     def clear(self) -> None:
         """Forget all: the shard was revoked, and what is unacknowledged comes again."""
         self._slots.clear()
         self._bytes = 0
-        self._last = None
+        self._next = None
         self.stopped = False
 
     @property

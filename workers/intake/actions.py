@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 from schemas.events import ErrorCode, FinishReason, StopReason, UserEvent, UserMessage
 from schemas.transcript import Fence
+from workers.intake.ack_window import Gap
 
 
 class MessageKey(NamedTuple):
@@ -24,7 +25,8 @@ class Delivery:
     """One record of `user_messages` as it was delivered.
 
     `event` is None if it can't be used: then `refused` says why, or is None too for a type of a
-    later version, which is skipped. `generation` is the consumer group's at the delivery.
+    later version, which is skipped. `generation` is the consumer group's at the delivery. `begins`
+    is where delivery of the shard begins, with its first record after an assignment.
     """
 
     shard: int
@@ -33,6 +35,7 @@ class Delivery:
     timestamp_ms: int
     size_bytes: int
     event: UserEvent | None
+    begins: int | None = None
     refused: str | None = None
     traceparent: bytes | None = None
 
@@ -109,6 +112,19 @@ class Abandon:
 
 
 @dataclass(frozen=True, slots=True)
+class Outranked:
+    """Say that no start of ours can count: the log holds one with a higher fence.
+
+    A group's generation only rises, so the group has begun anew within the same epoch.
+    """
+
+    shard: int
+    key: MessageKey
+    ours: Fence
+    theirs: Fence
+
+
+@dataclass(frozen=True, slots=True)
 class Write:
     """Write one event of a message. Reported: written."""
 
@@ -127,6 +143,17 @@ class DeadLetter:
     offset: int
     reason: str
     tries: int
+
+
+@dataclass(frozen=True, slots=True)
+class LookIntoGap:
+    """Find out whether records lie in [start, end), which was not delivered. Reported: gap_empty.
+
+    If some do, accepted messages were skipped: only another start of the process reads them.
+    """
+
+    shard: int
+    gap: Gap
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,8 +238,10 @@ Action = (
     Start
     | Stop
     | Abandon
+    | Outranked
     | Write
     | DeadLetter
+    | LookIntoGap
     | LookUp
     | Store
     | Forgo

@@ -40,6 +40,7 @@ class Facts:
     mute_deaths: int  # starts after which nothing more was heard of the attempt
     dead_lettered: bool
     resting: bool  # the time before the next try has not passed
+    outranked: bool  # a start of ours would have a lower fence than the one that counts
 
 
 class Do(Enum):
@@ -52,6 +53,7 @@ class Do(Enum):
     SAY_QUEUED = auto()
     STOP = auto()
     DEAD_LETTER = auto()
+    OUTRANKED = auto()  # a start would be ignored: say so, and don't ask the model
 
 
 class Care(Enum):
@@ -91,6 +93,8 @@ def decide(facts: Facts) -> Decision:
         return _busy(facts) if facts.read_since_delivery else Do.READ_TO_END
     if facts.ahead:
         return Do.SAY_QUEUED if view is None else Do.WAIT
+    if facts.outranked:
+        return Do.OUTRANKED
     if facts.resting:
         return Do.WATCH
     return _run(facts, view)

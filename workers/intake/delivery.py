@@ -20,6 +20,10 @@ class UserRecord(Protocol):
         """Its place in the shard."""
 
     @property
+    def begins(self) -> int | None:
+        """Where the delivery of the shard begins, with its first record after an assignment."""
+
+    @property
     def generation(self) -> int:
         """The consumer group's at the delivery."""
 
@@ -54,6 +58,7 @@ def delivery_of(record: UserRecord, shards: int) -> Delivery:
         timestamp_ms=record.timestamp_ms,
         size_bytes=len(record.value),
         event=event,
+        begins=record.begins,
         refused=refused,
         traceparent=record.headers.get("traceparent"),
     )

@@ -20,7 +20,7 @@ from collections.abc import Callable, Iterable, Sequence
 from schemas.events import Cancel, UndecodableEvent, UserMessage, decode_session_event
 from schemas.shard_log import Record
 from schemas.transcript import Outcome
-from workers.intake.ack_window import Remembering
+from workers.intake.ack_window import Gap, Remembering
 from workers.intake.actions import (
     Action,
     AttemptEnd,
@@ -131,7 +131,7 @@ class Intake:
     # -- user_messages
 
     def delivered(self, delivery: Delivery, now_s: float) -> None:
-        """Take a record of user_messages. Raises OffsetSkipped if one before it did not come."""
+        """Take a record of user_messages. Raises DeliveredTwice."""
         shard = self._shards.get(delivery.shard)
         if shard is None or not shard.owned:
             return  # a rebalance came between: it comes again, here or elsewhere
@@ -206,6 +206,11 @@ class Intake:
         self._decide(now_s)
 
     # -- outcomes of other actions
+
+    def gap_empty(self, number: int, gap: Gap) -> None:
+        """Note that nothing lies in the gap."""
+        if (shard := self._shards.get(number)) is not None:
+            self.membership.gap_empty(shard, gap)
 
     def written(self, token: int, event: OwnerEvent, offset: int | None, now_s: float) -> None:
         """Note that a Write was acknowledged at `offset`; None: it failed, outcome unknown."""

@@ -1,5 +1,6 @@
 """One message: its facts go to `decision`, and what was decided becomes an action. Pure."""
 
+from math import inf
 from typing import assert_never
 
 from schemas.limits import SILENCE_S
@@ -13,6 +14,7 @@ from workers.intake.actions import (
     Failed,
     Forgo,
     MessageKey,
+    Outranked,
     OwnerEvent,
     Queued,
     Store,
@@ -39,6 +41,8 @@ from workers.intake.state import EarlierLife, Shard, Step, Work
 
 JUDGED_AT_ONCE = 500
 """About 5 ms: a shard with a long backlog must not hold the loop when it is folded."""
+OUTRANKED_PATIENCE_S = 30.0
+"""So long a process may believe that a shard is its own after the group has given it away."""
 _WRITING = frozenset({Step.WRITING, Step.AWAITING_READ_BACK, Step.DEAD_LETTERING})
 
 
@@ -116,6 +120,9 @@ class Judge:
             mute_deaths=fold.mute_deaths(work.key),
             dead_lettered=work.dead_lettered,
             resting=work.retry.resting(now_s),
+            outranked=view is not None
+            and view.fence is not None
+            and self._attempts.next_fence(work) < view.fence,
         )
 
     # -- what a decision leads to
@@ -148,6 +155,8 @@ class Judge:
             case Do.STOP:
                 reason = work.stop or (view.cancelling if view else None)
                 self._attempts.stop(work.key, known_stop(reason or "cancel"))
+            case Do.OUTRANKED:
+                self._wait_outranked(work, view, now_s)
             case Do.DEAD_LETTER:
                 self._dead_letter(shard, work, view)
             case Run(care):
@@ -156,6 +165,17 @@ class Judge:
                 self._write_when_rested(work, decision, now_s)
             case _:
                 assert_never(decision)
+
+    def _wait_outranked(self, work: Work, view: Message | None, now_s: float) -> None:
+        self._lanes.watch(work)
+        if work.outranked_since_s is None:
+            work.outranked_since_s = now_s
+        if view is None or view.fence is None:
+            return
+        if now_s - work.outranked_since_s >= OUTRANKED_PATIENCE_S:
+            work.outranked_since_s = inf
+            fence = self._attempts.next_fence(work)
+            self._actions.append(Outranked(work.shard, work.key, fence, view.fence))
 
     def _watch_runner(self, work: Work) -> None:
         self._lanes.watch(work)

@@ -9,13 +9,14 @@ from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 
 from schemas.limits import ASSIGNMENT_FOLD_MARGIN_S
-from workers.intake.ack_window import AckWindow
+from workers.intake.ack_window import AckWindow, Gap
 from workers.intake.actions import (
     Ack,
     Action,
     AskEnd,
     Delivery,
     Follow,
+    LookIntoGap,
     MessageKey,
     ReadOn,
     StopReading,
@@ -106,20 +107,27 @@ class Membership:
     # -- delivered and acknowledged
 
     def deliver(self, shard: Shard, delivery: Delivery) -> None:
-        """Take a record into the shard's window.
-
-        Raises:
-            OffsetSkipped: a record before it did not come.
-        """
-        shard.window.add(delivery.offset, delivery.timestamp_ms, delivery.size_bytes)
+        """Take a record into the shard's window. Raises DeliveredTwice."""
+        gap = shard.window.add(
+            delivery.offset, delivery.timestamp_ms, delivery.size_bytes, begins=delivery.begins
+        )
+        if gap is not None:
+            self._actions.append(LookIntoGap(shard.number, gap))
         if shard.window.full and not shard.window.stopped:
             shard.window.stopped = True
             self._actions.append(StopReading(shard.number))
 
     def done(self, shard: Shard, offset: int) -> None:
         """Acknowledge what can be, now that this record is done."""
+        self._acknowledge(shard, shard.window.done(offset))
+
+    def gap_empty(self, shard: Shard, gap: Gap) -> None:
+        """Acknowledge what can be, now that this gap was looked into."""
+        self._acknowledge(shard, shard.window.empty(gap))
+
+    def _acknowledge(self, shard: Shard, finished: Iterator[int]) -> None:
         oldest_ms = shard.window.oldest_ms
-        for acknowledged in shard.window.done(offset):
+        for acknowledged in finished:
             self._actions.append(Ack(shard.number, acknowledged))
         # What is older than this can't come again, except through a duplicate of an old message.
         shard.forget_before_next_ms = (shard.window.oldest_ms or oldest_ms or FOLD_MARGIN_MS) - (

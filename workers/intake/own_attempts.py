@@ -98,7 +98,7 @@ class OwnAttempts:
 
     def begin(self, work: Work, now_s: float) -> None:
         """Start an attempt; its fence tells it from every earlier one of this delivery."""
-        fence = (self._epoch, work.generation, work.starts_sent)
+        fence = self.next_fence(work)
         work.starts_sent += 1
         care = work.suspicion.care
         own = OwnAttempt(work.shard, work.key, self._new_id(), fence, care, now_s)
@@ -111,6 +111,10 @@ class OwnAttempts:
         self._actions.append(
             Start(work.shard, work.message, own.attempt, fence, work.accepted_ms, work.traceparent)
         )
+
+    def next_fence(self, work: Work) -> Fence:
+        """Give the fence that the message's next start would have."""
+        return self._epoch, work.generation, work.starts_sent
 
     def started(self, key: MessageKey, attempt: str) -> None:
         """Note that the broker has acknowledged the start."""

@@ -108,6 +108,8 @@ class Work:
     earlier_life: EarlierLife = EarlierLife.NOT_ASKED
     queued_written: bool = False
     dead_lettered: bool = False
+    outranked_since_s: float | None = None
+    """Since when no start of ours could count; infinity: that was said."""
     interrupted_before: bool = False
     """It asked to interrupt, and everything before it in its lane has been stopped."""
     retry: Retry = field(default_factory=Retry)

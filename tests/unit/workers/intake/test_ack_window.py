@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 from schemas.transcript import Message
 from workers.intake.ack_window import (
     AckWindow,
-    OffsetSkipped,
+    DeliveredTwice,
+    Gap,
     Remembering,
     may_be_acknowledged,
 )
@@ -42,10 +43,38 @@ def test_whatever_the_order_all_are_given_once_and_ascending(order: list[int]) -
     assert given_out == list(range(20))
 
 
-def test_a_skipped_offset_is_an_error_and_a_redelivery_is_none() -> None:
+def test_nothing_behind_a_gap_is_acknowledged_before_it_was_looked_into() -> None:
+    """One foreign transaction's marker took an offset, and ended every worker for good."""
     held = window(5, 6)
-    with pytest.raises(OffsetSkipped):
-        held.add(8, 0, 1)
+    assert held.add(8, 0, 1) == Gap(7, 8)
+    assert list(held.done(5)) == [5]
+    assert list(held.done(6)) == [6]
+    assert list(held.done(8)) == []
+    assert list(held.empty(Gap(7, 8))) == [8]
+    assert held.add(9, 0, 1) is None
+
+
+def test_delivery_may_begin_behind_a_gap() -> None:
+    held = window()
+    assert held.add(8, 0, 1, begins=5) == Gap(5, 8)
+    assert list(held.done(8)) == []
+    assert list(held.empty(Gap(5, 8))) == [8]
+
+
+def test_what_was_said_of_another_gap_counts_for_nothing() -> None:
+    held = window(5)
+    held.add(9, 0, 1)
+    held.clear()
+    held.add(6, 0, 1)  # it was there after all, and has come now
+    held.add(7, 0, 1)
+    assert list(held.empty(Gap(6, 9))) == []
+    assert list(held.done(6)) == [6]
+
+
+def test_a_lower_offset_is_an_error_and_a_redelivery_is_none() -> None:
+    held = window(5, 6)
+    with pytest.raises(DeliveredTwice):
+        held.add(6, 0, 1)
     held.clear()
     held.add(5, 0, 1)
     assert len(held) == 1

@@ -32,6 +32,7 @@ NEW = Facts(
     mute_deaths=0,
     dead_lettered=False,
     resting=False,
+    outranked=False,
 )
 
 
@@ -61,6 +62,12 @@ CASES: list[tuple[str, dict[str, Any], Decision | str]] = [
     ("behind another", {"ahead": 1}, Do.SAY_QUEUED),
     ("behind another, said already", {"ahead": 1, "view": message()}, Do.WAIT),
     ("resting", {"resting": True}, Do.WATCH),
+    ("outranked", {"view": released(), "outranked": True}, Do.OUTRANKED),
+    (
+        "outranked and stopped",
+        {"outranked": True, "stop": "cancel"},
+        EndedEarly("cancelled", None, 0),
+    ),
     ("runs here", {"runs_here": True, "view": running()}, Do.WAIT),
     ("runs here, stopped", {"runs_here": True, "view": running(), "stop": "cancel"}, Do.STOP),
     ("runs elsewhere", {"view": running()}, Do.WATCH),

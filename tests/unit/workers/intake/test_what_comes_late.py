@@ -16,6 +16,7 @@ from workers.intake.actions import (
     Follow,
     LookUp,
     MessageKey,
+    Outranked,
     Start,
     Stop,
     Unfollow,
@@ -89,6 +90,17 @@ def begun(start: Start) -> Status:
     )
 
 
+def released(start: Start) -> Status:
+    message = start.message
+    return Status(
+        session_id=message.session_id,
+        message_id=message.message_id,
+        created_at=message.created_at,
+        state="released",
+        attempt=start.attempt,
+    )
+
+
 def ended(start: Start) -> Complete:
     message = start.message
     return Complete(
@@ -152,3 +164,22 @@ def test_an_attempt_that_its_owner_has_ended_is_given_up_by_its_runner() -> None
     # This process was stopped, the new owner heard nothing, and ended the attempt as cancelled.
     shard.read(ended(start))
     assert Abandon(MessageKey("s", "m1")) in shard.taken
+
+
+def test_a_start_that_would_be_fenced_is_not_sent_and_that_is_said_once() -> None:
+    """A group that began anew within an epoch asked the model 145 times in 120 s, for nothing."""
+    message = UserMessage(
+        session_id="s", message_id="m1", created_at="2026-01-01T00:00:00.000Z", content="?"
+    )
+    theirs = Start(0, message, "b1", (1, 7, 0), 0, None)
+    shard = Shard()
+    shard.say("t", "m0", message.created_at)
+    shard.read(begun(theirs), released(theirs))
+    shard.say("s", "m1", message.created_at)
+    for tenth in range(400):
+        shard.intake.tick(tenth / 10)
+        shard.go_on()
+    starts = [action for action in shard.taken if isinstance(action, Start)]
+    assert [start.message.message_id for start in starts] == ["m0"]
+    outranked = [action for action in shard.taken if isinstance(action, Outranked)]
+    assert outranked == [Outranked(0, MessageKey("s", "m1"), (1, 1, 0), (1, 7, 0))]

@@ -313,6 +313,10 @@ class Member:
             case actions.DeadLetter():
                 self.world.dead.append((action.offset, action.reason))
                 self.intake.dead_lettered(0, action.offset, self.world.now)
+            case actions.Outranked():
+                pass
+            case actions.LookIntoGap():
+                raise AssertionError("no offset is left out here")
             case actions.LookUp():
                 self.look_ups.append(action)
             case actions.Store():
