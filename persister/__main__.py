@@ -14,6 +14,7 @@ from persister.dead_letters import DeadLetters
 from persister.settings import PersisterSettings
 from persister.store import Store, Timeouts
 from persister.writer import Writer
+from schemas.log.producer import LogProducer
 from schemas.process import logs
 from schemas.process.admin_port import AdminPort
 from schemas.process.loop_watchdog import LoopWatchdog
@@ -49,10 +50,11 @@ async def serve(settings: PersisterSettings) -> int:
         idle_in_transaction_s=settings.idle_in_transaction_s,
     )
     store = Store(settings.postgres_dsn, timeouts)
-    letters = DeadLetters(settings.kafka)
+    # It connects when the first bad record comes.
+    producer = LogProducer(settings.kafka, linger_ms=0)
     writer = Writer(
         store,
-        letters,
+        DeadLetters(producer),
         epoch=settings.epoch,
         shards=settings.shards,
         max_answers=settings.cache_max_answers,
@@ -74,7 +76,7 @@ async def serve(settings: PersisterSettings) -> int:
     finally:
         # What is not stored is read again: nothing can be lost now.
         leaving.within(CLOSE_LIMIT_S, code)
-        await letters.close()
+        await producer.aclose()
         await store.close()
         await admin.stop()
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from persister.batch import Part, Partition
 from persister.dead_letters import Bad, DeadLetterBox
-from persister.reading import BadRecord, LogRecord, read
+from persister.reading import BadRecord, WholeRecord, read
 from persister.rows import Changes, RowFold
 from persister.store import Move, Store
 from schemas.events import SessionEvent, UserEvent
@@ -44,11 +44,11 @@ class Writer:
         """Throw away what is known of running answers: others may write them now."""
         self._fold.forget()
 
-    def refuse(self, part: Part[LogRecord], reason: str) -> None:
+    def refuse(self, part: Part[WholeRecord], reason: str) -> None:
         """Make a dead letter of the one record of this part, whenever it comes again."""
         self._refused[part.partition, part.records[0].offset] = reason
 
-    async def write(self, parts: Sequence[Part[LogRecord]]) -> Written:
+    async def write(self, parts: Sequence[Part[WholeRecord]]) -> Written:
         """Store a batch, all of it or nothing.
 
         Raises:
@@ -61,7 +61,7 @@ class Writer:
             self._fold.forget()
             raise
 
-    async def _write(self, parts: Sequence[Part[LogRecord]]) -> Written:
+    async def _write(self, parts: Sequence[Part[WholeRecord]]) -> Written:
         events, bad = self._read(parts)
         for each in bad:
             # Before the position passes it, and not again if the transaction has to be repeated.
@@ -81,7 +81,7 @@ class Writer:
             self._refused.pop((each.partition, each.record.offset), None)
         return Written(changes, len(bad))
 
-    def _read(self, parts: Sequence[Part[LogRecord]]) -> tuple[Events, list[Bad]]:
+    def _read(self, parts: Sequence[Part[WholeRecord]]) -> tuple[Events, list[Bad]]:
         events: Events = []
         bad: list[Bad] = []
         for part in parts:
@@ -97,6 +97,6 @@ class Writer:
                     events.append((shard, record.offset, event))
         return events, bad
 
-    def _check(self, partition: Partition, record: LogRecord) -> None:
+    def _check(self, partition: Partition, record: WholeRecord) -> None:
         if self._refused and (reason := self._refused.get((partition, record.offset))):
             raise BadRecord(reason)

@@ -21,9 +21,9 @@ from websockets.exceptions import WebSocketException
 
 from gateway.canary.canary_watch import CanaryWatch
 from gateway.socket.connection import utc_now
-from gateway.submit.publisher import OutcomeUnknown, Publisher
 from schemas.events import Status, encode
 from schemas.limits import HEARTBEAT_S
+from schemas.log.producer import LogProducer, SendFailed
 from schemas.topics import SESSION_LOG, shard_of
 
 log = logging.getLogger(__name__)
@@ -50,10 +50,10 @@ class _Frame(msgspec.Struct):
 class Canary:
     """Beats within `beating`. `every_s` 0: never, and then it is always ready."""
 
-    def __init__(self, publisher: Publisher, shards: int, every_s: float) -> None:
+    def __init__(self, producer: LogProducer, shards: int, every_s: float) -> None:
         # By chance, new with each process, so that no person and no other gateway is in it.
         self.session_id = f"talklog-canary-{ULID()}"
-        self._publisher = publisher
+        self._producer = producer
         self._shard = shard_of(self.session_id, shards)
         self._every_s = every_s
         self._limit_s = every_s * BEATS_A_LIMIT
@@ -102,10 +102,9 @@ class Canary:
                 await self._connected.wait()
                 attempt = str(ULID())
                 self._watch.sent(attempt, time.monotonic())
-                await self._publisher.publish(
-                    SESSION_LOG, self._shard, self.session_id, encode(self._event(attempt))
-                )
-        except (TimeoutError, OutcomeUnknown) as error:
+                key, value = self.session_id.encode(), encode(self._event(attempt))
+                await self._producer.send(SESSION_LOG, self._shard, key, value)
+        except (TimeoutError, SendFailed) as error:
             log.warning("the canary was not sent: %s: %s", type(error).__name__, error)
 
     def _event(self, attempt: str) -> Status:

@@ -19,10 +19,10 @@ from schemas.events import (
     decode_session_event,
     decode_user_event,
 )
+from schemas.log.dead_letter import OF_THE_LETTER, OFFSET, PARTITION, REASON, TOPIC, TRIES
 from schemas.topics import SESSION_LOG, USER_MESSAGES
 
 RETRIES_EXHAUSTED = "retries_exhausted"
-OF_THE_LETTER = frozenset({"topic", "partition", "offset", "reason", "tries"})
 REDRIVEN, REDRIVEN_AS = "redriven", "redriven-as"
 
 
@@ -130,11 +130,11 @@ def _letter(record: Stored, headers: dict[str, str]) -> Letter:
         record.timestamp_ms,
         record.key,
         record.value or b"",
-        topic=headers.get("topic", "?"),
-        partition=headers.get("partition", "?"),
-        offset=headers.get("offset", "?"),
-        reason=headers.get("reason", "?"),
-        tries=headers.get("tries", "?"),
+        topic=headers.get(TOPIC, "?"),
+        partition=headers.get(PARTITION, "?"),
+        offset=headers.get(OFFSET, "?"),
+        reason=headers.get(REASON, "?"),
+        tries=headers.get(TRIES, "?"),
         headers=tuple((n, v) for n, v in record.headers if n not in OF_THE_LETTER),
     )
 
