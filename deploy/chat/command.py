@@ -18,7 +18,7 @@ import typer
 from ulid import ULID
 
 from deploy.chat.link import Address, Link, StoppedError
-from deploy.operators.installation import NoInstallationError, find
+from deploy.operators.tooling.installation import NoInstallationError, find
 from schemas.limits import ANSWER_MAX_S, CONTENT_MAX_BYTES
 
 EXIT_FAILED = 1

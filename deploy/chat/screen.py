@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from deploy.operators.replay.conversation_text import ending, harmless
+from deploy.operators.tooling.conversation_text import ending, harmless
 from schemas.transcript import Message
 
 

@@ -19,7 +19,7 @@ from ulid import ULID
 from deploy.chat.command import ANSWER_S, JOIN_S, until
 from deploy.chat.link import Address, Link, StoppedError
 from deploy.chat.screen import Answer, last_line
-from deploy.operators.replay.conversation_text import conversation, harmless
+from deploy.operators.tooling.conversation_text import conversation, harmless
 from schemas.limits import CONTENT_MAX_BYTES
 from schemas.transcript import Message
 

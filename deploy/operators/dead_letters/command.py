@@ -21,9 +21,9 @@ import typer
 from deploy.operators.dead_letters import report
 from deploy.operators.dead_letters.again import Again, Refused, again
 from deploy.operators.dead_letters.letter import BadPlaceError, Letter, place_of, same_original
-from deploy.operators.installation import NoInstallationError, find
-from deploy.operators.replay.conversation_text import harmless
-from deploy.operators.verify.since import BadSinceError, since_ms
+from deploy.operators.tooling.conversation_text import harmless
+from deploy.operators.tooling.installation import NoInstallationError, find
+from deploy.operators.tooling.since import BadSinceError, since_ms
 
 EXIT_FAILED = 1
 EXIT_SETTINGS = 2
@@ -172,7 +172,7 @@ def _kafka() -> str:
 def _run(work: Coroutine[Any, Any, T]) -> T:
     from aiokafka.errors import KafkaError
 
-    from deploy.operators.log_range import RangeTrimmedError
+    from deploy.operators.tooling.log_range import RangeTrimmedError
     from deploy.operators.topics import TopicsError
     from schemas.log.log_reader import LogUnavailable
     from schemas.log.producer import SendFailed

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 
 from deploy.operators.dead_letters.letter import Letter
-from deploy.operators.replay.conversation_text import harmless
+from deploy.operators.tooling.conversation_text import harmless
 
 REASON_CHARS = 60
 HEX_BYTES_A_LINE = 16

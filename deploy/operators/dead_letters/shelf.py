@@ -11,7 +11,7 @@ from deploy.operators.dead_letters.letter import (
     Stored,
     letters,
 )
-from deploy.operators.log_range import LogRanges
+from deploy.operators.tooling.log_range import LogRanges
 from deploy.operators.topics import partitions_of
 from schemas.log.producer import LogProducer
 from schemas.topics import DEAD_LETTERS

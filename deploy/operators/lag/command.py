@@ -15,10 +15,10 @@ from typing import Annotated
 
 import typer
 
-from deploy.operators.installation import Installation, NoInstallationError, find
 from deploy.operators.lag import report
 from deploy.operators.lag.sample import Sample
 from deploy.operators.lag.verdict import Health
+from deploy.operators.tooling.installation import Installation, NoInstallationError, find
 
 EXIT_SETTINGS = 2
 BETWEEN_S = 1.0

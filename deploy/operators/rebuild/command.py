@@ -22,9 +22,6 @@ from typing import Annotated
 import typer
 from aiokafka import ConsumerRecord
 
-from deploy.operators.installation import Installation, NoInstallationError, find
-from deploy.operators.log_range import LogRanges, RangeTrimmedError
-from deploy.operators.progress import Progress
 from deploy.operators.rebuild.shadow_tables import (
     AlreadyRunningError,
     Difference,
@@ -32,6 +29,9 @@ from deploy.operators.rebuild.shadow_tables import (
     ShadowError,
     ShadowTables,
 )
+from deploy.operators.tooling.installation import Installation, NoInstallationError, find
+from deploy.operators.tooling.log_range import LogRanges, RangeTrimmedError
+from deploy.operators.tooling.progress import Progress
 from deploy.operators.topics import TopicsError, partitions_of
 from persister.batch import Limit, Part, Partition
 from persister.dead_letters import Bad

@@ -18,8 +18,8 @@ from typing import Annotated
 import msgspec
 import typer
 
-from deploy.operators.installation import Installation, NoInstallationError, find
-from deploy.operators.replay.conversation_text import conversation, harmless
+from deploy.operators.tooling.conversation_text import conversation, harmless
+from deploy.operators.tooling.installation import Installation, NoInstallationError, find
 from schemas.cursor import Cursor
 from schemas.events import SessionEvent, UndecodableEvent, decode_session_event
 from schemas.log.log_reader import LogUnavailable
@@ -157,7 +157,7 @@ def from_postgres(dsn: str, session_id: str) -> list[Message]:
 
 
 async def _from_topic(installation: Installation, session: str, form: Format) -> None:
-    from deploy.operators.reread import Range, reread
+    from deploy.operators.tooling.reread import Range, reread
     from deploy.operators.topics import TopicsError, partitions_of
 
     kafka = installation.need_kafka()
@@ -197,7 +197,7 @@ class Progress:
     """One line on a terminal that says how far the reading is; nothing elsewhere."""
 
     def __init__(self, shown: bool) -> None:
-        from deploy.operators.reread import Range
+        from deploy.operators.tooling.reread import Range
 
         self.range = Range(0, 0)
         self._shown = shown

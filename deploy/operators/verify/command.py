@@ -17,13 +17,13 @@ from typing import Annotated
 
 import typer
 
-from deploy.operators.installation import Installation, NoInstallationError, find
 from deploy.operators.lag.offsets import KafkaAwayError
-from deploy.operators.log_range import LogRanges, RangeTrimmedError
+from deploy.operators.tooling.installation import Installation, NoInstallationError, find
+from deploy.operators.tooling.log_range import LogRanges, RangeTrimmedError
+from deploy.operators.tooling.since import BadSinceError, since_ms
 from deploy.operators.topics import TopicsError, partitions_of
 from deploy.operators.verify.faults import Report
 from deploy.operators.verify.reading import Reading, Scope
-from deploy.operators.verify.since import BadSinceError, since_ms
 from deploy.operators.verify.stored_rows import RowsError, StoredRows
 from schemas.log.log_reader import LogUnavailable
 from schemas.topics import SESSION_LOG

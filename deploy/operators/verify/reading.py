@@ -16,8 +16,8 @@ from aiokafka import ConsumerRecord
 from aiokafka.admin import AIOKafkaAdminClient
 
 from deploy.operators.lag.offsets import answered, coordinated
-from deploy.operators.log_range import LogRanges
-from deploy.operators.progress import Progress
+from deploy.operators.tooling.log_range import LogRanges
+from deploy.operators.tooling.progress import Progress
 from deploy.operators.verify.faults import Fault, Kind, Report
 from deploy.operators.verify.row_check import RowCheck
 from deploy.operators.verify.shard_check import ShardCheck

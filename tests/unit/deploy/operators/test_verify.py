@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from deploy.operators.tooling.since import BadSinceError, since_ms
 from deploy.operators.verify.faults import LISTED_MAX, Fault, Kind, Report
 from deploy.operators.verify.row_check import RowCheck, Stored, gather
 from deploy.operators.verify.shard_check import ShardCheck
-from deploy.operators.verify.since import BadSinceError, since_ms
 from persister.batch import Partition
 from persister.reading import LogRecord
 from schemas.cursor import Cursor

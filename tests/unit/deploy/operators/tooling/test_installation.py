@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from deploy.operators.installation import NoInstallationError, find
+from deploy.operators.tooling.installation import NoInstallationError, find
 
 
 @pytest.fixture

@@ -1,6 +1,6 @@
 """What `talklog replay` prints of a session."""
 
-from deploy.operators.replay.conversation_text import conversation, harmless
+from deploy.operators.tooling.conversation_text import conversation, harmless
 from schemas.transcript import Transcript
 from tests.unit.schemas.log_of import apply_all, chunk, complete, failed, queued, released, start
 
