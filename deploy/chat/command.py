@@ -8,24 +8,21 @@ answer, Ctrl-C (or Ctrl-D) at the prompt leaves.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import os
 import sys
-from collections.abc import Callable
 from typing import Annotated
 
 import typer
 from ulid import ULID
 
 from deploy.chat.link import Address, Link, StoppedError
+from deploy.chat.waiting import ANSWER_S, JOIN_S, until
 from deploy.operators.tooling.installation import NoInstallationError, find
-from schemas.limits import ANSWER_MAX_S, CONTENT_MAX_BYTES
+from schemas.limits import CONTENT_MAX_BYTES
 
 EXIT_FAILED = 1
 EXIT_SETTINGS = 2
 EXIT_INTERRUPTED = 130
-JOIN_S = 30.0
-ANSWER_S = ANSWER_MAX_S + 60
 DEFAULT_URL = "ws://localhost:8000"
 
 
@@ -103,27 +100,6 @@ async def _one_answer(
     if message.finish_reason != "stop":
         _say(f"the answer ended early: {message.finish_reason}")
     return 0
-
-
-async def until(
-    condition: Callable[[], bool],
-    changed: asyncio.Event,
-    running: asyncio.Task[None],
-    limit_s: float,
-) -> None:
-    """Wait until the condition holds. Raises TimeoutError, or what ended the connection."""
-    async with asyncio.timeout(limit_s):
-        while not condition():
-            changed.clear()
-            waiting = asyncio.create_task(changed.wait())
-            try:
-                await asyncio.wait({waiting, running}, return_when=asyncio.FIRST_COMPLETED)
-            finally:
-                waiting.cancel()
-                with contextlib.suppress(asyncio.CancelledError):
-                    await waiting
-            if running.done():
-                running.result()
 
 
 def _cannot_be_sent(content: str) -> str | None:

@@ -16,9 +16,9 @@ from rich.console import Console
 from rich.text import Text
 from ulid import ULID
 
-from deploy.chat.command import ANSWER_S, JOIN_S, until
 from deploy.chat.link import Address, Link, StoppedError
 from deploy.chat.screen import Answer, last_line
+from deploy.chat.waiting import ANSWER_S, JOIN_S, until
 from deploy.operators.tooling.conversation_text import conversation, harmless
 from schemas.limits import CONTENT_MAX_BYTES
 from schemas.transcript import Message

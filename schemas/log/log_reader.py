@@ -221,7 +221,7 @@ async def answered(request: Awaitable[T], timeout_s: float = REQUEST_TIMEOUT_S) 
     """
     try:
         return await asyncio.wait_for(request, timeout_s)
-    except (TimeoutError, KafkaError) as error:
+    except (TimeoutError, KafkaError, OSError) as error:
         raise LogUnavailable(f"{type(error).__name__}: {error}") from error
 
 

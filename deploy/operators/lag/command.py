@@ -38,15 +38,15 @@ def lag(
     every: Annotated[bool, typer.Option("--all", help="also shards that are caught up")] = False,
 ) -> None:
     """Show how far workers and persister are behind the log, in records and in seconds."""
-    from deploy.operators.lag.offsets import KafkaAwayError
+    from schemas.log.log_reader import LogUnavailable
 
     try:
         health = asyncio.run(_look(find(os.environ), form, watch=watch, every=every))
     except NoInstallationError as error:
         print(*(f"lag: {line}" for line in str(error).splitlines()), sep="\n", file=sys.stderr)
         raise typer.Exit(EXIT_SETTINGS) from None
-    except KafkaAwayError as error:
-        print(f"lag: {error}", file=sys.stderr)
+    except LogUnavailable as error:
+        print(f"lag: Kafka: {error}", file=sys.stderr)
         raise typer.Exit(Health.BROKEN) from None
     except KeyboardInterrupt:
         raise typer.Exit(130) from None

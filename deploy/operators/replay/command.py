@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
+import time
 from collections.abc import Callable, Iterable, Sequence
 from enum import Enum
 from importlib.resources import files
@@ -20,6 +21,7 @@ import typer
 
 from deploy.operators.tooling.conversation_text import conversation, harmless
 from deploy.operators.tooling.installation import Installation, NoInstallationError, find
+from deploy.operators.tooling.progress import Progress
 from schemas.cursor import Cursor
 from schemas.events import SessionEvent, UndecodableEvent, decode_session_event
 from schemas.log.log_reader import LogUnavailable
@@ -171,19 +173,22 @@ async def _from_topic(installation: Installation, session: str, form: Format) ->
         raise ReplayError(f"Kafka at {kafka} has no topic {SESSION_LOG}")
     shard = shard_of(session, shards)
     found = Replay(session, shard, epoch, _print_event if form is Format.events else None)
-    progress = Progress(sys.stderr.isatty())
+    progress: Progress | None = None
 
     def on_range(there: Range) -> None:
-        progress.range = there
+        nonlocal progress
+        progress = Progress(there.end - there.start, "records", time.monotonic())
 
     def on_records(records: Sequence[Record]) -> None:
         found.take(records)
-        progress.at(records[-1].offset + 1, found.records)
+        if progress is not None:
+            progress.add(len(records), time.monotonic())
 
     trimmed = await reread(
         kafka, SESSION_LOG, shard, shards, on_range=on_range, on_records=on_records
     )
-    progress.clear()
+    if progress is not None:
+        progress.clear()
     for gap in trimmed:
         lost = f"{gap.from_offset} to {gap.to_offset - 1}"
         print(f"offsets {lost} were trimmed before they were read", file=sys.stderr)
@@ -191,30 +196,6 @@ async def _from_topic(installation: Installation, session: str, form: Format) ->
         raise UnknownSessionError(f"the log holds nothing of session {session!r} (shard {shard})")
     if form is Format.conversation:
         _print_conversation(found.transcript.messages.values())
-
-
-class Progress:
-    """One line on a terminal that says how far the reading is; nothing elsewhere."""
-
-    def __init__(self, shown: bool) -> None:
-        from deploy.operators.tooling.reread import Range
-
-        self.range = Range(0, 0)
-        self._shown = shown
-        self._percent = -1
-
-    def at(self, position: int, found: int) -> None:
-        """Show the position, at most once a percent."""
-        percent = 100 * (position - self.range.start) // (self.range.end - self.range.start)
-        if self._shown and percent != self._percent:
-            self._percent = percent
-            of = f"offset {position:,} of {self.range.end:,}"
-            print(f"\r{percent:3} %  {of}  {found:,} records\033[K", end="", file=sys.stderr)
-
-    def clear(self) -> None:
-        """Leave the line empty."""
-        if self._shown:
-            print("\r\033[K", end="", file=sys.stderr, flush=True)
 
 
 def _print_event(line: bytes) -> None:

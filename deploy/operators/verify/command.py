@@ -17,7 +17,6 @@ from typing import Annotated
 
 import typer
 
-from deploy.operators.lag.offsets import KafkaAwayError
 from deploy.operators.tooling.installation import Installation, NoInstallationError, find
 from deploy.operators.tooling.log_range import LogRanges, RangeTrimmedError
 from deploy.operators.tooling.since import BadSinceError, since_ms
@@ -47,7 +46,7 @@ def verify(
         report = asyncio.run(_verify(find(os.environ), scope))
     except (NoInstallationError, BadSinceError) as error:
         _leave(str(error), EXIT_SETTINGS)
-    except (KafkaAwayError, LogUnavailable, RangeTrimmedError, RowsError, TopicsError) as error:
+    except (LogUnavailable, RangeTrimmedError, RowsError, TopicsError) as error:
         _leave(str(error), EXIT_BROKEN)
     else:
         for fault in report.listed:

@@ -15,7 +15,7 @@ from itertools import islice
 from aiokafka import ConsumerRecord
 from aiokafka.admin import AIOKafkaAdminClient
 
-from deploy.operators.lag.offsets import answered, coordinated
+from deploy.operators.tooling.coordinator import committed_by
 from deploy.operators.tooling.log_range import LogRanges
 from deploy.operators.tooling.progress import Progress
 from deploy.operators.verify.faults import Fault, Kind, Report
@@ -25,9 +25,11 @@ from deploy.operators.verify.stored_rows import StoredRows
 from persister.batch import Partition
 from persister.reading import LogRecord
 from schemas.cursor import Cursor
+from schemas.log.log_reader import answered
 from schemas.topics import SESSION_LOG, USER_MESSAGES, WORKER_GROUP
 
 SESSIONS_AT_ONCE = 500
+START_S = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +73,7 @@ class Reading:
         self._gaps: set[int] = set()
 
     async def run(self) -> Report:
-        """Read everything. Raises KafkaAwayError, LogUnavailable, RangeTrimmedError, RowsError."""
+        """Read everything. Raises LogUnavailable, RangeTrimmedError, RowsError."""
         positions = await asyncio.to_thread(self._rows.positions)
         committed = await _committed(self._kafka)
         said = await self._spans(USER_MESSAGES, positions)
@@ -185,15 +187,11 @@ def _timed(records: Iterable[ConsumerRecord]) -> list[tuple[LogRecord, int]]:
 
 
 async def _committed(kafka: str) -> dict[int, int]:
-    """Ask for the workers' committed offsets on user_messages, by shard. Raises KafkaAwayError."""
+    """Ask for the workers' committed offsets on user_messages, by shard. Raises LogUnavailable."""
     admin = AIOKafkaAdminClient(bootstrap_servers=kafka)
     try:
-        await answered(admin.start())
-        offsets = await coordinated(lambda: admin.list_consumer_group_offsets(WORKER_GROUP))
+        await answered(admin.start(), START_S)
+        committed = await committed_by(admin, WORKER_GROUP)
     finally:
         await answered(admin.close())
-    return {
-        partition.partition: found.offset
-        for partition, found in offsets.items()
-        if partition.topic == USER_MESSAGES and found.offset >= 0
-    }
+    return {tp.partition: offset for tp, offset in committed.items() if tp.topic == USER_MESSAGES}
