@@ -27,6 +27,7 @@ from gateway.submit.submit import Submitter
 from schemas.log.log_reader import LogUnavailable
 from schemas.log.producer import LogProducer
 from schemas.process.admin_port import AdminPort
+from schemas.process.exit_codes import EXIT_FAILED, EXIT_INTERRUPTED
 from schemas.process.logs import configure
 from schemas.process.loop_watchdog import LoopWatchdog
 from schemas.process.settings import SettingsError, exit_with, load
@@ -58,7 +59,7 @@ def main() -> int:
     configure(settings.log_level, settings.log_format)
     # It writes a line for each connection that opens and closes; the counters tell as much.
     logging.getLogger("websockets").setLevel(logging.WARNING)
-    code = 1
+    code = EXIT_FAILED
     with (
         asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner,
         LoopWatchdog(
@@ -78,7 +79,7 @@ def main() -> int:
 
 async def _run(settings: GatewaySettings) -> int:
     leaving = Exit()
-    stopped_by = _signals(lambda: leaving.within(settings.grace_s + STOP_MARGIN_S, 1))
+    stopped_by = _signals(lambda: leaving.within(settings.grace_s + STOP_MARGIN_S, EXIT_FAILED))
     counters = Counters()
     producer = LogProducer(settings.kafka, linger_ms=LINGER_MS)
     canary = Canary(producer, settings.shards, settings.canary_every_s)
@@ -121,7 +122,7 @@ async def _run(settings: GatewaySettings) -> int:
 
 
 def _code(stopped_by: "asyncio.Future[signal.Signals]") -> int:
-    return 130 if stopped_by.result() is signal.SIGINT else 0
+    return EXIT_INTERRUPTED if stopped_by.result() is signal.SIGINT else 0
 
 
 def _gauges(tail: Tail, producer: LogProducer, canary: Canary) -> dict[str, Callable[[], float]]:

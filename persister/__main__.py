@@ -12,19 +12,16 @@ import uvloop
 from persister.consumer import Consumer, EpochBehind
 from persister.dead_letters import DeadLetters
 from persister.settings import PersisterSettings
-from persister.store import Store, Timeouts
+from persister.store import Store
 from persister.writer import Writer
 from schemas.log.producer import LogProducer
 from schemas.process import logs
 from schemas.process.admin_port import AdminPort
+from schemas.process.exit_codes import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_SETTINGS
 from schemas.process.loop_watchdog import LoopWatchdog
 from schemas.process.reader_watch import ReaderStandsStill, ReaderWatch
 from schemas.process.settings import SettingsError, exit_with, load
 from schemas.process.stopping import CLOSE_LIMIT_S, GIVE_UP_LIMIT_S, STOP_MARGIN_S, Exit
-
-EXIT_FAILED = 1
-EXIT_SETTINGS = 2
-EXIT_INTERRUPTED = 130
 
 log = structlog.get_logger(__name__)
 
@@ -44,12 +41,7 @@ def main() -> None:
 
 async def serve(settings: PersisterSettings) -> int:
     """Write rows until a signal; give the exit code."""
-    timeouts = Timeouts(
-        statement_s=settings.statement_timeout_s,
-        lock_s=settings.lock_timeout_s,
-        idle_in_transaction_s=settings.idle_in_transaction_s,
-    )
-    store = Store(settings.postgres_dsn, timeouts)
+    store = Store(settings.postgres_dsn, settings.timeouts())
     # It connects when the first bad record comes.
     producer = LogProducer(settings.kafka, linger_ms=0)
     writer = Writer(

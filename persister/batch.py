@@ -12,6 +12,8 @@ from typing import Generic, NamedTuple, TypeVar
 
 from persister.reading import LogRecord
 
+BATCH_MAX_RECORDS = 10_000
+
 R = TypeVar("R", bound=LogRecord)
 R_co = TypeVar("R_co", bound=LogRecord, covariant=True)
 

@@ -22,7 +22,13 @@ from aiokafka.errors import (
 )
 
 from persister.batch import Partition
-from schemas.log.log_reader import REQUEST_TIMEOUT_S, answered, stopped
+from schemas.log.log_reader import (
+    CLIENT_TIMEOUT_S,
+    REQUEST_TIMEOUT_S,
+    START_TIMEOUT_S,
+    answered,
+    stopped,
+)
 from schemas.process.standstill import Seen
 from schemas.topics import PERSISTER_GROUP, SESSION_LOG, USER_MESSAGES
 
@@ -32,7 +38,6 @@ POLL_INTERVAL_MAX_MS = 24 * 3600 * 1000
 """While Postgres is away nothing is polled; leaving the group then would help nobody."""
 POLLED_WITHIN_S = 1.0
 """Who has not polled for so long after its last fetch could have come back waits for Postgres."""
-START_TIMEOUT_S = 30.0
 COMMIT_TIMEOUT_S = 1.0
 CLOSE_TIMEOUT_S = 2.0
 
@@ -67,7 +72,7 @@ class Group:
             max_poll_interval_ms=POLL_INTERVAL_MAX_MS,
             session_timeout_ms=6000,
             heartbeat_interval_ms=1500,
-            request_timeout_ms=10_000,
+            request_timeout_ms=int(CLIENT_TIMEOUT_S * 1000),
             metadata_max_age_ms=30_000,
             # Both topics of a shard go to one member: only it can tell that an answer is lost.
             partition_assignment_strategy=(RangePartitionAssignor,),

@@ -6,10 +6,9 @@ the persister alone.
 """
 
 from collections.abc import Mapping
-from datetime import UTC, datetime
 from typing import Any
 
-from schemas.events import Error, Prompt, Timing, Usage
+from schemas.events import Error, Prompt, Timing, Usage, iso
 from schemas.transcript import Message, Place
 
 
@@ -53,7 +52,7 @@ def prompt_of(row: Mapping[str, Any]) -> Prompt | None:
     content = row.get("prompt")
     if content is None:
         return None
-    return Prompt(content=content, created_at=_iso(row["prompt_created_at"]))
+    return Prompt(content=content, created_at=iso(row["prompt_created_at"]))
 
 
 def _error(row: Mapping[str, Any]) -> Error | None:
@@ -62,15 +61,10 @@ def _error(row: Mapping[str, Any]) -> Error | None:
     return Error(
         session_id=row["session_id"],
         message_id=row["message_id"],
-        created_at=_iso(row["ended_at"]),
+        created_at=iso(row["ended_at"]),
         attempt=row["attempt"],
         code=row["error_code"],
         message=row["error_message"],
         retryable=row["error_retryable"],
         last_sequence=row["last_sequence"],
     )
-
-
-def _iso(moment: datetime) -> str:
-    """As events have it: ISO 8601, UTC, milliseconds."""
-    return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -19,10 +19,8 @@ from deploy.chat.link import Address, Link, StoppedError
 from deploy.chat.waiting import ANSWER_S, JOIN_S, until
 from deploy.operators.tooling.installation import NoInstallationError, find
 from schemas.limits import CONTENT_MAX_BYTES
+from schemas.process.exit_codes import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_SETTINGS
 
-EXIT_FAILED = 1
-EXIT_SETTINGS = 2
-EXIT_INTERRUPTED = 130
 DEFAULT_URL = "ws://localhost:8000"
 
 

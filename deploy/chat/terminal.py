@@ -21,9 +21,8 @@ from deploy.chat.screen import Answer, last_line
 from deploy.chat.waiting import ANSWER_S, JOIN_S, until
 from deploy.operators.tooling.conversation_text import conversation, harmless
 from schemas.limits import CONTENT_MAX_BYTES
+from schemas.process.exit_codes import EXIT_FAILED
 from schemas.transcript import Message
-
-EXIT_FAILED = 1
 
 
 async def converse(address: Address) -> int:

@@ -20,11 +20,11 @@ from pathlib import Path
 import psutil
 
 from deploy.local import lock, process_list, stack_file
+from schemas.process.exit_codes import EXIT_INTERRUPTED
 
 POLL_S = 0.1
 # The services' grace, the servers' time to write down what they hold, and some patience.
 STOP_WITHIN_S = 30.0
-EXIT_INTERRUPTED = 130
 
 
 def up(

@@ -11,10 +11,8 @@ from typing import Annotated
 import typer
 
 from deploy.local.settings import StackSettings, StackSettingsError, from_environment
+from schemas.process.exit_codes import EXIT_RUNS_ALREADY, EXIT_SETTINGS
 from schemas.process.settings import misspelt
-
-EXIT_SETTINGS = 2
-EXIT_RUNS_ALREADY = 3
 
 ServersOnly = Annotated[
     bool,

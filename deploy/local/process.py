@@ -18,12 +18,12 @@ from pathlib import Path
 
 from deploy.local.backoff import failures_in_a_row, restart_delay_s
 from deploy.local.program import Program, StartFailedError, wrapped
+from schemas.process.exit_codes import EXIT_SETTINGS
 
 LOG_MAX_BYTES = 32 * 1024 * 1024
 LAST_LINES = 8
 STILL_STARTING_EVERY_S = 5.0
 READY_PROBE_EVERY_S = 0.05
-EXIT_SETTINGS = 2
 
 
 class State(StrEnum):

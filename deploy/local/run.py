@@ -19,11 +19,13 @@ from deploy.local.settings import StackSettings
 from deploy.local.stack import NoRoomError, Stack
 from deploy.operators.migrate import MigrateError
 from deploy.operators.topics import TopicsError
+from schemas.process.exit_codes import (
+    EXIT_FAILED,
+    EXIT_INTERRUPTED,
+    EXIT_RUNS_ALREADY,
+    EXIT_SETTINGS,
+)
 
-EXIT_FAILED = 1
-EXIT_SETTINGS = 2
-EXIT_RUNS_ALREADY = 3
-EXIT_INTERRUPTED = 130
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 # From `talklog start`: start again what is dead (with RESTART=0 nothing else does).
 START_SIGNAL = signal.SIGUSR1

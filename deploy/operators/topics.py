@@ -15,10 +15,11 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
 
+from schemas.limits import ANSWER_MAX_S
 from schemas.topics import Topic, topics
 
 REQUEST_S = 10.0
-LONGEST_ANSWER_MS = 10 * 60 * 1000
+LONGEST_ANSWER_MS = int(ANSWER_MAX_S * 1000)
 
 
 class TopicsError(Exception):

@@ -1,16 +1,15 @@
 """What Postgres holds of a session, and how far in the log that is: read in one moment."""
 
-import re
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
-from importlib.resources import files
-from typing import Any, LiteralString, cast
+from typing import Any
 
 from psycopg import AsyncConnection, AsyncCursor, Error, IsolationLevel
 from psycopg.rows import DictRow, dict_row
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
 from schemas.conversation import message_of, prompt_of
+from schemas.statements import statements
 from schemas.topics import SESSION_LOG
 from schemas.transcript import Message
 
@@ -22,7 +21,7 @@ CONNECTION = {
     "application_name": "talklog-gateway",
     "options": "-c statement_timeout=5000",
 }
-_NAME = re.compile(r"^-- name: (\w+)\n", re.MULTILINE)
+STATEMENTS = statements("gateway.snapshot", "queries.sql")
 
 
 class StoreUnavailable(Exception):
@@ -119,15 +118,3 @@ def _put_texts(messages: Sequence[Message], rows: Sequence[dict[str, Any]]) -> N
         if row is not None:
             message.prompt = prompt_of(row)
             message.pieces = [row["content"]] if row["content"] else []
-
-
-def _statements() -> dict[str, LiteralString]:
-    parts = _NAME.split(files("gateway.snapshot").joinpath("queries.sql").read_text())
-    # The file is part of the program, as a literal in the code would be.
-    return {
-        name: cast(LiteralString, text.strip().rstrip(";"))
-        for name, text in zip(parts[1::2], parts[2::2], strict=True)
-    }
-
-
-STATEMENTS: dict[str, LiteralString] = _statements()

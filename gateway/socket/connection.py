@@ -26,6 +26,7 @@ from gateway.socket.protocol import Action, Beat, Close, Protocol, Send, StopAns
 from gateway.socket.websocket import WebSocket, wire
 from gateway.submit.submit import Submitter
 from schemas.close_codes import CloseCode
+from schemas.events import iso
 from schemas.frames import (
     Connected,
     Frame,
@@ -310,8 +311,7 @@ class Connection:
 
 def utc_now() -> str:
     """Give the wall clock's time as events carry it."""
-    now = datetime.fromtimestamp(time.time(), UTC)
-    return now.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return iso(datetime.fromtimestamp(time.time(), UTC))
 
 
 def _new_id() -> str:

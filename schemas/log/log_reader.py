@@ -25,6 +25,8 @@ OnGap = Callable[[int, int, int], None]
 
 REQUEST_TIMEOUT_S = 5.0
 START_TIMEOUT_S = 30.0
+CLIENT_TIMEOUT_S = 10.0
+"""After so long aiokafka gives up a request by itself, and asks another broker."""
 
 
 class LogUnavailable(Exception):
@@ -40,7 +42,7 @@ def consumer(bootstrap: str, **options: Any) -> AIOKafkaConsumer:
         "auto_offset_reset": "none",
         "fetch_max_wait_ms": 100,
         "max_partition_fetch_bytes": 2 * 1024 * 1024,
-        "request_timeout_ms": 10_000,
+        "request_timeout_ms": int(CLIENT_TIMEOUT_S * 1000),
     }
     return AIOKafkaConsumer(**(settings | options))
 

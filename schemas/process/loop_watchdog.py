@@ -18,11 +18,11 @@ import structlog
 from prometheus_client import Counter, Gauge
 
 from schemas.process.blocked_loop import Block, BlockWatch
+from schemas.process.exit_codes import EXIT_FAILED
 from schemas.process.logs import log_beside, stack_of
 
 BEAT_EVERY_S = 0.25
 LOOK_EVERY_S = 0.1
-EXIT_FAILED = 1
 
 BLOCKS = Counter("talklog_loop_blocks", "Times that the event loop was blocked")
 LONGEST_S = Gauge("talklog_loop_blocked_longest_seconds", "The longest block of the event loop")

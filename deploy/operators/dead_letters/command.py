@@ -24,9 +24,8 @@ from deploy.operators.dead_letters.letter import BadPlaceError, Letter, place_of
 from deploy.operators.tooling.conversation_text import harmless
 from deploy.operators.tooling.installation import NoInstallationError, find
 from deploy.operators.tooling.since import BadSinceError, since_ms
-
-EXIT_FAILED = 1
-EXIT_SETTINGS = 2
+from schemas.events import iso
+from schemas.process.exit_codes import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_SETTINGS
 
 T = TypeVar("T")
 app = typer.Typer(no_args_is_help=True, add_completion=False)
@@ -184,7 +183,7 @@ def _run(work: Coroutine[Any, Any, T]) -> T:
     except SendFailed as error:
         _leave(f"not acknowledged: {error}; do it again, it has one effect", EXIT_FAILED)
     except KeyboardInterrupt:
-        raise typer.Exit(130) from None
+        raise typer.Exit(EXIT_INTERRUPTED) from None
 
 
 def _since(text: str) -> int:
@@ -195,8 +194,7 @@ def _since(text: str) -> int:
 
 
 def _now() -> str:
-    now = datetime.now(UTC)  # noqa: TID251 - the edge
-    return now.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return iso(datetime.now(UTC))  # noqa: TID251 - the edge
 
 
 def _leave(problem: str, code: int) -> NoReturn:

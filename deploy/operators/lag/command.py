@@ -19,8 +19,8 @@ from deploy.operators.lag import report
 from deploy.operators.lag.sample import Sample
 from deploy.operators.lag.verdict import Health
 from deploy.operators.tooling.installation import Installation, NoInstallationError, find
+from schemas.process.exit_codes import EXIT_INTERRUPTED, EXIT_SETTINGS
 
-EXIT_SETTINGS = 2
 BETWEEN_S = 1.0
 WATCH_EVERY_S = 2.0
 
@@ -49,7 +49,7 @@ def lag(
         print(f"lag: Kafka: {error}", file=sys.stderr)
         raise typer.Exit(Health.BROKEN) from None
     except KeyboardInterrupt:
-        raise typer.Exit(130) from None
+        raise typer.Exit(EXIT_INTERRUPTED) from None
     raise typer.Exit(health)
 
 

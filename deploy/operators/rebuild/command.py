@@ -33,17 +33,15 @@ from deploy.operators.tooling.installation import Installation, NoInstallationEr
 from deploy.operators.tooling.log_range import LogRanges, RangeTrimmedError
 from deploy.operators.tooling.progress import Progress
 from deploy.operators.topics import TopicsError, partitions_of
-from persister.batch import Limit, Part, Partition
+from persister.batch import BATCH_MAX_RECORDS, Limit, Part, Partition
 from persister.dead_letters import Bad
-from persister.store import RowRefused, Store, StoreUnavailable, Timeouts
+from persister.store import RowRefused, Store, StoreUnavailable
+from persister.timeouts import TIMEOUTS
 from persister.writer import Writer
 from schemas.log.log_reader import LogUnavailable
+from schemas.process.exit_codes import EXIT_FAILED, EXIT_RUNS_ALREADY, EXIT_SETTINGS
 from schemas.topics import SESSION_LOG, USER_MESSAGES
 
-EXIT_FAILED = 1
-EXIT_SETTINGS = 2
-EXIT_RUNNING = 3
-BATCH_RECORDS = 10_000
 MAX_ANSWERS = 100_000
 
 
@@ -71,7 +69,7 @@ def rebuild(
     except NoInstallationError as error:
         _leave(str(error), EXIT_SETTINGS)
     except AlreadyRunningError as error:
-        _leave(str(error), EXIT_RUNNING)
+        _leave(str(error), EXIT_RUNS_ALREADY)
     except RefusedError as error:
         _leave(f"refused: {error}\nThe tables are as they were.", EXIT_FAILED)
     except (
@@ -118,7 +116,7 @@ async def _rebuild(installation: Installation, *, swap: bool) -> Result:
             if older:
                 raise RefusedError(f"{older:,} rows are of earlier epochs, whose log is gone")
             await asyncio.to_thread(tables.make)
-            filling = _Filling(log, Store(dsn, Timeouts(), tables.shadow), epoch, shards)
+            filling = _Filling(log, Store(dsn, TIMEOUTS, tables.shadow), epoch, shards)
             try:
                 return await _fill_and_compare(filling, tables, swap=swap)
             finally:
@@ -157,7 +155,7 @@ class _Filling:
         self.shards = shards
         self.records = 0
         self._epoch = epoch
-        self._limit = Limit(BATCH_RECORDS)
+        self._limit = Limit(BATCH_MAX_RECORDS)
         self._at: dict[Partition, int] = {}
         self._writer = Writer(
             store, _AlreadyThere(), epoch=epoch, shards=shards, max_answers=MAX_ANSWERS

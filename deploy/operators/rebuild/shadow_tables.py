@@ -16,7 +16,7 @@ from psycopg import sql
 from psycopg.rows import dict_row
 
 from persister.batch import Partition
-from persister.sql import statements
+from schemas.statements import statements
 
 CONNECT_S = 10
 LOCK_S = 60

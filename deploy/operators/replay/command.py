@@ -25,12 +25,11 @@ from deploy.operators.tooling.progress import Progress
 from schemas.cursor import Cursor
 from schemas.events import SessionEvent, UndecodableEvent, decode_session_event
 from schemas.log.log_reader import LogUnavailable
+from schemas.process.exit_codes import EXIT_FAILED, EXIT_SETTINGS
 from schemas.shard_log import Record
 from schemas.topics import SESSION_LOG, shard_of
 from schemas.transcript import Message, Place, Transcript
 
-EXIT_FAILED = 1
-EXIT_SETTINGS = 2
 POSTGRES_S = 10
 
 

@@ -25,10 +25,10 @@ from deploy.operators.verify.faults import Report
 from deploy.operators.verify.reading import Reading, Scope
 from deploy.operators.verify.stored_rows import RowsError, StoredRows
 from schemas.log.log_reader import LogUnavailable
+from schemas.process.exit_codes import EXIT_SETTINGS
 from schemas.topics import SESSION_LOG
 
 EXIT_BROKEN = 1
-EXIT_SETTINGS = 2
 
 
 def verify(

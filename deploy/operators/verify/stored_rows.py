@@ -11,7 +11,7 @@ from psycopg.rows import dict_row, tuple_row
 
 from deploy.operators.verify.row_check import Stored, gather
 from persister.batch import Partition
-from persister.sql import statements
+from schemas.statements import statements
 
 CONNECT_S = 10
 STATEMENT_S = 600

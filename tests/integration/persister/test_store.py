@@ -12,7 +12,8 @@ import pytest
 from persister.batch import Part, Partition
 from persister.dead_letters import Bad
 from persister.rows import RowFold
-from persister.store import Move, PositionsHeld, RowRefused, Store, Superseded, Timeouts
+from persister.store import Move, PositionsHeld, RowRefused, Store, Superseded
+from persister.timeouts import Timeouts
 from persister.writer import Writer
 from schemas.events import Event
 from schemas.topics import SESSION_LOG
