@@ -10,12 +10,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal, cast
+from typing import Any, Literal
 
 import msgspec
 
 from schemas.cursor import BadCursor, Cursor, parse
-from schemas.events import Error, Prompt, Timing, UndecodableEvent, Usage, decode_session_event
+from schemas.events import Error, Prompt, UndecodableEvent, decode_session_event
+from schemas.frames import AS_IN_THE_FOLD, SnapshotAnswer
 from schemas.transcript import Message, Outcome, Place, Transcript
 
 Submit = Literal["sending", "accepted", "unknown", "failed", "ended"]
@@ -172,21 +173,7 @@ def _cursor(text: str) -> Cursor | None:
         return None
 
 
-_AS_THEY_ARE = (
-    "state",
-    "attempt",
-    "released",
-    "starts",
-    "unended_starts",
-    "last_sequence",
-    "damaged",
-    "position",
-    "cancelling",
-    "finish_reason",
-    "history",
-    "model",
-    "worker",
-)
+_TYPES = {field.name: field.type for field in msgspec.structs.fields(SnapshotAnswer)}
 
 
 def _with_entry(known: Message | None, entry: Mapping[str, Any]) -> Message:
@@ -200,16 +187,15 @@ def _with_entry(known: Message | None, entry: Mapping[str, Any]) -> Message:
     else:
         message.pieces = [entry.get("content") or ""]
         message.error = _error(entry)
-    for name in _AS_THEY_ARE:
+    for name in AS_IN_THE_FOLD:
         if name in entry:
-            setattr(message, name, entry[name])
-    if entry.get("fence") is not None:
-        message.fence = cast("tuple[int, int, int]", tuple(entry["fence"]))
-    if entry.get("usage") is not None:
-        message.usage = msgspec.convert(entry["usage"], Usage)
-    if entry.get("timing") is not None:
-        message.timing = msgspec.convert(entry["timing"], Timing)
+            setattr(message, name, _value(name, entry[name]))
     return message
+
+
+def _value(name: str, value: Any) -> Any:
+    """Give the fold's value for JSON's; a word of a later version is taken as it is."""
+    return msgspec.convert(value, _TYPES[name]) if isinstance(value, dict | list) else value
 
 
 def _error(entry: Mapping[str, Any]) -> Error | None:

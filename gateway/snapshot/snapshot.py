@@ -12,7 +12,7 @@ import msgspec
 
 from schemas.cursor import Cursor
 from schemas.events import Error
-from schemas.frames import Snapshot, SnapshotAnswer, SnapshotPrompt
+from schemas.frames import AS_IN_THE_FOLD, Snapshot, SnapshotAnswer, SnapshotPrompt
 from schemas.limits import ENDED_MAX_IDS, SNAPSHOT_MAX_BYTES
 from schemas.transcript import Message, Place, Transcript, is_lost
 
@@ -102,27 +102,11 @@ def _said(message: Message) -> Iterator[SnapshotPrompt]:
 def _answer(message: Message) -> SnapshotAnswer:
     error = message.error
     return SnapshotAnswer(
-        message_id=message.message_id,
+        **{name: getattr(message, name) for name in AS_IN_THE_FOLD},
         content=message.text,
-        state=message.state,
-        attempt=message.attempt,
-        fence=message.fence,
-        starts=message.starts,
-        unended_starts=message.unended_starts,
-        last_sequence=message.last_sequence,
-        released=message.released,
-        damaged=message.damaged,
-        position=message.position,
-        cancelling=message.cancelling,
-        finish_reason=message.finish_reason,
         code=error.code if error else None,
         message=error.message if error else None,
         retryable=error.retryable if error else None,
-        usage=message.usage,
-        timing=message.timing,
-        history=message.history,
-        model=message.model,
-        worker=message.worker,
     )
 
 

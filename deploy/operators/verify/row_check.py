@@ -9,8 +9,8 @@ from zlib import crc32
 
 from deploy.operators.verify.faults import Fault, Kind, Report
 from deploy.operators.verify.shard_check import Pieces, Said, Session, ShardCheck, Told
+from schemas.conversation import columns_of
 from schemas.cursor import Cursor
-from schemas.transcript import Message
 
 Row = Mapping[str, Any]
 Key = tuple[str, str]
@@ -114,7 +114,7 @@ class RowCheck:
         if row["error_code"] == "lost" and not told.message.terminal:
             self._fault(Kind.row_differs, told.offset, key, "ended as lost, but the log has it")
             return
-        expected = _fields(told.message)
+        expected = columns_of(told.message)
         wrong = {name: row[name] for name, value in expected.items() if row[name] != value}
         if wrong == {"damaged": True} and self._gaps:
             self._fault(Kind.damage, row["last_offset"], key, "")
@@ -154,22 +154,3 @@ class RowCheck:
 
     def _fault(self, kind: Kind, offset: int, key: Key, detail: str) -> None:
         self._report.add(Fault(kind, Cursor(self._epoch, self._shard, offset), *key, detail))
-
-
-def _fields(message: Message) -> dict[str, Any]:
-    first, last = message.first, message.last
-    return {
-        "state": message.state,
-        "attempt": message.attempt,
-        "fence": None if message.fence is None else list(message.fence),
-        "starts": message.starts,
-        "unended_starts": message.unended_starts,
-        "released": message.released,
-        "last_sequence": message.last_sequence,
-        "damaged": message.damaged,
-        "finish_reason": message.finish_reason,
-        "error_code": message.error.code if message.error else None,
-        "first_offset": first.offset if first else None,
-        "epoch": last.epoch if last else None,
-        "last_offset": last.offset if last else None,
-    }
