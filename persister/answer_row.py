@@ -19,7 +19,7 @@ class Answer:
     """The fold's message and what the rows need besides.
 
     The rows of the current attempt have numbers in [first_chunk_sequence, next_chunk_sequence);
-    `seen` is the place of the last event that names the message, whether it counts or not.
+    `named_at` is the place of the last event that names the message, whether it counts or not.
     """
 
     session_id: str
@@ -27,7 +27,7 @@ class Answer:
     shard: int
     next_chunk_sequence: int
     first_chunk_sequence: int | None = None
-    seen: Place = NOWHERE
+    named_at: Place = NOWHERE
     ended_at: str | None = None
 
 
@@ -43,7 +43,7 @@ def answer_of(row: Mapping[str, Any]) -> Answer:
         shard=row["shard"],
         next_chunk_sequence=row["next_chunk_sequence"],
         first_chunk_sequence=row["first_chunk_sequence"],
-        seen=Place(row["seen_epoch"], row["seen_offset"]),
+        named_at=Place(row["seen_epoch"], row["seen_offset"]),
         ended_at=None if ended_at is None else ended_at.astimezone(UTC).isoformat(),
     )
 
@@ -60,6 +60,6 @@ def row_of(answer: Answer) -> dict[str, Any]:
         "next_chunk_sequence": answer.next_chunk_sequence,
         "ended_at": answer.ended_at,
         "shard": answer.shard,
-        "seen_epoch": answer.seen.epoch,
-        "seen_offset": answer.seen.offset,
+        "seen_epoch": answer.named_at.epoch,
+        "seen_offset": answer.named_at.offset,
     }

@@ -66,7 +66,7 @@ class Lost:
 
     async def _lost(self, shard: int, starts: Mapping[str, int]) -> list[Key]:
         start = Place(self._epoch, starts[SESSION_LOG])
-        said_start = Place(self._epoch, starts[USER_MESSAGES])
+        asked_start = Place(self._epoch, starts[USER_MESSAGES])
         keys: list[Key] = []
         after: Key = ("", "")
         while rows := await self._store.open_before(self._epoch, shard, start.offset, after):
@@ -75,8 +75,8 @@ class Lost:
                 if shard_of(row["session_id"], self._shards) != shard:
                     continue
                 answer = answer_of(row)
-                said = Place(row["said_epoch"] or 0, row["said_offset"] or 0)
-                held = answer.seen >= start or said >= said_start
-                if is_lost(answer.message, self._epoch, start.offset, held):
+                asked_at = Place(row["asked_epoch"] or 0, row["asked_offset"] or 0)
+                named = answer.named_at >= start or asked_at >= asked_start
+                if is_lost(answer.message, self._epoch, start.offset, named):
                     keys.append((answer.session_id, answer.message.message_id))
         return keys

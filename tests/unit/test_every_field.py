@@ -10,8 +10,8 @@ import pytest
 
 from deploy.chat.view import View
 from deploy.operators.verify.faults import Kind, Report
-from deploy.operators.verify.row_check import RowCheck, Stored, StoredPieces
-from deploy.operators.verify.shard_check import Pieces, Said, Session, ShardCheck, Told
+from deploy.operators.verify.row_check import RowCheck, Stored, StoredChunks
+from deploy.operators.verify.shard_check import Answered, Asked, Chunks, Session, ShardCheck
 from gateway.snapshot.snapshot import snapshot
 from persister.answer_row import Answer, answer_of, row_of
 from schemas.conversation import columns_of
@@ -110,20 +110,20 @@ def faults_of_rows(stored: Message) -> list[Kind]:
     check = ShardCheck(report, epoch=7, shard=0, shards=1, whole=True, since_ms=0)
     session = check.sessions[SESSION] = Session()
     prompt = crc32(truth.prompt.content.encode()) if truth.prompt else 0
-    session.said[MESSAGE_ID] = Said(1, 0, prompt)
-    session.told[MESSAGE_ID] = Told(truth, 3, 0, whole=True, pieces=pieces(truth))
+    session.asked[MESSAGE_ID] = Asked(1, 0, prompt)
+    session.answered[MESSAGE_ID] = Answered(truth, 3, 0, whole=True, chunks=chunks(truth))
     row = columns_of(stored)
     said = {"epoch": 7, "log_offset": 1, "content": stored.prompt.content if stored.prompt else ""}
     key = (SESSION, MESSAGE_ID)
-    rows = RowCheck(report, check, epoch=7, shard=0, gaps=False, said_position=10)
+    rows = RowCheck(report, check, epoch=7, shard=0, gaps=False, user_position=10)
     # As many pieces as there are: that the text is another one must be seen as well.
-    found = StoredPieces(pieces(stored), {truth.attempt or ""}, [])
+    found = StoredChunks(chunks(stored), {truth.attempt or ""}, [])
     rows.sessions([SESSION], Stored({key: row}, {key: said}, {key: found}))
     return [fault.kind for fault in report.listed]
 
 
-def pieces(message: Message) -> Pieces:
-    taken = Pieces()
+def chunks(message: Message) -> Chunks:
+    taken = Chunks()
     taken.add(1, 1, message.text)
     return taken
 

@@ -20,7 +20,7 @@ import typer
 
 from deploy.operators.dead_letters import report
 from deploy.operators.dead_letters.again import Again, Refused, again
-from deploy.operators.dead_letters.letter import BadPlaceError, Letter, place_of, same_original
+from deploy.operators.dead_letters.letter import BadNumberError, Letter, number_of, same_original
 from deploy.operators.tooling.conversation_text import harmless
 from deploy.operators.tooling.installation import NoInstallationError, find
 from deploy.operators.tooling.since import BadSinceError, since_ms
@@ -120,7 +120,7 @@ async def _redrive(kafka: str, wanted: list[Letter], *, dry_run: bool, force: bo
             if letter.redriven_as is not None:
                 _say(letter, f"redriven already, as {letter.redriven_as}")
             elif twin is not None:
-                _say(letter, f"the same record as {twin.place}")
+                _say(letter, f"the same record as {twin.number}")
             elif isinstance(record, Refused):
                 refused += 1
                 _say(letter, f"refused: {record.why}")
@@ -139,20 +139,20 @@ def _goal(record: Again) -> str:
 
 def _say(letter: Letter, what: str) -> None:
     # At once: whoever is killed afterwards has told what was done.
-    print(harmless(f"{letter.place}  {what}"), flush=True)
+    print(harmless(f"{letter.number}  {what}"), flush=True)
 
 
 def _named(found: list[Letter], numbers: list[str]) -> list[Letter]:
     """Give the letters with these numbers, each once, or leave."""
-    by_place = {letter.place: letter for letter in found}
+    by_number = {letter.number: letter for letter in found}
     try:
-        places = list(dict.fromkeys(place_of(number) for number in numbers))
-    except BadPlaceError as error:
+        asked = list(dict.fromkeys(number_of(number) for number in numbers))
+    except BadNumberError as error:
         _leave(str(error), EXIT_SETTINGS)
-    missing = [str(place) for place in places if place not in by_place]
+    missing = [str(number) for number in asked if number not in by_number]
     if missing:
         _leave(f"no letter {', '.join(missing)}: see `talklog dead-letters list`", EXIT_FAILED)
-    return [by_place[place] for place in places]
+    return [by_number[number] for number in asked]
 
 
 def _letters() -> list[Letter]:

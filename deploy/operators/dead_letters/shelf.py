@@ -7,7 +7,7 @@ from deploy.operators.dead_letters.letter import (
     REDRIVEN,
     REDRIVEN_AS,
     Letter,
-    Place,
+    LetterNumber,
     Stored,
     letters,
 )
@@ -34,7 +34,7 @@ async def read(kafka: str) -> list[Letter]:
         for shard in shards:
             async for records in log.read(DEAD_LETTERS, shard, starts[shard], ends[shard]):
                 found += [
-                    Stored(Place(shard, r.offset), r.timestamp, r.key, r.value, r.headers)
+                    Stored(LetterNumber(shard, r.offset), r.timestamp, r.key, r.value, r.headers)
                     for r in records
                 ]
     return letters(found)
@@ -55,6 +55,6 @@ async def put_back(producer: LogProducer, letter: Letter, record: Again) -> str:
     lies_at = f"{record.topic}.{record.shard}.{offset}"
     if record.message_id is not None:
         lies_at += f" {record.message_id}"
-    note = [(REDRIVEN, str(letter.place).encode()), (REDRIVEN_AS, lies_at.encode())]
-    await producer.send(DEAD_LETTERS, letter.place.shard, letter.key, b"", note)
+    note = [(REDRIVEN, str(letter.number).encode()), (REDRIVEN_AS, lies_at.encode())]
+    await producer.send(DEAD_LETTERS, letter.number.shard, letter.key, b"", note)
     return lies_at

@@ -16,7 +16,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 
-from deploy.operators.lag.sample import Part, Sample, Seen
+from deploy.operators.lag.sample import GroupShard, Sample, Standing
 from deploy.operators.tooling.coordinator import REQUEST_S, committed_by, coordinated
 from schemas.log.log_reader import LogUnavailable, answered, consumer
 from schemas.topics import PERSISTER_GROUP, SESSION_LOG, USER_MESSAGES, WORKER_GROUP
@@ -54,17 +54,17 @@ class Watcher:
             if (position or starts[key[1]]) < ends[key[1]]
         }
         oldest = await self._oldest((tp, place) for (_, tp), place in places.items())
-        parts = {}
+        shards = {}
         for (group, tp), position in positions.items():
             place = places.get((group, tp))
-            parts[Part(group, tp.topic, tp.partition)] = Seen(
+            shards[GroupShard(group, tp.topic, tp.partition)] = Standing(
                 start=starts[tp],
                 end=ends[tp],
                 position=position,
                 committed=committed[group].get(tp),
                 oldest_ms=None if place is None else oldest.get((tp, place)),
             )
-        return Sample(at_ms, parts, await self._members(), tuple(self.notes))
+        return Sample(at_ms, shards, await self._members(), tuple(self.notes))
 
     async def _members(self) -> dict[str, int]:
         return {group: await self._members_of(group) for group in READS}

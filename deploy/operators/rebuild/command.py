@@ -33,7 +33,7 @@ from deploy.operators.tooling.installation import Installation, NoInstallationEr
 from deploy.operators.tooling.log_range import LogRanges, RangeTrimmedError
 from deploy.operators.tooling.progress import Progress
 from deploy.operators.topics import TopicsError, partitions_of
-from persister.batch import BATCH_MAX_RECORDS, Limit, Part, Partition
+from persister.batch import BATCH_MAX_RECORDS, Limit, Partition, Stretch
 from persister.dead_letters import Bad
 from persister.store import RowRefused, Store, StoreUnavailable
 from persister.timeouts import TIMEOUTS
@@ -183,17 +183,17 @@ class _Filling:
 
     async def _write(self, partition: Partition, records: list[ConsumerRecord]) -> int:
         """Write the first of them, and say how many; 0 if it is to be tried again with fewer."""
-        part = Part(partition, self._at[partition], records[: self._limit.records])
+        stretch = Stretch(partition, self._at[partition], records[: self._limit.records])
         try:
-            await self._writer.write([part])
+            await self._writer.write([stretch])
         except RowRefused as error:
-            if self._limit.refused(len(part.records)):
-                self._writer.refuse(part, str(error))
+            if self._limit.refused(len(stretch.records)):
+                self._writer.refuse(stretch, str(error))
             return 0
         self._limit.stored()
-        self._at[partition] = part.next
-        self.records += len(part.records)
-        return len(part.records)
+        self._at[partition] = stretch.next
+        self.records += len(stretch.records)
+        return len(stretch.records)
 
 
 class _AlreadyThere:

@@ -60,7 +60,7 @@ def verify(
 def summary(report: Report) -> list[str]:
     """Give what was seen, and what is broken, in a few lines."""
     listed = {kind: sum(fault.kind is kind for fault in report.listed) for kind in report.found}
-    lines = [f"{count:>9,} {what}" for what, count in report.seen.items() if count]
+    lines = [f"{count:>9,} {what}" for what, count in report.counted.items() if count]
     for kind, count in report.found.items():
         more = f" ({listed[kind]} listed)" if listed[kind] < count else ""
         lines.append(f"{count:>9,} x {kind.name}: {kind.value}{more}")

@@ -1,6 +1,6 @@
 """Who writes a dead letter and who reads it mean the same."""
 
-from deploy.operators.dead_letters.letter import Place, Stored, letters
+from deploy.operators.dead_letters.letter import LetterNumber, Stored, letters
 from schemas.log.dead_letter import (
     OF_THE_LETTER,
     REASON_MAX_CHARS,
@@ -24,7 +24,7 @@ def made(**changed: object) -> DeadLetter:
 
 def test_what_is_written_is_what_is_read() -> None:
     written = made(tries=3)
-    [read] = letters([Stored(Place(0, 1), 5, written.key, written.value, written.headers)])
+    [read] = letters([Stored(LetterNumber(0, 1), 5, written.key, written.value, written.headers)])
     assert (read.key, read.value) == (b"s1", b"\xff")
     assert read.source == "user_messages.3.7"
     assert (read.reason, read.tries) == ("not an event", "3")
@@ -37,7 +37,7 @@ def test_the_letters_own_headers_are_known_by_name() -> None:
 
 def test_a_header_of_the_record_with_a_name_of_the_letters_does_not_stand_for_it() -> None:
     written = made(headers=[("reason", b"forged"), ("topic", SESSION_LOG.encode())])
-    [read] = letters([Stored(Place(0, 1), 5, written.key, written.value, written.headers)])
+    [read] = letters([Stored(LetterNumber(0, 1), 5, written.key, written.value, written.headers)])
     assert (read.reason, read.topic) == ("not an event", USER_MESSAGES)
 
 
