@@ -1,6 +1,6 @@
 """The persister's tables a second time, in a schema of their own, and the swap of the two.
 
-The new tables are made by the same migrations as those in use, so they are the same in every
+The new tables are made by the same files as those in use, so they are the same in every
 column, index and default. All of it happens on one connection, whose transaction is the swap.
 """
 
@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from importlib.resources import files
 from typing import Any
 
 import psycopg
 from psycopg import sql
 from psycopg.rows import dict_row
 
+from deploy.operators.tooling.schema_files import schema_files
 from persister.batch import Partition
 from schemas.statements import statements
 
@@ -97,10 +97,8 @@ class ShadowTables:
         with self._connection.transaction():
             self._execute(sql.SQL("CREATE SCHEMA {}").format(sql.Identifier(SHADOW)))
             self._execute(sql.SQL("SET LOCAL search_path TO {}").format(sql.Identifier(SHADOW)))
-            folder = files("schemas").joinpath("postgres")
-            for file in sorted(folder.iterdir(), key=lambda each: each.name):
-                if file.name.endswith(".sql"):
-                    self._execute(file.read_bytes())
+            for file in schema_files():
+                self._execute(file.statements)
 
     def hold_writers(self) -> None:
         """Begin the transaction of the swap: from now on the tables in use stay as they are."""
