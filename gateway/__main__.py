@@ -127,7 +127,7 @@ def _code(stopped_by: "asyncio.Future[signal.Signals]") -> int:
 
 def _gauges(tail: Tail, producer: LogProducer, canary: Canary) -> dict[str, Callable[[], float]]:
     return {
-        "shard_log_bytes": tail.held_bytes,
+        "shard_log_bytes": tail.bytes_in_memory,
         "scans": lambda: tail.scanner.scans,
         "producers_replaced": lambda: producer.replaced,
         "canary_round_trip_seconds": canary.round_trip_s,

@@ -46,10 +46,10 @@ class Address:
 
     def with_cursor(self, cursor: str | None) -> str:
         """The address to connect to."""
-        query = {"history": str(self.history), "cursor": cursor, "token": self.token}
-        told = urlencode({name: value for name, value in query.items() if value})
+        asked = {"history": str(self.history), "cursor": cursor, "token": self.token}
+        query = urlencode({name: value for name, value in asked.items() if value})
         base = self.url.rstrip("/").replace("http://", "ws://").replace("https://", "wss://")
-        return f"{base}/ws/chat/{self.session_id}/" + (f"?{told}" if told else "")
+        return f"{base}/ws/chat/{self.session_id}/" + (f"?{query}" if query else "")
 
 
 class Link:
@@ -111,8 +111,8 @@ class Link:
                     joined = await self._receive(await _heard(socket)) or joined
             return LOST, "out of step", joined
         except ConnectionClosed as closed:
-            said = closed.rcvd
-            return (said.code, said.reason, joined) if said else (LOST, "", joined)
+            frame = closed.rcvd
+            return (frame.code, frame.reason, joined) if frame else (LOST, "", joined)
         except (OSError, TimeoutError, InvalidHandshake) as error:
             return LOST, f"({type(error).__name__})", joined
         except InvalidURI as error:

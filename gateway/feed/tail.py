@@ -87,9 +87,9 @@ class Tail:
             return "the tail is behind the log"
         return self._reading.not_ready()
 
-    def held_bytes(self) -> int:
+    def bytes_in_memory(self) -> int:
         """Memory of all shard logs, about."""
-        return sum(shard_log.held_bytes for shard_log in self.shard_logs)
+        return sum(shard_log.bytes_in_memory for shard_log in self.shard_logs)
 
     async def _watch(self) -> None:
         """Ask again and again: does the broker answer, does the tail keep up, what was trimmed?"""
@@ -123,4 +123,4 @@ class Tail:
     def _gap(self, shard: int, from_offset: int, to_offset: int) -> None:
         log.error("shard %d: the log no longer holds [%d, %d)", shard, from_offset, to_offset)
         self.shard_logs[shard].seek(to_offset)
-        self._followers.place_lost(shard)
+        self._followers.position_lost(shard)

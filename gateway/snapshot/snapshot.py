@@ -29,14 +29,14 @@ def shown(messages: Sequence[Message], joined: Place, history: int) -> set[str]:
 
 
 def end_lost(
-    messages: Iterable[Message], epoch: int, log_start: int, held: Callable[[str], bool]
+    messages: Iterable[Message], epoch: int, log_start: int, named: Callable[[str], bool]
 ) -> None:
     """End the messages that no log can end any more: the topics were made anew.
 
-    `held` says of an id whether this epoch's log may hold a record of it.
+    `named` says of an id whether this epoch's log may hold a record of it.
     """
     for message in messages:
-        if is_lost(message, epoch, log_start, held(message.message_id)):
+        if is_lost(message, epoch, log_start, named(message.message_id)):
             message.state = "error"
             message.released, message.cancelling, message.position = False, None, None
             message.error = Error(
@@ -85,11 +85,11 @@ def snapshot(
 
 
 def entries(message: Message) -> list[SnapshotPrompt | SnapshotAnswer]:
-    """Give a message's entries: what was said, if that is known, then the state of its answer."""
-    return [*_said(message), _answer(message)]
+    """Give a message's entries: the prompt, if that is known, then the state of its answer."""
+    return [*_prompt(message), _answer(message)]
 
 
-def _said(message: Message) -> Iterator[SnapshotPrompt]:
+def _prompt(message: Message) -> Iterator[SnapshotPrompt]:
     if message.prompt is not None:
         yield SnapshotPrompt(
             message_id=message.message_id,

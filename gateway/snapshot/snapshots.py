@@ -107,7 +107,7 @@ class Snapshots:
             try:
                 found = await reach(self._tail, shard, begin)
             except RangeTrimmed:
-                # The log was trimmed under the rows: what was open may have lost pieces.
+                # The log was trimmed under the rows: what was open may have lost chunks.
                 begin = await self._tail.start_offset(shard)
                 for message in stored.messages:
                     message.damaged = message.damaged or not message.terminal
@@ -171,7 +171,7 @@ class Snapshots:
         """Read the rows, but wait no longer than the limit: a server that hangs is away."""
         assert self._tasks is not None  # noqa: S101 - run runs
         reading = self._tasks.create_task(
-            self._attempt(session_id, shard, lambda rows: shown(rows, joined, history))
+            self._read_once(session_id, shard, lambda rows: shown(rows, joined, history))
         )
         done, _ = await asyncio.wait({reading}, timeout=STORE_LIMIT_S)
         outcome = (
@@ -186,7 +186,7 @@ class Snapshots:
             raise FoldUnavailable(str(outcome)) from outcome
         return outcome
 
-    async def _attempt(
+    async def _read_once(
         self, session_id: str, shard: int, shown_of: Callable[[Sequence[Message]], Collection[str]]
     ) -> Stored | StoreUnavailable:
         try:

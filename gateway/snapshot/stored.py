@@ -30,7 +30,7 @@ class StoreUnavailable(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """The fold of a session up to a place in the log.
+    """The fold of a session up to a position in the log.
 
     `next_offset` is None if nothing of this epoch's log is stored. `named_in_epoch` is the epoch of
     the last record that names each message.
@@ -89,7 +89,7 @@ class Store:
     ) -> Stored:
         position = {"topic": SESSION_LOG, "shard": shard}
         await cursor.execute(STATEMENTS["stored_position"], position)
-        place = await cursor.fetchone()
+        stored = await cursor.fetchone()
         await cursor.execute(STATEMENTS["states"], {"session_id": session_id})
         rows = await cursor.fetchall()
         messages = [message for row in rows if (message := message_of(row)) is not None]
@@ -98,9 +98,9 @@ class Store:
             wanted = {"session_id": session_id, "message_ids": message_ids}
             await cursor.execute(STATEMENTS["texts"], wanted)
             _put_texts(messages, await cursor.fetchall())
-        current = place is not None and place["epoch"] == self._epoch
+        current = stored is not None and stored["epoch"] == self._epoch
         return Stored(
-            next_offset=place["next_offset"] if place is not None and current else None,
+            next_offset=stored["next_offset"] if stored is not None and current else None,
             messages=messages,
             named_in_epoch={row["message_id"]: row["named_in_epoch"] or 0 for row in rows},
         )

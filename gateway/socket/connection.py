@@ -128,7 +128,7 @@ class Connection:
             self.caught_up = False
         self._deliver(feed)
 
-    def lose_place(self) -> None:
+    def lose_position(self) -> None:
         """The log was trimmed, or made anew, under this connection: it has to come again."""
         self.close_soon(CloseCode.SLOW_CLIENT, "the log was trimmed before it was read")
 
@@ -296,7 +296,7 @@ class Connection:
         counters = self._shared.counters
         counters.frames_sent += len(frames)
         counters.bytes_sent += sum(map(len, frames))
-        self._protocol.said(time.monotonic())
+        self._protocol.spoke(time.monotonic())
 
     def _close_slow(self) -> None:
         self.close_soon(CloseCode.SLOW_CLIENT, "too slow: connect again with the last cursor")

@@ -85,7 +85,7 @@ class LoopWatchdog:
             case "ended":
                 log_beside(log.warning, "the loop goes on", blocked_s=blocked_s)
             case "over":
-                said = "the loop stays blocked: leaving"
-                log_beside(log.critical, said, blocked_s=blocked_s, stack=stack_of(self._watched))
+                event = "the loop stays blocked: leaving"
+                log_beside(log.critical, event, blocked_s=blocked_s, stack=stack_of(self._watched))
                 # Not sys.exit: nothing that the loop's thread holds may be waited for.
                 os._exit(EXIT_FAILED)
