@@ -99,16 +99,16 @@ async def _run(consumer: Consumer, settings: PersisterSettings, leaving: Exit) -
         # lost by that, because what is not stored is read again.
         await asyncio.wait({running}, timeout=settings.grace_s)
         if not running.done():
-            log.warning("left_unfinished", after_s=settings.grace_s)
+            log.warning("left unfinished", after_s=settings.grace_s)
             running.cancel()
             await asyncio.wait({running}, timeout=GIVE_UP_LIMIT_S)
             return code
         running.result()
     except EpochBehind as error:
-        log.error("epoch_behind", error=str(error), TALKLOG_EPOCH=settings.epoch)
+        log.error("epoch behind", error=str(error), TALKLOG_EPOCH=settings.epoch)
         return EXIT_SETTINGS
     except ReaderStandsStill as error:
-        log.error("reader_stands_still", error=str(error))
+        log.error("reader stands still", error=str(error))
         running.cancel()
         await asyncio.wait({running}, timeout=GIVE_UP_LIMIT_S)
         return EXIT_FAILED

@@ -82,7 +82,7 @@ class Consumer:
                 self._group = group
                 await self._serve(group, stop)
             except (LogUnavailable, KafkaError) as error:
-                await self._wait(stop, "kafka_unavailable", error)
+                await self._wait(stop, "kafka unavailable", error)
             finally:
                 self._group = None
                 await group.commit(self._uncommitted)
@@ -98,17 +98,17 @@ class Consumer:
                 await self._wait(stop, "superseded", error)
             except PositionsHeld as error:
                 metrics.ROLLED_BACK.labels("held").inc()
-                await self._wait(stop, "positions_held", error)
+                await self._wait(stop, "positions held", error)
                 with contextlib.suppress(StoreUnavailable):
                     ended = await self._store.end_stalled_writers()
                     if ended:
-                        log.warning("ended_stalled_writers", count=ended)
+                        log.warning("ended stalled writers", count=ended)
             except StoreUnavailable as error:
                 metrics.ROLLED_BACK.labels("unavailable").inc()
                 metrics.POSTGRES_UP.set(0)
-                await self._wait(stop, "postgres_unavailable", error)
+                await self._wait(stop, "postgres unavailable", error)
             except LogUnavailable as error:
-                await self._wait(stop, "kafka_unavailable", error)
+                await self._wait(stop, "kafka unavailable", error)
 
     async def _step(self, group: Group) -> None:
         if self._positioned != group.generation:
@@ -188,7 +188,7 @@ class Consumer:
         metrics.ROLLED_BACK.labels("refused").inc()
         if self._limit.refused(sum(len(stretch.records) for stretch in stretches)):
             [stretch] = stretches
-            log.error("record_refused", reason=str(error), at=_where(stretch))
+            log.error("record refused", reason=str(error), at=_where(stretch))
             self._writer.refuse(stretch, f"Postgres refuses it: {error}")
 
     async def _gap(self, group: Group, partition: Partition, position: int) -> None:
@@ -199,7 +199,7 @@ class Consumer:
             return
         # Past the end: the log was made anew under the same epoch, or has lost its tail. Reading
         # all of it again is safe, because the fold knows what it has taken.
-        log.error("log_gap", topic=partition[0], shard=partition[1], position=position, start=start)
+        log.error("log gap", topic=partition[0], shard=partition[1], position=position, start=start)
         metrics.GAPS.labels(partition.topic).inc()
         self._positioned = None
         move = Move(partition, self._settings.epoch, position, start)

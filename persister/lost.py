@@ -41,16 +41,16 @@ class Lost:
         Raises:
             LogUnavailable, StoreUnavailable, Superseded: nothing was ended.
         """
-        now = time.monotonic()
+        now_s = time.monotonic()
         for shard in {partition.shard for partition in pending}:
             both = Partition(USER_MESSAGES, shard), Partition(SESSION_LOG, shard)
-            if self._look_at.get(shard, 0.0) <= now and all(each in pending for each in both):
-                self._look_at[shard] = now + LOOK_AGAIN_S
+            if self._look_at.get(shard, 0.0) <= now_s and all(each in pending for each in both):
+                self._look_at[shard] = now_s + LOOK_AGAIN_S
                 positions = {each: pending[each].position for each in both}
                 ends = await group.ends(both)
                 if any(positions[each] < ends[each] for each in both):
                     continue  # an unread record may name an answer: soon again
-                self._look_at[shard] = now + LOOK_EVERY_S
+                self._look_at[shard] = now_s + LOOK_EVERY_S
                 return await self._end(group, shard, positions)
         return False
 
@@ -61,7 +61,7 @@ class Lost:
             moves = [Move(each, self._epoch, at, at) for each, at in positions.items()]
             await self._store.end_lost(keys, moves)
             metrics.LOST.inc(len(keys))
-            log.error("lost", shard=shard, count=len(keys))
+            log.error("answers lost", shard=shard, count=len(keys))
         return bool(keys)
 
     async def _lost(self, shard: int, starts: Mapping[str, int]) -> list[Key]:

@@ -15,9 +15,9 @@ from typing import Annotated
 import typer
 from ulid import ULID
 
-from deploy.chat.link import Address, Link, StoppedError
+from deploy.chat.link import Address, Link, Stopped
 from deploy.chat.waiting import ANSWER_S, JOIN_S, until
-from deploy.operators.tooling.installation import NoInstallationError, find
+from deploy.operators.tooling.installation import NoInstallation, find
 from schemas.limits import CONTENT_MAX_BYTES
 from schemas.process.exit_codes import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_SETTINGS
 
@@ -33,7 +33,7 @@ def chat(
     """Chat with the model, or send what comes from a pipe and print the answer."""
     try:
         found = find({name: value for name, value in os.environ.items() if name != "TALKLOG_TOKEN"})
-    except NoInstallationError as error:
+    except NoInstallation as error:
         _say(str(error))
         raise typer.Exit(EXIT_SETTINGS) from None
     interactive = sys.stdin.isatty()
@@ -68,7 +68,7 @@ async def _piped(address: Address) -> int:
     running = asyncio.create_task(link.run())
     try:
         return await _one_answer(link, content, changed, running)
-    except StoppedError as error:
+    except Stopped as error:
         _say(str(error))
     except TimeoutError:
         _say(f"no answer in time; the last of the connection: {link.state}")

@@ -31,7 +31,7 @@ UNKNOWN_RETRY_S = 1.0
 LOST = 1006
 
 
-class StoppedError(Exception):
+class Stopped(Exception):
     """There will be no further connection; the text says why."""
 
 
@@ -65,14 +65,14 @@ class Link:
         self._wanted = asyncio.Event()
 
     async def run(self) -> None:
-        """Stay connected until cancelled. Raises StoppedError if that can't be."""
+        """Stay connected until cancelled. Raises Stopped if that can't be."""
         failures = 0
         while True:
             code, reason, joined = await self._one_connection()
             failures = 0 if joined else failures + 1
             wait_s = delay_s(code, reason, failures, random.random())  # noqa: S311 - jitter
             if wait_s is None:
-                raise StoppedError(why(code, reason))
+                raise Stopped(why(code, reason))
             if code == CloseCode.IDLE:
                 self._enter("idle")
                 await self._wanted.wait()
@@ -116,7 +116,7 @@ class Link:
         except (OSError, TimeoutError, InvalidHandshake) as error:
             return LOST, f"({type(error).__name__})", joined
         except InvalidURI as error:
-            raise StoppedError(str(error)) from error
+            raise Stopped(str(error)) from error
         finally:
             self._socket = None
 

@@ -16,7 +16,7 @@ from rich.console import Console
 from rich.text import Text
 from ulid import ULID
 
-from deploy.chat.link import Address, Link, StoppedError
+from deploy.chat.link import Address, Link, Stopped
 from deploy.chat.screen import Answer, last_line
 from deploy.chat.waiting import ANSWER_S, JOIN_S, until
 from deploy.operators.tooling.conversation_text import conversation, harmless
@@ -35,7 +35,7 @@ async def converse(address: Address) -> int:
         screen.dim(f"session {address.session_id}; Ctrl-C stops an answer, again leaves")
         await until(lambda: link.view.joined, changed, running, JOIN_S)
         await screen.rounds()
-    except StoppedError as error:
+    except Stopped as error:
         screen.dim(str(error))
         return EXIT_FAILED
     except TimeoutError:

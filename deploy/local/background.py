@@ -37,7 +37,7 @@ def up(
     log = state / "logs" / "supervisor.log"
     log.parent.mkdir(parents=True, exist_ok=True)
     if (pid := lock.holder(state)) is not None:
-        raise lock.RunsAlreadyError(state, pid)
+        raise lock.RunsAlready(state, pid)
     # What an earlier supervisor wrote before it was killed says nothing about this one.
     (state / "stack.json").unlink(missing_ok=True)
     with log.open("wb") as output:

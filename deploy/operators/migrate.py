@@ -31,7 +31,7 @@ CONNECT_S = 10
 YOYO_TABLE = "_yoyo_migration"
 
 
-class MigrateError(Exception):
+class MigrationFailed(Exception):
     """The database could not be brought to the newest form."""
 
 
@@ -39,8 +39,8 @@ def migrate(dsn: str, files: Sequence[SchemaFile] | None = None) -> list[str]:
     """Run what has not been run yet; the names of what was run.
 
     Raises:
-        MigrateError: the database is away, or a file failed (and was rolled back; those before it
-            stay).
+        MigrationFailed: the database is away, or a file failed. It was rolled back then, and those
+            before it stay.
     """
     # Imported when needed: it costs a moment that the other commands need not spend.
     import psycopg
@@ -52,7 +52,7 @@ def migrate(dsn: str, files: Sequence[SchemaFile] | None = None) -> list[str]:
             holder.execute("SELECT pg_advisory_lock(%s)", (LOCK,))
             return _Run(dsn, files or schema_files(), _run_by_yoyo(holder)).run()
     except (psycopg.Error, SQLAlchemyError) as error:
-        raise MigrateError(f"PostgreSQL: {error}".strip()) from error
+        raise MigrationFailed(f"PostgreSQL: {error}".strip()) from error
 
 
 class _Run:
@@ -100,11 +100,11 @@ class _Run:
                 yield RevisionStep(revisions, script, is_upgrade=True)
 
     def _adopted(self) -> str:
-        """Give the number of the last file that yoyo has run. Raises MigrateError."""
+        """Give the number of the last file that yoyo has run. Raises MigrationFailed."""
         done = [file for file in self._files if file.name in self._by_yoyo]
         if not done or done != list(self._files[: len(done)]):
             known = ", ".join(sorted(self._by_yoyo))
-            raise MigrateError(f"the tables are of no version: {YOYO_TABLE} names {known}")
+            raise MigrationFailed(f"the tables are of no version: {YOYO_TABLE} names {known}")
         return done[-1].number
 
 
@@ -135,7 +135,7 @@ def _upgrade(
             # As it is: several statements, and no placeholders.
             driver.execute(file.statements)
         except psycopg.Error as error:
-            raise MigrateError(f"PostgreSQL: {file.name}: {error}".strip()) from error
+            raise MigrationFailed(f"PostgreSQL: {file.name}: {error}".strip()) from error
         on_run(file.name)
 
     return upgrade

@@ -10,11 +10,11 @@ attempt that was never started. No reader knows of it; it makes no row, no messa
 
 import asyncio
 import contextlib
-import logging
 import time
 from collections.abc import AsyncIterator, Iterable
 
 import msgspec
+import structlog
 from ulid import ULID
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import WebSocketException
@@ -26,7 +26,7 @@ from schemas.limits import HEARTBEAT_S
 from schemas.log.producer import LogProducer, SendFailed
 from schemas.topics import SESSION_LOG, shard_of
 
-log = logging.getLogger(__name__)
+log = structlog.get_logger(__name__)
 
 BEATS_A_LIMIT = 3
 CONNECT_TIMEOUT_S = 5.0
@@ -89,7 +89,7 @@ class Canary:
             await asyncio.sleep(self._every_s)
             reason = self.not_ready()
             if reason and not was_red:
-                log.warning("not ready: %s", reason)
+                log.warning("not ready", reason=reason)
             elif was_red and not reason:
                 log.info("the canary has come back")
             was_red = reason is not None
@@ -105,7 +105,7 @@ class Canary:
                 key, value = self.session_id.encode(), encode(self._event(attempt))
                 await self._producer.send(SESSION_LOG, self._shard, key, value)
         except (TimeoutError, SendFailed) as error:
-            log.warning("the canary was not sent: %s: %s", type(error).__name__, error)
+            log.warning("the canary was not sent", error=f"{type(error).__name__}: {error}")
 
     def _event(self, attempt: str) -> Status:
         # One message_id for all: what is remembered of an id that is nobody's, is remembered once.
@@ -123,7 +123,7 @@ class Canary:
             try:
                 await self._receive(address)
             except (OSError, TimeoutError, WebSocketException, msgspec.DecodeError) as error:
-                log.info("the canary's socket: %s: %s", type(error).__name__, error)
+                log.info("the canary's socket ended", error=f"{type(error).__name__}: {error}")
             if self._connected.is_set():
                 wait_s = RECONNECT_FIRST_S
             self._connected.clear()

@@ -7,11 +7,12 @@ snapshot when it can.
 """
 
 import asyncio
-import logging
 from collections import deque
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Protocol
+
+import structlog
 
 from gateway.counters import Counters
 from gateway.feed.delivery import readable
@@ -25,7 +26,7 @@ from schemas.log.log_reader import LogUnavailable
 from schemas.log.log_scan import RangeTrimmed, ScanTooLarge
 from schemas.transcript import Message, Place, Transcript
 
-log = logging.getLogger(__name__)
+log = structlog.get_logger(__name__)
 
 AT_ONCE = 4
 STORE_LIMIT_S = 2.5
@@ -148,7 +149,7 @@ class Snapshots:
                 await self._give(joiner)
             except FoldUnavailable as error:
                 self._counters.snapshots_failed += 1
-                log.warning("no snapshot for now: %s", error)
+                log.warning("no snapshot for now", error=str(error))
                 joiner.history_is_unavailable()
                 self._waiting.append(joiner)
                 await asyncio.sleep(RETRY_S)

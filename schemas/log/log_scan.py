@@ -32,7 +32,7 @@ class ScanTooLarge(Exception):
 
 
 class RangeTrimmed(Exception):
-    """The log no longer holds the start of the range: send a snapshot."""
+    """The log no longer holds the start of the range: send a snapshot, or begin anew."""
 
 
 @dataclass(slots=True)

@@ -20,10 +20,10 @@ import typer
 
 from deploy.operators.dead_letters import report
 from deploy.operators.dead_letters.again import Again, Refused, again
-from deploy.operators.dead_letters.letter import BadNumberError, Letter, number_of, same_original
+from deploy.operators.dead_letters.letter import BadNumber, Letter, number_of, same_original
 from deploy.operators.tooling.conversation_text import harmless
-from deploy.operators.tooling.installation import NoInstallationError, find
-from deploy.operators.tooling.since import BadSinceError, since_ms
+from deploy.operators.tooling.installation import NoInstallation, find
+from deploy.operators.tooling.since import BadSince, since_ms
 from schemas.events import iso
 from schemas.process.exit_codes import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_SETTINGS
 
@@ -147,7 +147,7 @@ def _named(found: list[Letter], numbers: list[str]) -> list[Letter]:
     by_number = {letter.number: letter for letter in found}
     try:
         asked = list(dict.fromkeys(number_of(number) for number in numbers))
-    except BadNumberError as error:
+    except BadNumber as error:
         _leave(str(error), EXIT_SETTINGS)
     missing = [str(number) for number in asked if number not in by_number]
     if missing:
@@ -164,21 +164,21 @@ def _letters() -> list[Letter]:
 def _kafka() -> str:
     try:
         return find(os.environ).need_kafka()
-    except NoInstallationError as error:
+    except NoInstallation as error:
         _leave(str(error), EXIT_SETTINGS)
 
 
 def _run(work: Coroutine[Any, Any, T]) -> T:
     from aiokafka.errors import KafkaError
 
-    from deploy.operators.tooling.log_range import RangeTrimmedError
-    from deploy.operators.topics import TopicsError
+    from deploy.operators.topics import TopicsUnusable
     from schemas.log.log_reader import LogUnavailable
+    from schemas.log.log_scan import RangeTrimmed
     from schemas.log.producer import SendFailed
 
     try:
         return asyncio.run(work)
-    except (KafkaError, LogUnavailable, RangeTrimmedError, TopicsError, TimeoutError) as error:
+    except (KafkaError, LogUnavailable, RangeTrimmed, TopicsUnusable, TimeoutError) as error:
         _leave(str(error) or "Kafka did not answer in time", EXIT_FAILED)
     except SendFailed as error:
         _leave(f"not acknowledged: {error}; do it again, it has one effect", EXIT_FAILED)
@@ -189,7 +189,7 @@ def _run(work: Coroutine[Any, Any, T]) -> T:
 def _since(text: str) -> int:
     try:
         return since_ms(text, time.time_ns() // 1_000_000) if text else 0
-    except BadSinceError as error:
+    except BadSince as error:
         _leave(str(error), EXIT_SETTINGS)
 
 

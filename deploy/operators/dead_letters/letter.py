@@ -26,7 +26,7 @@ RETRIES_EXHAUSTED = "retries_exhausted"
 REDRIVEN, REDRIVEN_AS = "redriven", "redriven-as"
 
 
-class BadNumberError(ValueError):
+class BadNumber(ValueError):
     """It is no letter's number."""
 
 
@@ -90,10 +90,10 @@ class Letter:
 
 
 def number_of(text: str) -> LetterNumber:
-    """Read a letter's number. Raises BadNumberError."""
+    """Read a letter's number. Raises BadNumber."""
     shard, dot, offset = text.partition(".")
     if not dot or not (shard + offset).isascii() or not (shard.isdigit() and offset.isdigit()):
-        raise BadNumberError(f"{text!r} is no letter: the list has their numbers, such as 0.17")
+        raise BadNumber(f"{text!r} is no letter: the list has their numbers, such as 0.17")
     return LetterNumber(int(shard), int(offset))
 
 

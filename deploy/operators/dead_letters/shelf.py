@@ -21,8 +21,8 @@ async def read(kafka: str) -> list[Letter]:
     """Give every letter that the log still holds.
 
     Raises:
-        LogUnavailable, TopicsError: the brokers did not answer in time.
-        RangeTrimmedError: the log let go of a letter while it was read.
+        LogUnavailable, TopicsUnusable: the brokers did not answer in time.
+        RangeTrimmed: the log let go of a letter while it was read.
     """
     shards = range(await partitions_of(kafka, DEAD_LETTERS))
     found: list[Stored] = []

@@ -18,7 +18,7 @@ import typer
 from deploy.operators.lag import report
 from deploy.operators.lag.sample import Sample
 from deploy.operators.lag.verdict import Health
-from deploy.operators.tooling.installation import Installation, NoInstallationError, find
+from deploy.operators.tooling.installation import Installation, NoInstallation, find
 from schemas.process.exit_codes import EXIT_INTERRUPTED, EXIT_SETTINGS
 
 BETWEEN_S = 1.0
@@ -42,7 +42,7 @@ def lag(
 
     try:
         health = asyncio.run(_look(find(os.environ), form, watch=watch, every=every))
-    except NoInstallationError as error:
+    except NoInstallation as error:
         print(*(f"lag: {line}" for line in str(error).splitlines()), sep="\n", file=sys.stderr)
         raise typer.Exit(EXIT_SETTINGS) from None
     except LogUnavailable as error:

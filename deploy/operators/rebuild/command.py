@@ -23,29 +23,30 @@ import typer
 from aiokafka import ConsumerRecord
 
 from deploy.operators.rebuild.shadow_tables import (
-    AlreadyRunningError,
+    AlreadyRunning,
     Difference,
     Positions,
-    ShadowError,
+    ShadowFailed,
     ShadowTables,
 )
-from deploy.operators.tooling.installation import Installation, NoInstallationError, find
-from deploy.operators.tooling.log_range import LogRanges, RangeTrimmedError
+from deploy.operators.tooling.installation import Installation, NoInstallation, find
+from deploy.operators.tooling.log_range import LogRanges
 from deploy.operators.tooling.progress import Progress
-from deploy.operators.topics import TopicsError, partitions_of
+from deploy.operators.topics import TopicsUnusable, partitions_of
 from persister.batch import BATCH_MAX_RECORDS, Limit, Partition, Stretch
 from persister.dead_letters import Bad
 from persister.store import RowRefused, Store, StoreUnavailable
 from persister.timeouts import TIMEOUTS
 from persister.writer import Writer
 from schemas.log.log_reader import LogUnavailable
+from schemas.log.log_scan import RangeTrimmed
 from schemas.process.exit_codes import EXIT_FAILED, EXIT_RUNS_ALREADY, EXIT_SETTINGS
 from schemas.topics import SESSION_LOG, USER_MESSAGES
 
 MAX_ANSWERS = 100_000
 
 
-class RefusedError(Exception):
+class RebuildRefused(Exception):
     """The log no longer holds everything; the tables are left as they are."""
 
 
@@ -66,18 +67,18 @@ def rebuild(
     """Make the persister's tables anew from the log, compare, and use the new ones."""
     try:
         result = asyncio.run(_rebuild(find(os.environ), swap=not compare))
-    except NoInstallationError as error:
+    except NoInstallation as error:
         _leave(str(error), EXIT_SETTINGS)
-    except AlreadyRunningError as error:
+    except AlreadyRunning as error:
         _leave(str(error), EXIT_RUNS_ALREADY)
-    except RefusedError as error:
+    except RebuildRefused as error:
         _leave(f"refused: {error}\nThe tables are as they were.", EXIT_FAILED)
     except (
         LogUnavailable,
-        RangeTrimmedError,
-        ShadowError,
+        RangeTrimmed,
+        ShadowFailed,
         StoreUnavailable,
-        TopicsError,
+        TopicsUnusable,
     ) as error:
         _leave(str(error), EXIT_FAILED)
     else:
@@ -114,7 +115,7 @@ async def _rebuild(installation: Installation, *, swap: bool) -> Result:
             await _refuse_if_trimmed(log, shards)
             older = await asyncio.to_thread(tables.rows_of_older_epochs, epoch)
             if older:
-                raise RefusedError(f"{older:,} rows are of earlier epochs, whose log is gone")
+                raise RebuildRefused(f"{older:,} rows are of earlier epochs, whose log is gone")
             await asyncio.to_thread(tables.make)
             filling = _Filling(log, Store(dsn, TIMEOUTS, tables.shadow), epoch, shards)
             try:
@@ -131,7 +132,7 @@ async def _refuse_if_trimmed(log: LogRanges, shards: int) -> None:
         trimmed = {shard: start for shard, start in starts.items() if start > 0}
         if trimmed:
             shard, start = next(iter(trimmed.items()))
-            raise RefusedError(f"{topic}/{shard} no longer holds what lies before offset {start}")
+            raise RebuildRefused(f"{topic}/{shard} no longer holds what lies before offset {start}")
 
 
 async def _fill_and_compare(filling: _Filling, tables: ShadowTables, *, swap: bool) -> Result:

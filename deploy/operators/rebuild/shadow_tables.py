@@ -35,11 +35,11 @@ _QUERIES = statements("deploy.operators.rebuild", "rebuild.sql")
 Positions = dict[Partition, int]
 
 
-class ShadowError(Exception):
+class ShadowFailed(Exception):
     """Postgres did not do it; nothing has changed but the new tables."""
 
 
-class AlreadyRunningError(Exception):
+class AlreadyRunning(Exception):
     """Another rebuild has the new tables."""
 
 
@@ -54,10 +54,10 @@ class Difference:
 
 
 class ShadowTables:
-    """One rebuild's connection; raises ShadowError wherever Postgres fails."""
+    """One rebuild's connection; raises ShadowFailed wherever Postgres fails."""
 
     def __init__(self, dsn: str) -> None:
-        """Connect, alone. Raises AlreadyRunningError."""
+        """Connect, alone. Raises AlreadyRunning."""
         self.shadow = SHADOW
         try:
             self._connection = psycopg.connect(
@@ -69,10 +69,10 @@ class ShadowTables:
                 row_factory=dict_row,
             )
         except psycopg.Error as error:
-            raise ShadowError(f"Postgres: {error}".strip()) from error
+            raise ShadowFailed(f"Postgres: {error}".strip()) from error
         if not self._rows("only_one")[0]["held"]:
             self._connection.close()
-            raise AlreadyRunningError("a rebuild of this database runs already")
+            raise AlreadyRunning("a rebuild of this database runs already")
         [row] = self._execute(sql.SQL("SELECT current_schema() AS name"))
         self._live = str(row["name"])
 
@@ -82,7 +82,7 @@ class ShadowTables:
             if not self._connection.closed:
                 self._connection.rollback()
                 self._drop(SHADOW)
-        except (psycopg.Error, ShadowError):
+        except (psycopg.Error, ShadowFailed):
             return  # the next rebuild drops them
         finally:
             self._connection.close()
@@ -178,4 +178,4 @@ class ShadowTables:
             cursor = self._connection.execute(query, values)  # type: ignore[arg-type]
             return cursor.fetchall() if cursor.description else []
         except psycopg.Error as error:
-            raise ShadowError(f"Postgres: {error}".strip()) from error
+            raise ShadowFailed(f"Postgres: {error}".strip()) from error

@@ -20,7 +20,7 @@ import msgspec
 import typer
 
 from deploy.operators.tooling.conversation_text import conversation, harmless
-from deploy.operators.tooling.installation import Installation, NoInstallationError, find
+from deploy.operators.tooling.installation import Installation, NoInstallation, find
 from deploy.operators.tooling.progress import Progress
 from schemas.cursor import Cursor
 from schemas.events import SessionEvent, UndecodableEvent, decode_session_event
@@ -47,11 +47,11 @@ class Source(Enum):
     postgres = "postgres"
 
 
-class ReplayError(Exception):
+class ReplayFailed(Exception):
     """It can't be read; the text says why."""
 
 
-class UnknownSessionError(ReplayError):
+class UnknownSession(ReplayFailed):
     """The source holds nothing of the session."""
 
 
@@ -73,9 +73,9 @@ def replay(
             _print_conversation(from_postgres(installation.need_postgres(), session))
         else:
             asyncio.run(_from_topic(installation, session, form))
-    except NoInstallationError as error:
+    except NoInstallation as error:
         _leave(str(error), EXIT_SETTINGS)
-    except (ReplayError, LogUnavailable) as error:
+    except (ReplayFailed, LogUnavailable) as error:
         _leave(str(error), EXIT_FAILED)
     except BrokenPipeError:  # `| head` has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -133,7 +133,7 @@ def from_postgres(dsn: str, session_id: str) -> list[Message]:
     """Read what the persister has written of the session, in log order.
 
     Raises:
-        UnknownSessionError: nothing. ReplayError: Postgres did not answer.
+        UnknownSession: nothing. ReplayFailed: Postgres did not answer.
     """
     # Imported when needed: the topic can be replayed where there is no Postgres.
     import psycopg
@@ -147,9 +147,9 @@ def from_postgres(dsn: str, session_id: str) -> list[Message]:
             connection.execute(f"SET statement_timeout = '{POSTGRES_S}s'")
             rows = connection.execute(query, {"session_id": session_id}).fetchall()
     except psycopg.Error as error:
-        raise ReplayError(f"Postgres: {error}".strip()) from error
+        raise ReplayFailed(f"Postgres: {error}".strip()) from error
     if not rows:
-        raise UnknownSessionError(f"Postgres holds nothing of session {session_id!r}")
+        raise UnknownSession(f"Postgres holds nothing of session {session_id!r}")
     messages = [message for row in rows if (message := message_of(row)) is not None]
     waiting = len(rows) - len(messages)
     if waiting:
@@ -159,17 +159,17 @@ def from_postgres(dsn: str, session_id: str) -> list[Message]:
 
 async def _from_topic(installation: Installation, session: str, form: Format) -> None:
     from deploy.operators.tooling.reread import Range, reread
-    from deploy.operators.topics import TopicsError, partitions_of
+    from deploy.operators.topics import TopicsUnusable, partitions_of
 
     kafka = installation.need_kafka()
     # A conversation shows no cursors: it can be read without knowing the epoch.
     epoch = installation.need_epoch() if form is Format.events else installation.epoch or 1
     try:
         shards = await partitions_of(kafka, SESSION_LOG)
-    except TopicsError as error:
-        raise ReplayError(str(error)) from error
+    except TopicsUnusable as error:
+        raise ReplayFailed(str(error)) from error
     if not shards:
-        raise ReplayError(f"Kafka at {kafka} has no topic {SESSION_LOG}")
+        raise ReplayFailed(f"Kafka at {kafka} has no topic {SESSION_LOG}")
     shard = shard_of(session, shards)
     found = Replay(session, shard, epoch, _print_event if form is Format.events else None)
     progress: Progress | None = None
@@ -192,7 +192,7 @@ async def _from_topic(installation: Installation, session: str, form: Format) ->
         lost = f"{gap.from_offset} to {gap.to_offset - 1}"
         print(f"offsets {lost} were trimmed before they were read", file=sys.stderr)
     if not found.records:
-        raise UnknownSessionError(f"the log holds nothing of session {session!r} (shard {shard})")
+        raise UnknownSession(f"the log holds nothing of session {session!r} (shard {shard})")
     if form is Format.conversation:
         _print_conversation(found.transcript.messages.values())
 

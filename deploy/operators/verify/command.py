@@ -17,14 +17,15 @@ from typing import Annotated
 
 import typer
 
-from deploy.operators.tooling.installation import Installation, NoInstallationError, find
-from deploy.operators.tooling.log_range import LogRanges, RangeTrimmedError
-from deploy.operators.tooling.since import BadSinceError, since_ms
-from deploy.operators.topics import TopicsError, partitions_of
+from deploy.operators.tooling.installation import Installation, NoInstallation, find
+from deploy.operators.tooling.log_range import LogRanges
+from deploy.operators.tooling.since import BadSince, since_ms
+from deploy.operators.topics import TopicsUnusable, partitions_of
 from deploy.operators.verify.faults import Report
 from deploy.operators.verify.reading import Reading, Scope
-from deploy.operators.verify.stored_rows import RowsError, StoredRows
+from deploy.operators.verify.stored_rows import RowsUnavailable, StoredRows
 from schemas.log.log_reader import LogUnavailable
+from schemas.log.log_scan import RangeTrimmed
 from schemas.process.exit_codes import EXIT_SETTINGS
 from schemas.topics import SESSION_LOG
 
@@ -44,9 +45,9 @@ def verify(
     try:
         scope = Scope(since_ms(since, now_ms) if since else 0, now_ms, int(older_than_m * 60_000))
         report = asyncio.run(_verify(find(os.environ), scope))
-    except (NoInstallationError, BadSinceError) as error:
+    except (NoInstallation, BadSince) as error:
         _leave(str(error), EXIT_SETTINGS)
-    except (LogUnavailable, RangeTrimmedError, RowsError, TopicsError) as error:
+    except (LogUnavailable, RangeTrimmed, RowsUnavailable, TopicsUnusable) as error:
         _leave(str(error), EXIT_BROKEN)
     else:
         for fault in report.listed:

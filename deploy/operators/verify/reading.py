@@ -73,7 +73,7 @@ class Reading:
         self._gaps: set[int] = set()
 
     async def run(self) -> Report:
-        """Read everything. Raises LogUnavailable, RangeTrimmedError, RowsError."""
+        """Read everything. Raises LogUnavailable, RangeTrimmed, RowsUnavailable."""
         positions = await asyncio.to_thread(self._rows.positions)
         committed = await _committed(self._kafka)
         asked = await self._spans(USER_MESSAGES, positions)

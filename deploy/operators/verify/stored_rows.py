@@ -20,12 +20,12 @@ FETCH_ROWS = 5000
 _QUERIES = statements("deploy.operators.verify", "rows.sql")
 
 
-class RowsError(Exception):
+class RowsUnavailable(Exception):
     """Postgres could not be read."""
 
 
 class StoredRows:
-    """One snapshot, from the making to `close`; every method may raise RowsError."""
+    """One snapshot, from the making to `close`; every method may raise RowsUnavailable."""
 
     def __init__(self, dsn: str) -> None:
         with _translated():
@@ -105,4 +105,4 @@ def _translated() -> Iterator[None]:
     try:
         yield
     except psycopg.Error as error:
-        raise RowsError(f"Postgres: {error}".strip()) from error
+        raise RowsUnavailable(f"Postgres: {error}".strip()) from error

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit, urlunsplit
 import psycopg
 import pytest
 
-from deploy.operators.migrate import MigrateError, migrate
+from deploy.operators.migrate import MigrationFailed, migrate
 from deploy.operators.tooling.schema_files import SchemaFile, schema_files
 from tests.integration.persister.conftest import Database
 from tests.stack import RunningStack
@@ -74,7 +74,7 @@ def test_a_database_of_yoyo_goes_on_from_where_it_stands(empty: Database, count:
 def test_a_history_of_yoyo_that_is_of_no_version_is_refused(empty: Database) -> None:
     as_yoyo_left_it(empty, [])
     empty.rows("INSERT INTO _yoyo_migration VALUES ('x', '0002.something_else', NOW())")
-    with pytest.raises(MigrateError, match=r"of no version.*0002\.something_else"):
+    with pytest.raises(MigrationFailed, match=r"of no version.*0002\.something_else"):
         migrate(empty.dsn)
 
 
@@ -89,7 +89,7 @@ def test_a_file_that_fails_is_named_and_rolled_back_and_those_before_it_stay(
 ) -> None:
     broken = SchemaFile("0002.broken", "0002", b"CREATE TABLE half (x INT); SELECT no_such_column;")
     files = [schema_files()[0], broken]
-    with pytest.raises(MigrateError, match=r"0002\.broken: .*no_such_column"):
+    with pytest.raises(MigrationFailed, match=r"0002\.broken: .*no_such_column"):
         migrate(empty.dsn, files)
     assert version(empty) == "0001"
     assert empty.value("SELECT to_regclass('half') IS NULL")
@@ -105,5 +105,5 @@ def test_tables_of_a_later_version_are_left_as_they_are(empty: Database) -> None
 
 
 def test_a_server_that_is_not_there_is_told_in_a_line() -> None:
-    with pytest.raises(MigrateError, match="PostgreSQL: "):
+    with pytest.raises(MigrationFailed, match="PostgreSQL: "):
         migrate("postgresql://127.0.0.1:1/nothing")

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from deploy.operators.tooling.since import BadSinceError, since_ms
+from deploy.operators.tooling.since import BadSince, since_ms
 from deploy.operators.verify.faults import LISTED_MAX, Fault, Kind, Report
 from deploy.operators.verify.row_check import RowCheck, Stored, gather
 from deploy.operators.verify.shard_check import ShardCheck
@@ -311,5 +311,5 @@ def test_since_is_a_duration_or_a_moment(text: str, expected: int) -> None:
 
 
 def test_any_other_since_is_refused() -> None:
-    with pytest.raises(BadSinceError):
+    with pytest.raises(BadSince):
         since_ms("yesterday", 0)

@@ -3,7 +3,7 @@
 import pytest
 
 from deploy.operators.dead_letters.letter import (
-    BadNumberError,
+    BadNumber,
     LetterNumber,
     Stored,
     letters,
@@ -64,5 +64,5 @@ def test_a_number_is_read_as_it_is_printed() -> None:
 
 @pytest.mark.parametrize("text", ["", "17", ".", "0.", ".1", "0.x", "-1.2", "0.1.2", "0.²", "0.٣"])
 def test_what_is_no_number_is_refused(text: str) -> None:
-    with pytest.raises(BadNumberError):
+    with pytest.raises(BadNumber):
         number_of(text)
