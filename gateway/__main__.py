@@ -57,7 +57,7 @@ def main() -> int:
     except SettingsError as error:
         exit_with(error)
     configure(settings.log_level, settings.log_format)
-    # It writes a line for each connection that opens and closes; the counters tell as much.
+    # The library logs a line for each connection that opens and closes; counters say the same.
     logging.getLogger("websockets").setLevel(logging.WARNING)
     code = EXIT_FAILED
     with (
@@ -105,7 +105,7 @@ async def _run(settings: GatewaySettings) -> int:
             idle_limit_s=settings.idle_limit_s,
             spawn=tasks.create_task,
         )
-        # The tail's reason first: where it is the cause, it says more.
+        # The tail is asked first: where it is the cause, its reason says more than the canary's.
         server = ChatServer(settings, shared, lambda: tail.not_ready() or canary.not_ready())
         services = [
             tasks.create_task(service) for service in (tail.run(), snapshots.run(), server.sweep())
@@ -113,7 +113,7 @@ async def _run(settings: GatewaySettings) -> int:
         gauges = _gauges(tail, producer, canary)
         REGISTRY.register(GatewayMetrics(counters, followers, gauges))
         await _serve_until(stopped_by, settings, server, canary)
-        # Everybody was sent away and what was accepted is in the log: nothing can be lost now.
+        # Every client was sent away and every accepted message is in the log: nothing can be lost.
         leaving.within(CLOSE_LIMIT_S, _code(stopped_by))
         for service in services:
             service.cancel()

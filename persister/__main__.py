@@ -95,8 +95,8 @@ async def _run(consumer: Consumer, settings: PersisterSettings, leaving: Exit) -
         await asyncio.wait(first, return_when=asyncio.FIRST_COMPLETED)
         if watching.done():
             watching.result()
-        # The batch under way may end; if Kafka or Postgres don't answer it is left: nothing is
-        # lost by that, because what is not stored is read again.
+        # The batch under way may end. If Kafka or Postgres don't answer, it is given up: what is
+        # not stored is read again, so nothing is lost.
         await asyncio.wait({running}, timeout=settings.grace_s)
         if not running.done():
             log.warning("left unfinished", after_s=settings.grace_s)

@@ -107,7 +107,7 @@ class Group:
             gone = {Partition(*tp): position for tp, position in error.args[0].items()}
             return {}, {each: at for each, at in gone.items() if self._positions.get(each) == at}
         except NoOffsetForPartitionError:
-            # Of a shard that was given a moment ago and has no position yet.
+            # A shard was assigned a moment ago and has no position yet.
             return {}, {}
         return {
             partition: records
@@ -153,7 +153,8 @@ class Group:
         if position is None:
             return []
         if raws[0].offset != position and partition not in self._sought_again:
-            # Fetched before the last seek, or the log has a hole of its own: the second try tells.
+            # Either this was fetched before the last seek, or the log itself has a hole here. The
+            # second try tells: a hole is still there.
             self._sought_again.add(partition)
             self._consumer.seek(_of(partition), position)
             return []

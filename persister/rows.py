@@ -175,7 +175,7 @@ class _Work:
         elif isinstance(event, Cancel):
             self._cancels[key] = place
         else:
-            # A cancel from before the first record of its message says nothing.
+            # A cancel that came before its message's own record does not count.
             self._cancels.pop(key, None)
             epoch, offset = place.epoch, place.offset
             self._prompts[key] = PromptRow(
@@ -233,7 +233,7 @@ class _Work:
         if key in self._prompts:
             return
         prompt: Prompt | None = getattr(event, "prompt", None)
-        # Every answer has its row there, also if a writer has left out the prompt.
+        # A writer may have left out the prompt: the view needs a row for every answer all the same.
         content = prompt.content if prompt else ""
         created_at = prompt.created_at if prompt else event.created_at
         self._prompts[key] = PromptRow(
@@ -267,7 +267,7 @@ class _Work:
         key = (answer.session_id, answer.message.message_id)
         for index in self._own.pop(key, ()):
             self._chunks[index] = None
-        # The first range of the batch holds all that can be stored already.
+        # Only the first range of a batch can be stored already: later ones begin in this batch.
         self._replaced.setdefault(key, ChunkRange(*key, first, answer.next_chunk_sequence))
         answer.first_chunk_sequence = None
 

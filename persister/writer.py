@@ -64,7 +64,8 @@ class Writer:
     async def _write(self, stretches: Sequence[Stretch[WholeRecord]]) -> Written:
         events, bad = self._read(stretches)
         for each in bad:
-            # Before the position passes it, and not again if the transaction has to be repeated.
+            # Write the letter before the position passes the record, and only once if the
+            # transaction has to be repeated.
             place = (each.partition, each.record.offset)
             if place not in self._put:
                 await self._letters.put(each)

@@ -137,9 +137,8 @@ class Cancel(Event, frozen=True, kw_only=True, tag="cancel"):
 class Status(Event, frozen=True, kw_only=True, tag="status"):
     """A message's progress; `state` says which fields are there.
 
-    queued {prompt, position} · generating {attempt, fence, prompt, model, worker} · alive
-    {attempt} ·
-    cancelling {attempt, reason} · released {attempt}.
+    queued {prompt, position} · generating {attempt, fence, prompt, model, worker} ·
+    alive {attempt} · cancelling {attempt, reason} · released {attempt}.
     """
 
     state: State

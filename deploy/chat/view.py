@@ -95,7 +95,7 @@ class View:
         if frame.get("recovered") is True:
             return [own.message_id for own in self.unsettled()]
         self.joined, self.cursor = False, None
-        # What is over stays over, so `ended` stays until a snapshot brings the next.
+        # `ended` stays until the next snapshot: what is over stays over.
         self.transcript = Transcript()
         return []
 
@@ -123,7 +123,8 @@ class View:
         own, code = self.own.get(str(frame.get("message_id"))), frame.get("code")
         if own is None or own.submit == "ended":
             return []
-        # These answer a cancel as well: one that came to nothing is no failure of the message.
+        # These two codes answer a cancel as well. A cancel that came to nothing is no failure of
+        # the message.
         if code == "nothing_to_cancel" or (code == "unsupported" and own.submit == "accepted"):
             return []
         own.problem = f"{code}: {frame.get('message')}"

@@ -51,7 +51,7 @@ class Canary:
     """Beats within `beating`. `every_s` 0: never, and then it is always ready."""
 
     def __init__(self, producer: LogProducer, shards: int, every_s: float) -> None:
-        # By chance, new with each process, so that no person and no other gateway is in it.
+        # Each process draws a session of its own, so that no person and no other gateway is in it.
         self.session_id = f"talklog-canary-{ULID()}"
         self._producer = producer
         self._shard = shard_of(self.session_id, shards)
@@ -98,7 +98,7 @@ class Canary:
         self._watch.due(time.monotonic())
         try:
             async with asyncio.timeout(self._limit_s):
-                # Published before it has joined, it would not be given to it.
+                # A beat that is published before the socket has joined would not be given to it.
                 await self._connected.wait()
                 attempt = str(ULID())
                 self._watch.sent(attempt, time.monotonic())
@@ -108,7 +108,7 @@ class Canary:
             log.warning("the canary was not sent", error=f"{type(error).__name__}: {error}")
 
     def _event(self, attempt: str) -> Status:
-        # One message_id for all: what is remembered of an id that is nobody's, is remembered once.
+        # All beats share one message_id: readers that remember an unknown id then remember one.
         return Status(
             session_id=self.session_id,
             message_id="canary",
@@ -142,7 +142,8 @@ class Canary:
             while True:
                 await self._take(socket)
         finally:
-            # Not closed in order: a drain must not wait for a gateway that delivers nothing.
+            # The socket is not closed in order: that would wait for the gateway's answer, and the
+            # gateway may be one that delivers nothing.
             socket.transport.abort()
 
     async def _take(self, socket: ClientConnection) -> None:

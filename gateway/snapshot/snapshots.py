@@ -108,7 +108,7 @@ class Snapshots:
             try:
                 found = await reach(self._tail, shard, begin)
             except RangeTrimmed:
-                # The log was trimmed under the rows: what was open may have lost chunks.
+                # The log was trimmed beyond the stored offset: open messages may lack chunks.
                 begin = await self._tail.start_offset(shard)
                 for message in stored.messages:
                     message.damaged = message.damaged or not message.terminal
@@ -127,8 +127,8 @@ class Snapshots:
                 transcript.apply(event, Place(self._epoch, record.offset))
                 named.add(event.message_id)
         if stored.next_offset is not None:
-            # Of a message whose log was only trimmed the persister says so: it knows both topics
-            # to their ends. Here only an earlier epoch's is known to be over.
+            # Only messages of an earlier epoch are known to be over here. Whether a message is
+            # lost because the log was trimmed is the persister's to say: it has read both topics.
             end_lost(
                 transcript.messages.values(),
                 self._epoch,
@@ -178,7 +178,7 @@ class Snapshots:
         outcome = (
             reading.result() if done else StoreUnavailable(f"no answer in {STORE_LIMIT_S:g} s")
         )
-        # Not waited for: the library asks the server to cancel, which may hang as well.
+        # The cancelled read is not waited for: psycopg asks the server to cancel, which may hang.
         reading.cancel()
         self._store_is_away = isinstance(outcome, StoreUnavailable)
         if isinstance(outcome, StoreUnavailable):

@@ -134,7 +134,7 @@ class Protocol:
 
     def _answer(self, frame: str, created_at: str) -> list[Action]:
         request = parse(frame, self._models)
-        # A ping asks whether the connection lives: it must not be what keeps it alive.
+        # A ping only asks whether the connection lives, so it does not count as activity.
         self._active = self._active or not isinstance(request, Ping)
         if isinstance(request, Ask):
             message = UserMessage(

@@ -73,8 +73,8 @@ class LogReader:
         **options: Any,
     ) -> None:
         self._consumer = consumer(bootstrap, **options)
-        # A broker answers one request of a connection at a time, so a question would wait behind
-        # the fetch that waits for new records. Questions go over a connection of their own.
+        # Questions go over a connection of their own. A broker answers a connection's requests one
+        # at a time, so a question would wait behind the fetch that waits for new records.
         self._asker = consumer(bootstrap)
         self._topic = topic
         self._partitions = [TopicPartition(topic, shard) for shard in range(shards)]
@@ -184,8 +184,8 @@ class LogReader:
         if expected is None:
             return  # not followed any more: a fetch that was under way
         if raws[0].offset != expected and shard not in self._sought_again:
-            # A seek came between the fetch and now, or the log has a hole of its own. Only the
-            # second try tells.
+            # Either a seek came between the fetch and now, or the log itself has a hole here. The
+            # second try tells: a hole is still there.
             self._sought_again.add(shard)
             self._consumer.seek(self._partitions[shard], expected)
             return

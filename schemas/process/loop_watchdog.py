@@ -38,7 +38,7 @@ class LoopWatchdog:
 
     def __init__(self, loop: asyncio.AbstractEventLoop, *, log_s: float, limit_s: float) -> None:
         self._loop = loop
-        # Two pauses between beats are no block, whatever the limit.
+        # Beats are a pause apart: a limit below two pauses would call that a block.
         limit_s = max(limit_s, 2 * BEAT_EVERY_S)
         self._watch = BlockWatch(log_s=log_s, limit_s=limit_s, nap_max_s=2 * LOOK_EVERY_S)
         self._beats = 0
@@ -87,5 +87,5 @@ class LoopWatchdog:
             case "over":
                 event = "the loop stays blocked: leaving"
                 log_beside(log.critical, event, blocked_s=blocked_s, stack=stack_of(self._watched))
-                # Not sys.exit: nothing that the loop's thread holds may be waited for.
+                # sys.exit would wait for what the loop's thread holds.
                 os._exit(EXIT_FAILED)

@@ -49,7 +49,7 @@ async def unless_stopped(stop: Awaitable[object], work: Coroutine[Any, Any, T]) 
             stopped.cancel()
         if not working.done():
             working.cancel()
-            # Not longer: what does not let go when it is cancelled waits for a server.
+            # Work that does not end when it is cancelled waits for a server: wait no longer.
             await asyncio.wait({working}, timeout=GIVE_UP_LIMIT_S)
         if working.done() and not working.cancelled():
             working.exception()  # seen: nobody asks for it once the start is given up

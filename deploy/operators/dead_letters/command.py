@@ -138,7 +138,7 @@ def _goal(record: Again) -> str:
 
 
 def _say(letter: Letter, what: str) -> None:
-    # At once: whoever is killed afterwards has told what was done.
+    # Written at once: if this process is killed, what was done has been said.
     print(harmless(f"{letter.number}  {what}"), flush=True)
 
 

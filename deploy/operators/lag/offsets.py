@@ -47,7 +47,7 @@ class Watcher:
         ends = await answered(self.reader.end_offsets(self.partitions), REQUEST_S)
         starts = await answered(self.reader.beginning_offsets(self.partitions), REQUEST_S)
         positions = self._positions(committed, stored)
-        # What was trimmed is no longer there to have an age: the oldest is then the log's first.
+        # A position before the log's start has no record any more: the oldest is the log's first.
         places = {
             key: max(starts[key[1]], position or 0)
             for key, position in positions.items()
@@ -107,7 +107,7 @@ class Watcher:
             )
             return None
         epoch = self.epoch or max((row[2] for row in rows), default=0)
-        # A position in another epoch is one in another log: as good as none.
+        # A position of another epoch belongs to another log, and says nothing of this one.
         return {TopicPartition(row[0], row[1]): row[3] for row in rows if row[2] == epoch}
 
     async def _oldest(
@@ -116,7 +116,7 @@ class Watcher:
         """When the records at these places were written (ms)."""
         found: dict[tuple[TopicPartition, int], int] = {}
         waiting = sorted(set(places))
-        # Two groups may wait at two places of one partition: one place of each at a time.
+        # Two groups may wait at two offsets of one partition: ask for one of them at a time.
         while waiting:
             now = {tp: offset for tp, offset in reversed(waiting)}
             waiting = [(tp, offset) for tp, offset in waiting if now[tp] != offset]

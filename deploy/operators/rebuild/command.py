@@ -136,7 +136,8 @@ async def _refuse_if_trimmed(log: LogRanges, shards: int) -> None:
 
 
 async def _fill_and_compare(filling: _Filling, tables: ShadowTables, *, swap: bool) -> Result:
-    # Most of it while the writers go on; what they wrote meanwhile, which is little, while held.
+    # Most is read while the writers go on. They wait only while the little is read that they wrote
+    # meanwhile.
     await filling.up_to(await asyncio.to_thread(tables.positions))
     await asyncio.to_thread(tables.hold_writers)
     await filling.up_to(await asyncio.to_thread(tables.positions))

@@ -154,7 +154,7 @@ class ShadowTables:
         return [row["column_name"] for row in rows if row["column_name"] not in OWN_NUMBERS]
 
     def _drop(self, schema: str) -> None:
-        # Without the notice about every table in it.
+        # PostgreSQL would send a notice about every table in the schema.
         self._execute(sql.SQL("SET client_min_messages TO warning"))
         drop = sql.SQL("DROP SCHEMA IF EXISTS {} CASCADE")
         self._execute(drop.format(sql.Identifier(schema)))

@@ -97,7 +97,8 @@ class RowCheck:
 
     def _session(self, session_id: str, session: Session, stored: Stored) -> None:
         rows = [stored.answers.get((session_id, each)) for each in session.answered]
-        # Numbers begin with the session: where that is not in what was read, only order counts.
+        # chunk_sequence counts from the session's first chunk. Where that was not read, the numbers
+        # can't be worked out.
         numbered = self._check.whole and all(
             row is None or row["first_epoch"] == self._epoch for row in rows
         )

@@ -140,7 +140,7 @@ class ShardCheck:
                     )
                     self._fault(Kind.passed, asked.offset, session_id, message_id, detail)
             for message_id, answered in session.answered.items():
-                # An answer whose message is not in what was read of user_messages must end, too.
+                # An answer must end also if its user_message lies before what was read.
                 if answered.message.terminal or message_id in session.asked or not answered.whole:
                     continue
                 if now_ms - answered.logged_ms > patience_ms:
@@ -163,7 +163,7 @@ class ShardCheck:
         if answered is None:
             self._unknown(event, offset)
             return
-        # Its text is of no use here, and there are many.
+        # The prompt's text is of no use here, and all of them together are large.
         answered.message.prompt = None
         if isinstance(event, Status) and event.state == "generating" and event.attempt:
             answered.attempts = (*answered.attempts, event.attempt)
