@@ -147,15 +147,17 @@ class LogProducer:
         return making.result()
 
     async def _make(self) -> AIOKafkaProducer:
-        while True:
-            try:
-                self._producer = await self._started()
-            except (KafkaError, TimeoutError, OSError) as error:
-                log.warning("no producer, again", error=f"{type(error).__name__}: {error}")
+        try:
+            while True:
+                try:
+                    self._producer = await self._started()
+                    return self._producer
+                except (KafkaError, TimeoutError, OSError) as error:
+                    log.warning("no producer, again", error=f"{type(error).__name__}: {error}")
                 await asyncio.sleep(START_AGAIN_S)
-            else:
-                self._making = None
-                return self._producer
+        finally:
+            # Whatever ends it: the next send makes another.
+            self._making = None
 
     async def _started(self) -> AIOKafkaProducer:
         while len(self._ending) >= ENDING_MAX:
