@@ -1,6 +1,7 @@
 """`python -m gateway`: one process, one core; start as many as there are cores, on any ports."""
 
 import asyncio
+import contextlib
 import logging
 import os
 import signal
@@ -22,10 +23,11 @@ from gateway.snapshot.stored import Store
 from gateway.socket.connection import Shared
 from gateway.socket.server import ChatServer
 from gateway.submit.claims import Claims
-from gateway.submit.publisher import Publisher
 from gateway.submit.submit import Submitter
 from schemas.log.log_reader import LogUnavailable
+from schemas.log.producer import LogProducer
 from schemas.process.admin_port import AdminPort
+from schemas.process.exit_codes import EXIT_FAILED, EXIT_INTERRUPTED
 from schemas.process.logs import configure
 from schemas.process.loop_watchdog import LoopWatchdog
 from schemas.process.settings import SettingsError, exit_with, load
@@ -41,6 +43,7 @@ log = structlog.get_logger("gateway")
 
 START_TRIES = 30
 START_RETRY_S = 1.0
+LINGER_MS = 1
 
 
 class StartFailed(Exception):
@@ -54,9 +57,9 @@ def main() -> int:
     except SettingsError as error:
         exit_with(error)
     configure(settings.log_level, settings.log_format)
-    # It writes a line for each connection that opens and closes; the counters tell as much.
+    # The library logs a line for each connection that opens and closes; counters say the same.
     logging.getLogger("websockets").setLevel(logging.WARNING)
-    code = 1
+    code = EXIT_FAILED
     with (
         asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner,
         LoopWatchdog(
@@ -76,10 +79,10 @@ def main() -> int:
 
 async def _run(settings: GatewaySettings) -> int:
     leaving = Exit()
-    stopped_by = _signals(lambda: leaving.within(settings.grace_s + STOP_MARGIN_S, 1))
+    stopped_by = _signals(lambda: leaving.within(settings.grace_s + STOP_MARGIN_S, EXIT_FAILED))
     counters = Counters()
-    publisher = Publisher(settings.kafka)
-    canary = Canary(publisher, settings.shards, settings.canary_every_s)
+    producer = LogProducer(settings.kafka, linger_ms=LINGER_MS)
+    canary = Canary(producer, settings.shards, settings.canary_every_s)
     followers = Followers(settings.epoch, canary.session_id)
     try:
         tail = await unless_stopped(stopped_by, _started(settings, followers))
@@ -89,28 +92,28 @@ async def _run(settings: GatewaySettings) -> int:
     claims = Claims(settings.redis_url, settings.epoch, settings.messages_per_minute)
     store = Store(settings.postgres_dsn, settings.epoch)
     snapshots = Snapshots(store, tail, settings.epoch, counters)
-    async with asyncio.TaskGroup() as tasks:
+    producer.begin()
+    async with contextlib.aclosing(producer), asyncio.TaskGroup() as tasks:
         shared = Shared(
             epoch=settings.epoch,
             tail=tail,
             followers=followers,
-            submitter=Submitter(publisher, claims, settings.shards),
+            submitter=Submitter(producer, claims, settings.shards),
             snapshots=snapshots,
             counters=counters,
             models=settings.allowed_models(),
             idle_limit_s=settings.idle_limit_s,
             spawn=tasks.create_task,
         )
-        # The tail's reason first: where it is the cause, it says more.
+        # The tail is asked first: where it is the cause, its reason says more than the canary's.
         server = ChatServer(settings, shared, lambda: tail.not_ready() or canary.not_ready())
         services = [
-            tasks.create_task(service)
-            for service in (tail.run(), publisher.run(), snapshots.run(), server.sweep())
+            tasks.create_task(service) for service in (tail.run(), snapshots.run(), server.sweep())
         ]
-        gauges = _gauges(tail, publisher, canary)
+        gauges = _gauges(tail, producer, canary)
         REGISTRY.register(GatewayMetrics(counters, followers, gauges))
         await _serve_until(stopped_by, settings, server, canary)
-        # Everybody was sent away and what was accepted is in the log: nothing can be lost now.
+        # Every client was sent away and every accepted message is in the log: nothing can be lost.
         leaving.within(CLOSE_LIMIT_S, _code(stopped_by))
         for service in services:
             service.cancel()
@@ -119,14 +122,14 @@ async def _run(settings: GatewaySettings) -> int:
 
 
 def _code(stopped_by: "asyncio.Future[signal.Signals]") -> int:
-    return 130 if stopped_by.result() is signal.SIGINT else 0
+    return EXIT_INTERRUPTED if stopped_by.result() is signal.SIGINT else 0
 
 
-def _gauges(tail: Tail, publisher: Publisher, canary: Canary) -> dict[str, Callable[[], float]]:
+def _gauges(tail: Tail, producer: LogProducer, canary: Canary) -> dict[str, Callable[[], float]]:
     return {
-        "shard_log_bytes": tail.held_bytes,
+        "shard_log_bytes": tail.bytes_in_memory,
         "scans": lambda: tail.scanner.scans,
-        "producers_replaced": lambda: publisher.replaced,
+        "producers_replaced": lambda: producer.replaced,
         "canary_round_trip_seconds": canary.round_trip_s,
     }
 

@@ -12,18 +12,16 @@ import uvloop
 from persister.consumer import Consumer, EpochBehind
 from persister.dead_letters import DeadLetters
 from persister.settings import PersisterSettings
-from persister.store import Store, Timeouts
+from persister.store import Store
 from persister.writer import Writer
+from schemas.log.producer import LogProducer
 from schemas.process import logs
 from schemas.process.admin_port import AdminPort
+from schemas.process.exit_codes import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_SETTINGS
 from schemas.process.loop_watchdog import LoopWatchdog
 from schemas.process.reader_watch import ReaderStandsStill, ReaderWatch
 from schemas.process.settings import SettingsError, exit_with, load
 from schemas.process.stopping import CLOSE_LIMIT_S, GIVE_UP_LIMIT_S, STOP_MARGIN_S, Exit
-
-EXIT_FAILED = 1
-EXIT_SETTINGS = 2
-EXIT_INTERRUPTED = 130
 
 log = structlog.get_logger(__name__)
 
@@ -43,16 +41,12 @@ def main() -> None:
 
 async def serve(settings: PersisterSettings) -> int:
     """Write rows until a signal; give the exit code."""
-    timeouts = Timeouts(
-        statement_s=settings.statement_timeout_s,
-        lock_s=settings.lock_timeout_s,
-        idle_in_transaction_s=settings.idle_in_transaction_s,
-    )
-    store = Store(settings.postgres_dsn, timeouts)
-    letters = DeadLetters(settings.kafka)
+    store = Store(settings.postgres_dsn, settings.timeouts())
+    # It connects when the first bad record comes.
+    producer = LogProducer(settings.kafka, linger_ms=0)
     writer = Writer(
         store,
-        letters,
+        DeadLetters(producer),
         epoch=settings.epoch,
         shards=settings.shards,
         max_answers=settings.cache_max_answers,
@@ -74,7 +68,7 @@ async def serve(settings: PersisterSettings) -> int:
     finally:
         # What is not stored is read again: nothing can be lost now.
         leaving.within(CLOSE_LIMIT_S, code)
-        await letters.close()
+        await producer.aclose()
         await store.close()
         await admin.stop()
 
@@ -101,20 +95,20 @@ async def _run(consumer: Consumer, settings: PersisterSettings, leaving: Exit) -
         await asyncio.wait(first, return_when=asyncio.FIRST_COMPLETED)
         if watching.done():
             watching.result()
-        # The batch under way may end; if Kafka or Postgres don't answer it is left: nothing is
-        # lost by that, because what is not stored is read again.
+        # The batch under way may end. If Kafka or Postgres don't answer, it is given up: what is
+        # not stored is read again, so nothing is lost.
         await asyncio.wait({running}, timeout=settings.grace_s)
         if not running.done():
-            log.warning("left_unfinished", after_s=settings.grace_s)
+            log.warning("left unfinished", after_s=settings.grace_s)
             running.cancel()
             await asyncio.wait({running}, timeout=GIVE_UP_LIMIT_S)
             return code
         running.result()
     except EpochBehind as error:
-        log.error("epoch_behind", error=str(error), TALKLOG_EPOCH=settings.epoch)
+        log.error("epoch behind", error=str(error), TALKLOG_EPOCH=settings.epoch)
         return EXIT_SETTINGS
     except ReaderStandsStill as error:
-        log.error("reader_stands_still", error=str(error))
+        log.error("reader stands still", error=str(error))
         running.cancel()
         await asyncio.wait({running}, timeout=GIVE_UP_LIMIT_S)
         return EXIT_FAILED

@@ -8,9 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-import msgspec
-
-from schemas.conversation import message_of
+from schemas.conversation import columns_of, message_of
 from schemas.transcript import Message, Place
 
 NOWHERE = Place(0, 0)
@@ -21,7 +19,7 @@ class Answer:
     """The fold's message and what the rows need besides.
 
     The rows of the current attempt have numbers in [first_chunk_sequence, next_chunk_sequence);
-    `seen` is the place of the last event that names the message, whether it counts or not.
+    `named_at` is the place of the last event that names the message, whether it counts or not.
     """
 
     session_id: str
@@ -29,7 +27,7 @@ class Answer:
     shard: int
     next_chunk_sequence: int
     first_chunk_sequence: int | None = None
-    seen: Place = NOWHERE
+    named_at: Place = NOWHERE
     ended_at: str | None = None
 
 
@@ -45,7 +43,7 @@ def answer_of(row: Mapping[str, Any]) -> Answer:
         shard=row["shard"],
         next_chunk_sequence=row["next_chunk_sequence"],
         first_chunk_sequence=row["first_chunk_sequence"],
-        seen=Place(row["seen_epoch"], row["seen_offset"]),
+        named_at=Place(row["seen_epoch"], row["seen_offset"]),
         ended_at=None if ended_at is None else ended_at.astimezone(UTC).isoformat(),
     )
 
@@ -53,39 +51,15 @@ def answer_of(row: Mapping[str, Any]) -> Answer:
 def row_of(answer: Answer) -> dict[str, Any]:
     """Give the row of `answers`, by column name, of values that JSON can carry."""
     message = answer.message
-    first, last = message.first, message.last
-    assert first is not None and last is not None  # noqa: S101, PT018 - an event has counted
-    error = message.error
+    assert message.first is not None and message.last is not None  # noqa: S101, PT018 - one counted
     return {
+        **columns_of(message),
         "session_id": answer.session_id,
         "message_id": message.message_id,
-        "state": message.state,
-        "attempt": message.attempt,
-        "fence": message.fence,
-        "released": message.released,
-        "starts": message.starts,
-        "unended_starts": message.unended_starts,
-        "last_sequence": message.last_sequence,
         "first_chunk_sequence": answer.first_chunk_sequence,
         "next_chunk_sequence": answer.next_chunk_sequence,
-        "damaged": message.damaged,
-        "cancelling": message.cancelling,
-        "position": message.position,
-        "model": message.model,
-        "worker": message.worker,
-        "finish_reason": message.finish_reason,
-        "error_code": error.code if error else None,
-        "error_message": error.message if error else None,
-        "error_retryable": error.retryable if error else None,
-        "usage": msgspec.to_builtins(message.usage),
-        "timings": msgspec.to_builtins(message.timing),
-        "history": message.history,
         "ended_at": answer.ended_at,
         "shard": answer.shard,
-        "first_epoch": first.epoch,
-        "first_offset": first.offset,
-        "epoch": last.epoch,
-        "last_offset": last.offset,
-        "seen_epoch": answer.seen.epoch,
-        "seen_offset": answer.seen.offset,
+        "seen_epoch": answer.named_at.epoch,
+        "seen_offset": answer.named_at.offset,
     }

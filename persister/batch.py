@@ -12,6 +12,8 @@ from typing import Generic, NamedTuple, TypeVar
 
 from persister.reading import LogRecord
 
+BATCH_MAX_RECORDS = 10_000
+
 R = TypeVar("R", bound=LogRecord)
 R_co = TypeVar("R_co", bound=LogRecord, covariant=True)
 
@@ -37,8 +39,8 @@ class Pending(Generic[R]):
 
 
 @dataclass(frozen=True, slots=True)
-class Part(Generic[R_co]):
-    """The next records of one partition: `expected` is the position before, `next` after them."""
+class Stretch(Generic[R_co]):
+    """The next records of one shard: `expected` is the position before, `next` after them."""
 
     partition: Partition
     expected: int
@@ -52,13 +54,13 @@ class Part(Generic[R_co]):
 
 def take(
     pending: Mapping[Partition, Pending[R]], max_records: int, max_bytes: int
-) -> list[Part[R]]:
+) -> list[Stretch[R]]:
     """Give the next batch, without removing it: the oldest records of each partition.
 
     At least one record is given if there is any, at most `max_records`; the bytes of the values
     stay within `max_bytes` unless a single record exceeds them.
     """
-    parts: list[Part[R]] = []
+    stretches: list[Stretch[R]] = []
     count = size = 0
     for partition, waiting in pending.items():
         records: list[R] = []
@@ -69,19 +71,19 @@ def take(
             records.append(record)
             count += 1
         if records:
-            parts.append(Part(partition, waiting.position, records))
+            stretches.append(Stretch(partition, waiting.position, records))
         if len(records) < len(waiting.records):
             break
-    return parts
+    return stretches
 
 
-def drop(pending: Mapping[Partition, Pending[R]], parts: Iterable[Part[R]]) -> None:
+def drop(pending: Mapping[Partition, Pending[R]], stretches: Iterable[Stretch[R]]) -> None:
     """Remove a batch that is stored, and move the positions."""
-    for part in parts:
-        waiting = pending[part.partition]
-        for _ in part.records:
+    for stretch in stretches:
+        waiting = pending[stretch.partition]
+        for _ in stretch.records:
             waiting.records.popleft()
-        waiting.position = part.next
+        waiting.position = stretch.next
 
 
 class Limit:

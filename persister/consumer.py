@@ -1,6 +1,6 @@
 """Poll, fold, save, commit: the persister's one loop.
 
-The loop has three states: not placed (positions must be read from Postgres), placed with nothing
+The loop has three states: without positions (they must be read from Postgres), with nothing
 pending (poll), and pending (write). Every failure leads back to the first: whatever is not known
 to be stored is read again from where Postgres says that it stands.
 """
@@ -14,7 +14,7 @@ from aiokafka import ConsumerRecord
 from aiokafka.errors import KafkaError
 
 from persister import metrics
-from persister.batch import Limit, Part, Partition, Pending, drop, take
+from persister.batch import Limit, Partition, Pending, Stretch, drop, take
 from persister.group import Group
 from persister.lost import Lost
 from persister.settings import PersisterSettings
@@ -54,7 +54,7 @@ class Consumer:
         self._writing = asyncio.Lock()
         self._group: Group | None = None
         self._pending: dict[Partition, Pending[ConsumerRecord]] = {}
-        self._placed: int | None = None
+        self._positioned: int | None = None
         self._uncommitted: dict[Partition, int] = {}
         self._committed_at = 0.0
         self._backoff_s = BACKOFF_FIRST_S
@@ -82,12 +82,12 @@ class Consumer:
                 self._group = group
                 await self._serve(group, stop)
             except (LogUnavailable, KafkaError) as error:
-                await self._wait(stop, "kafka_unavailable", error)
+                await self._wait(stop, "kafka unavailable", error)
             finally:
                 self._group = None
                 await group.commit(self._uncommitted)
                 await group.close()
-                self._placed = None
+                self._positioned = None
 
     async def _serve(self, group: Group, stop: asyncio.Event) -> None:
         while not stop.is_set():
@@ -98,21 +98,21 @@ class Consumer:
                 await self._wait(stop, "superseded", error)
             except PositionsHeld as error:
                 metrics.ROLLED_BACK.labels("held").inc()
-                await self._wait(stop, "positions_held", error)
+                await self._wait(stop, "positions held", error)
                 with contextlib.suppress(StoreUnavailable):
                     ended = await self._store.end_stalled_writers()
                     if ended:
-                        log.warning("ended_stalled_writers", count=ended)
+                        log.warning("ended stalled writers", count=ended)
             except StoreUnavailable as error:
                 metrics.ROLLED_BACK.labels("unavailable").inc()
                 metrics.POSTGRES_UP.set(0)
-                await self._wait(stop, "postgres_unavailable", error)
+                await self._wait(stop, "postgres unavailable", error)
             except LogUnavailable as error:
-                await self._wait(stop, "kafka_unavailable", error)
+                await self._wait(stop, "kafka unavailable", error)
 
     async def _step(self, group: Group) -> None:
-        if self._placed != group.generation:
-            await self._place(group)
+        if self._positioned != group.generation:
+            await self._find_positions(group)
         if any(waiting.records for waiting in self._pending.values()):
             await self._write(group)
             return
@@ -121,14 +121,14 @@ class Consumer:
             self._writer.forget()
         records, gone = await group.poll()
         for partition, fetched in records.items():
-            if partition in self._pending and self._placed == group.generation:
+            if partition in self._pending and self._positioned == group.generation:
                 self._pending[partition].records.extend(fetched)
         for partition, position in gone.items():
             await self._gap(group, partition, position)
         if group.joined and not records:
             self._well()
 
-    async def _place(self, group: Group) -> None:
+    async def _find_positions(self, group: Group) -> None:
         """Read every position from Postgres; what is pending elsewhere than there is dropped."""
         generation = group.generation
         self._writer.forget()
@@ -152,56 +152,56 @@ class Consumer:
             position = stored[partition].next_offset
             self._pending[partition] = Pending(position)
             self._uncommitted[partition] = position
-            group.place(partition, position)
-        self._placed = generation
+            group.read_from(partition, position)
+        self._positioned = generation
         metrics.POSTGRES_UP.set(1)
 
     async def _write(self, group: Group) -> None:
-        parts = take(self._pending, self._limit.records, self._settings.batch_max_bytes)
+        stretches = take(self._pending, self._limit.records, self._settings.batch_max_bytes)
         began = time.monotonic()
         try:
             async with self._writing:
-                written = await self._writer.write(parts)
+                written = await self._writer.write(stretches)
         except RowRefused as error:
-            self._bisect(parts, error)
+            self._bisect(stretches, error)
             return
         except BaseException:
-            self._placed = None
+            self._positioned = None
             raise
         metrics.SAVED_S.observe(time.monotonic() - began)
         metrics.ROWS.inc(len(written.changes.chunks))
         metrics.DEAD_LETTERS.inc(written.bad)
         for outcome, count in written.changes.outcomes.items():
             metrics.EVENTS.labels(outcome.name.lower()).inc(count)
-        for part in parts:
-            metrics.RECORDS.labels(part.partition.topic).inc(len(part.records))
-            metrics.POSITION.labels(*part.partition).set(part.next)
+        for stretch in stretches:
+            metrics.RECORDS.labels(stretch.partition.topic).inc(len(stretch.records))
+            metrics.POSITION.labels(*stretch.partition).set(stretch.next)
         self._limit.stored()
         self._well()
-        if self._placed == group.generation:
-            drop(self._pending, parts)
-            self._uncommitted.update({part.partition: part.next for part in parts})
+        if self._positioned == group.generation:
+            drop(self._pending, stretches)
+            self._uncommitted.update({stretch.partition: stretch.next for stretch in stretches})
         if began - self._committed_at > COMMIT_EVERY_S:
             await self._commit(group)
 
-    def _bisect(self, parts: list[Part[ConsumerRecord]], error: RowRefused) -> None:
+    def _bisect(self, stretches: list[Stretch[ConsumerRecord]], error: RowRefused) -> None:
         metrics.ROLLED_BACK.labels("refused").inc()
-        if self._limit.refused(sum(len(part.records) for part in parts)):
-            [part] = parts
-            log.error("record_refused", reason=str(error), at=_place(part))
-            self._writer.refuse(part, f"Postgres refuses it: {error}")
+        if self._limit.refused(sum(len(stretch.records) for stretch in stretches)):
+            [stretch] = stretches
+            log.error("record refused", reason=str(error), at=_where(stretch))
+            self._writer.refuse(stretch, f"Postgres refuses it: {error}")
 
     async def _gap(self, group: Group, partition: Partition, position: int) -> None:
         start = (await group.starts([partition]))[partition]
         end = (await group.ends([partition]))[partition]
         if start <= position <= end:
-            group.place(partition, position)
+            group.read_from(partition, position)
             return
         # Past the end: the log was made anew under the same epoch, or has lost its tail. Reading
         # all of it again is safe, because the fold knows what it has taken.
-        log.error("log_gap", topic=partition[0], shard=partition[1], position=position, start=start)
+        log.error("log gap", topic=partition[0], shard=partition[1], position=position, start=start)
         metrics.GAPS.labels(partition.topic).inc()
-        self._placed = None
+        self._positioned = None
         move = Move(partition, self._settings.epoch, position, start)
         await self._store.note_gap(move, cuts_answers=partition.topic == SESSION_LOG)
 
@@ -219,7 +219,7 @@ class Consumer:
 
     async def _wait(self, stop: asyncio.Event, event: str, error: Exception) -> None:
         """Wait before the next try, longer each time, and begin it from the stored positions."""
-        self._placed = None
+        self._positioned = None
         self._trouble = f"{event}: {error}"
         log.warning(event, error=str(error), wait_s=self._backoff_s)
         with contextlib.suppress(TimeoutError):
@@ -227,5 +227,5 @@ class Consumer:
         self._backoff_s = min(BACKOFF_MOST_S, self._backoff_s * 2)
 
 
-def _place(part: Part[ConsumerRecord]) -> str:
-    return f"{part.partition.topic}/{part.partition.shard}/{part.records[0].offset}"
+def _where(stretch: Stretch[ConsumerRecord]) -> str:
+    return f"{stretch.partition.topic}/{stretch.partition.shard}/{stretch.records[0].offset}"

@@ -1,7 +1,7 @@
 """Membership in the consumer group, and the records of the shards that it gives us.
 
 The group only says who reads what. Where to read from is in Postgres: a shard that was just given
-is paused until it is placed, and a record that is not the next one is never passed on. The
+is paused until its position is known, and a record that is not the next one is never passed on. The
 committed offsets are for tools that watch lag.
 """
 
@@ -22,7 +22,13 @@ from aiokafka.errors import (
 )
 
 from persister.batch import Partition
-from schemas.log.log_reader import REQUEST_TIMEOUT_S, answered, stopped
+from schemas.log.log_reader import (
+    CLIENT_TIMEOUT_S,
+    REQUEST_TIMEOUT_S,
+    START_TIMEOUT_S,
+    answered,
+    stopped,
+)
 from schemas.process.standstill import Seen
 from schemas.topics import PERSISTER_GROUP, SESSION_LOG, USER_MESSAGES
 
@@ -32,7 +38,6 @@ POLL_INTERVAL_MAX_MS = 24 * 3600 * 1000
 """While Postgres is away nothing is polled; leaving the group then would help nobody."""
 POLLED_WITHIN_S = 1.0
 """Who has not polled for so long after its last fetch could have come back waits for Postgres."""
-START_TIMEOUT_S = 30.0
 COMMIT_TIMEOUT_S = 1.0
 CLOSE_TIMEOUT_S = 2.0
 
@@ -54,7 +59,7 @@ class Group:
         self._polled_s = 0.0
         self._writing = writing
         self._wait_ms = fetch_wait_ms
-        self._expected: dict[Partition, int] = {}
+        self._positions: dict[Partition, int] = {}
         self._sought_again: set[Partition] = set()
         self._consumer = AIOKafkaConsumer(
             bootstrap_servers=bootstrap.split(","),
@@ -67,7 +72,7 @@ class Group:
             max_poll_interval_ms=POLL_INTERVAL_MAX_MS,
             session_timeout_ms=6000,
             heartbeat_interval_ms=1500,
-            request_timeout_ms=10_000,
+            request_timeout_ms=int(CLIENT_TIMEOUT_S * 1000),
             metadata_max_age_ms=30_000,
             # Both topics of a shard go to one member: only it can tell that an answer is lost.
             partition_assignment_strategy=(RangePartitionAssignor,),
@@ -83,9 +88,9 @@ class Group:
         """Leave the group and disconnect, for at most a few seconds."""
         await stopped(self._consumer, CLOSE_TIMEOUT_S)
 
-    def place(self, partition: Partition, position: int) -> None:
+    def read_from(self, partition: Partition, position: int) -> None:
         """Read the shard from `position` on."""
-        self._expected[partition] = position
+        self._positions[partition] = position
         self._consumer.seek(_of(partition), position)
         self._consumer.resume(_of(partition))
 
@@ -100,9 +105,9 @@ class Group:
             self._polled_s = time.monotonic()
         except OffsetOutOfRangeError as error:
             gone = {Partition(*tp): position for tp, position in error.args[0].items()}
-            return {}, {each: at for each, at in gone.items() if self._expected.get(each) == at}
+            return {}, {each: at for each, at in gone.items() if self._positions.get(each) == at}
         except NoOffsetForPartitionError:
-            # Of a shard that was given a moment ago and is not placed yet.
+            # A shard was assigned a moment ago and has no position yet.
             return {}, {}
         return {
             partition: records
@@ -123,39 +128,40 @@ class Group:
         )
 
     async def seen(self) -> dict[Partition, Seen]:
-        """Ask where the log ends, and say where each placed shard is. Raises LogUnavailable.
+        """Ask where the log ends, and say where each shard that is read is. Raises LogUnavailable.
 
         While Postgres is waited for nothing is polled, and nothing is said to be read.
         """
         waits = time.monotonic() - self._polled_s > self._wait_ms / 1000 + POLLED_WITHIN_S
-        placed = [] if waits else list(self._expected)
-        ends = await self.ends(placed) if placed else {}
+        read = [] if waits else list(self._positions)
+        ends = await self.ends(read) if read else {}
         return {
             each: Seen(at, ends[each], self._consumer.last_poll_timestamp(_of(each)) or 0)
-            for each in placed
-            if (at := self._expected.get(each)) is not None and each in self.assigned
+            for each in read
+            if (at := self._positions.get(each)) is not None and each in self.assigned
         }
 
     async def commit(self, positions: Mapping[Partition, int]) -> None:
         """Tell the group how far we are, as well as it can be done: nothing depends on it."""
-        held = {_of(each): at for each, at in positions.items() if each in self.assigned}
-        if held:
+        ours = {_of(each): at for each, at in positions.items() if each in self.assigned}
+        if ours:
             with contextlib.suppress(KafkaError, TimeoutError, IllegalStateError, ValueError):
-                await asyncio.wait_for(self._consumer.commit(held), COMMIT_TIMEOUT_S)
+                await asyncio.wait_for(self._consumer.commit(ours), COMMIT_TIMEOUT_S)
 
     def _next_ones(self, partition: Partition, raws: list[ConsumerRecord]) -> list[ConsumerRecord]:
-        expected = self._expected.get(partition)
-        if expected is None:
+        position = self._positions.get(partition)
+        if position is None:
             return []
-        if raws[0].offset != expected and partition not in self._sought_again:
-            # Fetched before the last seek, or the log has a hole of its own: the second try tells.
+        if raws[0].offset != position and partition not in self._sought_again:
+            # Either this was fetched before the last seek, or the log itself has a hole here. The
+            # second try tells: a hole is still there.
             self._sought_again.add(partition)
-            self._consumer.seek(_of(partition), expected)
+            self._consumer.seek(_of(partition), position)
             return []
         self._sought_again.discard(partition)
-        records = [raw for raw in raws if raw.offset >= expected]
+        records = [raw for raw in raws if raw.offset >= position]
         if records:
-            self._expected[partition] = records[-1].offset + 1
+            self._positions[partition] = records[-1].offset + 1
         return records
 
     async def _revoked(self) -> None:
@@ -175,7 +181,7 @@ class Group:
     def _change(self, assigned: frozenset[Partition]) -> None:
         self.generation += 1
         self.assigned = assigned
-        self._expected.clear()
+        self._positions.clear()
         self._sought_again.clear()
 
 

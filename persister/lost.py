@@ -41,16 +41,16 @@ class Lost:
         Raises:
             LogUnavailable, StoreUnavailable, Superseded: nothing was ended.
         """
-        now = time.monotonic()
+        now_s = time.monotonic()
         for shard in {partition.shard for partition in pending}:
             both = Partition(USER_MESSAGES, shard), Partition(SESSION_LOG, shard)
-            if self._look_at.get(shard, 0.0) <= now and all(each in pending for each in both):
-                self._look_at[shard] = now + LOOK_AGAIN_S
+            if self._look_at.get(shard, 0.0) <= now_s and all(each in pending for each in both):
+                self._look_at[shard] = now_s + LOOK_AGAIN_S
                 positions = {each: pending[each].position for each in both}
                 ends = await group.ends(both)
                 if any(positions[each] < ends[each] for each in both):
                     continue  # an unread record may name an answer: soon again
-                self._look_at[shard] = now + LOOK_EVERY_S
+                self._look_at[shard] = now_s + LOOK_EVERY_S
                 return await self._end(group, shard, positions)
         return False
 
@@ -61,12 +61,12 @@ class Lost:
             moves = [Move(each, self._epoch, at, at) for each, at in positions.items()]
             await self._store.end_lost(keys, moves)
             metrics.LOST.inc(len(keys))
-            log.error("lost", shard=shard, count=len(keys))
+            log.error("answers lost", shard=shard, count=len(keys))
         return bool(keys)
 
     async def _lost(self, shard: int, starts: Mapping[str, int]) -> list[Key]:
         start = Place(self._epoch, starts[SESSION_LOG])
-        said_start = Place(self._epoch, starts[USER_MESSAGES])
+        asked_start = Place(self._epoch, starts[USER_MESSAGES])
         keys: list[Key] = []
         after: Key = ("", "")
         while rows := await self._store.open_before(self._epoch, shard, start.offset, after):
@@ -75,8 +75,8 @@ class Lost:
                 if shard_of(row["session_id"], self._shards) != shard:
                     continue
                 answer = answer_of(row)
-                said = Place(row["said_epoch"] or 0, row["said_offset"] or 0)
-                held = answer.seen >= start or said >= said_start
-                if is_lost(answer.message, self._epoch, start.offset, held):
+                asked_at = Place(row["asked_epoch"] or 0, row["asked_offset"] or 0)
+                named = answer.named_at >= start or asked_at >= asked_start
+                if is_lost(answer.message, self._epoch, start.offset, named):
                     keys.append((answer.session_id, answer.message.message_id))
         return keys

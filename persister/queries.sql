@@ -25,7 +25,7 @@ WHERE topic = %(topic)s AND shard = %(shard)s AND epoch < %(epoch)s;
 WITH wanted AS (
     SELECT * FROM json_to_recordset(%(moves)s::json)
         AS w (topic TEXT, shard INTEGER, epoch BIGINT, expected BIGINT, next BIGINT)
-), held AS (
+), locked AS (
     SELECT k.topic, k.shard, w.next
     FROM kafka_offsets k
     JOIN wanted w ON w.topic = k.topic AND w.shard = k.shard
@@ -34,9 +34,9 @@ WITH wanted AS (
     FOR UPDATE OF k
 )
 UPDATE kafka_offsets k
-SET next_offset = held.next
-FROM held
-WHERE k.topic = held.topic AND k.shard = held.shard;
+SET next_offset = locked.next
+FROM locked
+WHERE k.topic = locked.topic AND k.shard = locked.shard;
 
 -- name: answers_of
 -- The stored state of messages that memory doesn't know.
@@ -52,7 +52,7 @@ WHERE session_id = ANY (%(sessions)s::text[])
 GROUP BY session_id;
 
 -- name: remove_replaced
--- The pieces of an attempt that a later start has replaced.
+-- The chunks of an attempt that a later start has replaced.
 DELETE FROM streaming_messages s
 USING json_to_recordset(%(ranges)s::json)
     AS r (session_id TEXT, message_id TEXT, first INTEGER, next INTEGER)
@@ -67,7 +67,7 @@ COPY streaming_messages
 FROM STDIN;
 
 -- name: complete
--- The terminal came after its answer's last piece was stored.
+-- The terminal came after its answer's last chunk was stored.
 UPDATE streaming_messages s
 SET is_complete = TRUE
 FROM unnest(%(sessions)s::text[], %(numbers)s::int[]) AS c (session_id, chunk_sequence)
@@ -139,7 +139,7 @@ INSERT INTO log_gaps (topic, shard, from_offset, to_offset)
 VALUES (%(topic)s, %(shard)s, %(from_offset)s, %(to_offset)s);
 
 -- name: damage_open
--- What was open when the gap began may have lost pieces in it.
+-- What was open when the gap began may have lost chunks in it.
 UPDATE answers
 SET damaged = TRUE
 WHERE shard = %(shard)s AND state IN ('queued', 'generating');
@@ -147,7 +147,7 @@ WHERE shard = %(shard)s AND state IN ('queued', 'generating');
 -- name: open_before
 -- Open answers of which the session log may hold nothing any more; with the last place in
 -- user_messages that names them.
-SELECT a.*, u.seen_epoch AS said_epoch, u.seen_offset AS said_offset
+SELECT a.*, u.seen_epoch AS asked_epoch, u.seen_offset AS asked_offset
 FROM answers a
 LEFT JOIN user_messages u USING (session_id, message_id)
 WHERE a.state IN ('queued', 'generating')

@@ -6,6 +6,7 @@ verdict.
 """
 
 import re
+from collections.abc import Sequence
 from datetime import datetime
 from functools import lru_cache
 from typing import Protocol
@@ -42,6 +43,13 @@ class LogRecord(Protocol):
     def key(self) -> bytes | None: ...  # noqa: D102
     @property
     def value(self) -> bytes | None: ...  # noqa: D102
+
+
+class WholeRecord(LogRecord, Protocol):
+    """The same with its headers, which a dead letter keeps."""
+
+    @property
+    def headers(self) -> Sequence[tuple[str, bytes]]: ...  # noqa: D102
 
 
 class BadRecord(ValueError):

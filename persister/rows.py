@@ -1,7 +1,7 @@
 """The fold as rows: events in log order -> what is to be written.
 
 `chunk_sequence` is given here, in log order, to every chunk that counts, and is never given twice
-in a session, also when a new attempt removes the pieces of the one before. It depends on nothing
+in a session, also when a new attempt removes the chunks of the one before. It depends on nothing
 but the log, so a rebuild gives the same numbers whatever the batches were.
 
 What is not in memory must be looked up first (`unknown`, then `restore`): a late start of a
@@ -50,7 +50,7 @@ class PromptRow(NamedTuple):
 
 
 class ChunkRange(NamedTuple):
-    """The pieces [first, next) of a message, which a new attempt has replaced."""
+    """The chunks [first, next) of a message, which a new attempt has replaced."""
 
     session_id: str
     message_id: str
@@ -79,7 +79,7 @@ class _Session:
     absent: set[str] = field(default_factory=set)
 
     @property
-    def held(self) -> int:
+    def remembered(self) -> int:
         return len(self.answers) + len(self.absent)
 
 
@@ -139,19 +139,19 @@ class RowFold:
         for shard, offset, event in events:
             place = Place(self._epoch, offset)
             if isinstance(event, UserMessage | Cancel):
-                work.said(shard, place, event)
+                work.take_user_event(shard, place, event)
             else:
                 self._sessions.move_to_end(event.session_id)
-                work.answered(self._sessions[event.session_id], shard, place, event)
+                work.take_session_event(self._sessions[event.session_id], shard, place, event)
         changes = work.changes()
         self._trim()
         return changes
 
     def _trim(self) -> None:
-        held = sum(session.held for session in self._sessions.values())
-        while held > self._max_answers:
+        remembered = sum(session.remembered for session in self._sessions.values())
+        while remembered > self._max_answers:
             _, session = self._sessions.popitem(last=False)
-            held -= session.held
+            remembered -= session.remembered
 
 
 class _Work:
@@ -167,7 +167,7 @@ class _Work:
         self._cancels: dict[Key, Place] = {}
         self._outcomes: Counter[Outcome] = Counter()
 
-    def said(self, shard: int, place: Place, event: UserEvent) -> None:
+    def take_user_event(self, shard: int, place: Place, event: UserEvent) -> None:
         key = (event.session_id, event.message_id)
         row = self._prompts.get(key)
         if row is not None and row.log_offset is not None:
@@ -175,7 +175,7 @@ class _Work:
         elif isinstance(event, Cancel):
             self._cancels[key] = place
         else:
-            # A cancel from before the first record of its message says nothing.
+            # A cancel that came before its message's own record does not count.
             self._cancels.pop(key, None)
             epoch, offset = place.epoch, place.offset
             self._prompts[key] = PromptRow(
@@ -190,7 +190,9 @@ class _Work:
                 offset,
             )
 
-    def answered(self, session: _Session, shard: int, place: Place, event: SessionEvent) -> None:
+    def take_session_event(
+        self, session: _Session, shard: int, place: Place, event: SessionEvent
+    ) -> None:
         outcome = session.transcript.apply(event, place)
         self._outcomes[outcome] += 1
         answer = session.answers.get(event.message_id)
@@ -204,11 +206,11 @@ class _Work:
             self._prompt_of(shard, event)
         if outcome.counts:
             answer.shard = shard
-        answer.seen = place
+        answer.named_at = place
         self._touched[event.session_id, event.message_id] = answer
         if outcome is Outcome.CHUNK:
             assert isinstance(event, Chunk)  # noqa: S101 - the fold says so
-            self._piece(session, answer, event)
+            self._chunk(session, answer, event)
         elif outcome is Outcome.STARTED:
             self._restart(answer)
         elif outcome is Outcome.ENDED:
@@ -231,14 +233,14 @@ class _Work:
         if key in self._prompts:
             return
         prompt: Prompt | None = getattr(event, "prompt", None)
-        # Every answer has its row there, also if a writer has left out the prompt.
+        # A writer may have left out the prompt: the view needs a row for every answer all the same.
         content = prompt.content if prompt else ""
         created_at = prompt.created_at if prompt else event.created_at
         self._prompts[key] = PromptRow(
             *key, content, None, created_at, shard, None, None, None, None
         )
 
-    def _piece(self, session: _Session, answer: Answer, event: Chunk) -> None:
+    def _chunk(self, session: _Session, answer: Answer, event: Chunk) -> None:
         number = session.next_chunk_sequence
         session.next_chunk_sequence = answer.next_chunk_sequence = number + 1
         if answer.first_chunk_sequence is None:
@@ -265,7 +267,7 @@ class _Work:
         key = (answer.session_id, answer.message.message_id)
         for index in self._own.pop(key, ()):
             self._chunks[index] = None
-        # The first range of the batch holds all that can be stored already.
+        # Only the first range of a batch can be stored already: later ones begin in this batch.
         self._replaced.setdefault(key, ChunkRange(*key, first, answer.next_chunk_sequence))
         answer.first_chunk_sequence = None
 

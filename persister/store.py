@@ -22,10 +22,12 @@ from psycopg.rows import DictRow, dict_row
 from persister.answer_row import row_of
 from persister.batch import Partition
 from persister.rows import Changes, Key
-from persister.sql import STATEMENTS
+from persister.timeouts import CONNECT_S, Timeouts
+from schemas.statements import statements
 
 T = TypeVar("T")
 APPLICATION = "talklog-persister"
+STATEMENTS = statements("persister", "queries.sql")
 
 
 class StoreUnavailable(Exception):
@@ -60,21 +62,6 @@ class Position:
 
     epoch: int
     next_offset: int
-
-
-@dataclass(frozen=True, slots=True)
-class Timeouts:
-    """Seconds. `answer_s` bounds every call from this side, whatever the server does."""
-
-    connect_s: float = 5.0
-    statement_s: float = 20.0
-    lock_s: float = 5.0
-    idle_in_transaction_s: float = 10.0
-
-    @property
-    def answer_s(self) -> float:
-        """Longer than the server's own, so that its error is heard where it can be."""
-        return self.statement_s + 5.0
 
 
 class Store:
@@ -229,10 +216,10 @@ class Store:
                 autocommit=True,
                 row_factory=dict_row,
                 application_name=APPLICATION,
-                connect_timeout=max(2, int(self._timeouts.connect_s)),
+                connect_timeout=int(CONNECT_S),
                 options=self._options(),
             )
-            self._connection = await asyncio.wait_for(connect, self._timeouts.connect_s)
+            self._connection = await asyncio.wait_for(connect, CONNECT_S)
         return self._connection
 
     def _options(self) -> str:

@@ -7,9 +7,9 @@ perhaps not, in Postgres. The next batch reads back what it needs.
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from persister.batch import Part, Partition
+from persister.batch import Partition, Stretch
 from persister.dead_letters import Bad, DeadLetterBox
-from persister.reading import BadRecord, LogRecord, read
+from persister.reading import BadRecord, WholeRecord, read
 from persister.rows import Changes, RowFold
 from persister.store import Move, Store
 from schemas.events import SessionEvent, UserEvent
@@ -44,11 +44,11 @@ class Writer:
         """Throw away what is known of running answers: others may write them now."""
         self._fold.forget()
 
-    def refuse(self, part: Part[LogRecord], reason: str) -> None:
-        """Make a dead letter of the one record of this part, whenever it comes again."""
-        self._refused[part.partition, part.records[0].offset] = reason
+    def refuse(self, stretch: Stretch[WholeRecord], reason: str) -> None:
+        """Make a dead letter of the one record of this stretch, whenever it comes again."""
+        self._refused[stretch.partition, stretch.records[0].offset] = reason
 
-    async def write(self, parts: Sequence[Part[LogRecord]]) -> Written:
+    async def write(self, stretches: Sequence[Stretch[WholeRecord]]) -> Written:
         """Store a batch, all of it or nothing.
 
         Raises:
@@ -56,15 +56,16 @@ class Writer:
             LogUnavailable: a bad record could not be put with the dead letters.
         """
         try:
-            return await self._write(parts)
+            return await self._write(stretches)
         except BaseException:
             self._fold.forget()
             raise
 
-    async def _write(self, parts: Sequence[Part[LogRecord]]) -> Written:
-        events, bad = self._read(parts)
+    async def _write(self, stretches: Sequence[Stretch[WholeRecord]]) -> Written:
+        events, bad = self._read(stretches)
         for each in bad:
-            # Before the position passes it, and not again if the transaction has to be repeated.
+            # Write the letter before the position passes the record, and only once if the
+            # transaction has to be repeated.
             place = (each.partition, each.record.offset)
             if place not in self._put:
                 await self._letters.put(each)
@@ -74,29 +75,32 @@ class Writer:
             rows, highest = await self._store.lookup(keys, sessions)
             self._fold.restore(keys, rows, highest)
         changes = self._fold.fold(events)
-        moves = [Move(part.partition, self._epoch, part.expected, part.next) for part in parts]
+        moves = [
+            Move(stretch.partition, self._epoch, stretch.expected, stretch.next)
+            for stretch in stretches
+        ]
         await self._store.save(changes, moves)
         for each in bad:
             self._put.discard((each.partition, each.record.offset))
             self._refused.pop((each.partition, each.record.offset), None)
         return Written(changes, len(bad))
 
-    def _read(self, parts: Sequence[Part[LogRecord]]) -> tuple[Events, list[Bad]]:
+    def _read(self, stretches: Sequence[Stretch[WholeRecord]]) -> tuple[Events, list[Bad]]:
         events: Events = []
         bad: list[Bad] = []
-        for part in parts:
-            topic, shard = part.partition
-            for record in part.records:
+        for stretch in stretches:
+            topic, shard = stretch.partition
+            for record in stretch.records:
                 try:
-                    self._check(part.partition, record)
+                    self._check(stretch.partition, record)
                     event = read(topic, shard, self._shards, record)
                 except BadRecord as error:
-                    bad.append(Bad(part.partition, record, str(error), 1))
+                    bad.append(Bad(stretch.partition, record, str(error), 1))
                     continue
                 if event is not None:
                     events.append((shard, record.offset, event))
         return events, bad
 
-    def _check(self, partition: Partition, record: LogRecord) -> None:
+    def _check(self, partition: Partition, record: WholeRecord) -> None:
         if self._refused and (reason := self._refused.get((partition, record.offset))):
             raise BadRecord(reason)

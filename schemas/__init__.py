@@ -11,25 +11,34 @@ session     a conversation; never a login or a socket
 message     what the user said; `message_id` is its idempotency key
 answer      all that replies to a message
 attempt     one try at an answer
-fence       [epoch, generation, start] of an attempt; a lower one than the current attempt's is
-ignored
+fence       [epoch, generation, start] of an attempt; a start with a lower one is ignored
 fenced      of an attempt that is no longer current: it may write, nobody listens
 chunk       a piece of an answer
 sequence    a chunk's number in its attempt, dense from 1
 terminal    the event that ends a message: `ai_response_complete` or `error`
+released    of an attempt that its process gave back: the message waits for its next start
+damaged     of an answer of which a chunk is missing; its text is shown all the same
+lost        of a message that the log can no longer end, because it holds nothing of it any more
+turn        what one side said, as the next prompt has it; a message with an answer makes two
+lane        a session's messages in a worker, answered one after another
+suspect     a message whose attempt died in its first moments: it may have killed its worker
+poison      a message of which three starts died like that: it gets an error and a dead letter
+claim       a note in Redis that a gateway publishes this message id now, or has published it
 record      Kafka's unit; its value is an event
 event       a fact in the log
 frame       one WebSocket JSON unit
 fold        events in log order -> state; the transcript
 shard       partition number, the same in all topics
-offset      Kafka's only: a record's place in its shard
+offset      Kafka's only: a record's number in its shard
+place       where an event lies in its shard: epoch and offset
 position    the offset of the next record that a reader needs
-cursor      epoch.shard.offset: a place in the log that a client can keep
+cursor      epoch.shard.offset: a place in the log as text that a client can keep
 shard log   one contiguous range of a shard's records in memory
 tail, scan  reading a shard as it grows; reading an older range of it
 resume      go on from a cursor
 replay      read again from the start
 snapshot    the fold's state of a session as one frame
+view        what one client believes of a session: the fold of the frames it was given
 follow      to be given a session's (or shard's) events as they come
 gap         a range of the log that was trimmed before it was read
 slow client a socket whose position leaves the shard log
@@ -37,6 +46,6 @@ drain       to stop taking new work and finish what runs
 dead letter a record that could not be used, kept with the reason
 history     the conversation in Redis, for the next prompt
 canary      a gateway's own client: what it publishes must come back to it; beat: one such record
-breaker     decides whether a model that keeps failing is asked at all; probe: the one call it lets
-through to find out
+breaker     decides whether a model that keeps failing is asked at all
+probe       the one call that a breaker lets through to find out
 """

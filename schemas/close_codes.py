@@ -1,4 +1,7 @@
-"""Why the gateway closes a socket, and what the client does next; session.js repeats it."""
+"""Why the gateway closes a socket, and what the client does next.
+
+`gateway/page/reconnect.js` has the same table for browsers; a test holds the two together.
+"""
 
 from enum import IntEnum
 

@@ -6,11 +6,46 @@ the persister alone.
 """
 
 from collections.abc import Mapping
-from datetime import UTC, datetime
 from typing import Any
 
-from schemas.events import Error, Prompt, Timing, Usage
+import msgspec
+
+from schemas.events import Error, Prompt, Timing, Usage, iso
 from schemas.transcript import Message, Place
+
+
+def columns_of(message: Message) -> dict[str, Any]:
+    """Give the message's own columns of `answers`, by name, of values that JSON can carry.
+
+    `message_of` reads them back. What a message has beside them is in tables of its own: the prompt
+    in user_messages, the text in streaming_messages.
+    """
+    error, first, last = message.error, message.first, message.last
+    return {
+        "state": message.state,
+        "attempt": message.attempt,
+        "fence": None if message.fence is None else list(message.fence),
+        "released": message.released,
+        "starts": message.starts,
+        "unended_starts": message.unended_starts,
+        "last_sequence": message.last_sequence,
+        "damaged": message.damaged,
+        "cancelling": message.cancelling,
+        "position": message.position,
+        "model": message.model,
+        "worker": message.worker,
+        "finish_reason": message.finish_reason,
+        "error_code": error.code if error else None,
+        "error_message": error.message if error else None,
+        "error_retryable": error.retryable if error else None,
+        "usage": msgspec.to_builtins(message.usage),
+        "timings": msgspec.to_builtins(message.timing),
+        "history": message.history,
+        "first_epoch": first.epoch if first else None,
+        "first_offset": first.offset if first else None,
+        "epoch": last.epoch if last else None,
+        "last_offset": last.offset if last else None,
+    }
 
 
 def message_of(row: Mapping[str, Any]) -> Message | None:
@@ -53,7 +88,7 @@ def prompt_of(row: Mapping[str, Any]) -> Prompt | None:
     content = row.get("prompt")
     if content is None:
         return None
-    return Prompt(content=content, created_at=_iso(row["prompt_created_at"]))
+    return Prompt(content=content, created_at=iso(row["prompt_created_at"]))
 
 
 def _error(row: Mapping[str, Any]) -> Error | None:
@@ -62,15 +97,10 @@ def _error(row: Mapping[str, Any]) -> Error | None:
     return Error(
         session_id=row["session_id"],
         message_id=row["message_id"],
-        created_at=_iso(row["ended_at"]),
+        created_at=iso(row["ended_at"]),
         attempt=row["attempt"],
         code=row["error_code"],
         message=row["error_message"],
         retryable=row["error_retryable"],
         last_sequence=row["last_sequence"],
     )
-
-
-def _iso(moment: datetime) -> str:
-    """As events have it: ISO 8601, UTC, milliseconds."""
-    return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -8,10 +8,13 @@ answer that never ends. Writers are held to the words there are by the types of 
 because it is nobody's future: it is a broken writer.
 """
 
+from datetime import UTC, datetime
 from typing import Annotated, Any, Literal, get_args
 
 import msgspec
 from msgspec import Meta, Struct
+
+from schemas.limits import MESSAGE_ID_MAX_CHARS, SESSION_ID_MAX_CHARS
 
 # Python's `$` also matches before a last newline; `(?!\n)` refuses that one, and means nothing to
 # readers of the JSON Schema, where `$` is the end only.
@@ -19,7 +22,7 @@ SessionId = Annotated[
     str,
     Meta(
         min_length=1,
-        max_length=255,
+        max_length=SESSION_ID_MAX_CHARS,
         pattern=r"^[A-Za-z0-9._:-]+$(?!\n)",
         description="a conversation",
     ),
@@ -28,7 +31,7 @@ MessageId = Annotated[
     str,
     Meta(
         min_length=1,
-        max_length=64,
+        max_length=MESSAGE_ID_MAX_CHARS,
         pattern=r"^[A-Za-z0-9_-]+$(?!\n)",
         description="idempotency key",
     ),
@@ -73,6 +76,11 @@ StopReasonRead = Annotated[str, _word_of(StopReason)]
 FinishReasonRead = Annotated[str, _word_of(FinishReason)]
 ErrorCodeRead = Annotated[str, _word_of(ErrorCode)]
 HistoryStateRead = Annotated[str, _word_of(HistoryState)]
+
+
+def iso(moment: datetime) -> str:
+    """Give a moment as events have it (`CreatedAt`)."""
+    return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 class UndecodableEvent(ValueError):
@@ -129,9 +137,8 @@ class Cancel(Event, frozen=True, kw_only=True, tag="cancel"):
 class Status(Event, frozen=True, kw_only=True, tag="status"):
     """A message's progress; `state` says which fields are there.
 
-    queued {prompt, position} · generating {attempt, fence, prompt, model, worker} · alive
-    {attempt} ·
-    cancelling {attempt, reason} · released {attempt}.
+    queued {prompt, position} · generating {attempt, fence, prompt, model, worker} ·
+    alive {attempt} · cancelling {attempt, reason} · released {attempt}.
     """
 
     state: State

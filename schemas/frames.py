@@ -4,6 +4,7 @@ A frame without message_id or cursor ends nothing. Fields that may be null are a
 that a reader need not know the defaults.
 """
 
+import dataclasses
 from collections.abc import Sequence
 from typing import Literal
 
@@ -11,7 +12,7 @@ import msgspec
 from msgspec import Struct
 
 from schemas.events import Timing, Usage
-from schemas.transcript import MessageState
+from schemas.transcript import Message, MessageState
 
 GatewayErrorCode = Literal[
     "bad_frame",
@@ -127,6 +128,14 @@ class SnapshotAnswer(Struct, frozen=True, kw_only=True, tag_field="role", tag="a
     history: str | None = None
     model: str | None = None
     worker: str | None = None
+
+
+AS_IN_THE_FOLD = tuple(
+    name
+    for name in SnapshotAnswer.__struct_fields__
+    if name in {field.name for field in dataclasses.fields(Message)}
+)
+"""What an answer's entry has under the same name, and as the same value, as the fold's message."""
 
 
 class Snapshot(Frame, frozen=True, kw_only=True, tag="snapshot"):

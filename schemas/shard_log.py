@@ -59,7 +59,7 @@ class ShardLog:
         self._sessions: dict[str, _Run] = {}
 
     @property
-    def held_bytes(self) -> int:
+    def bytes_in_memory(self) -> int:
         """Memory of the records, about."""
         return self._bytes
 
@@ -87,11 +87,6 @@ class ShardLog:
         self._check(position)
         session = self._sessions.get(session_id)
         return [] if session is None else session.since(position, limit)
-
-    def read_all(self, position: int, limit: int | None = None) -> list[Record]:
-        """Give every session's records from `position` on; raises as `read` does."""
-        self._check(position)
-        return self._records.since(position, limit)
 
     def _check(self, position: int) -> None:
         if position < self.start:

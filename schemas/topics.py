@@ -16,6 +16,7 @@ PERSISTER_GROUP = "talklog-persister"
 MAX_RECORD_BYTES = 1024 * 1024
 RETENTION_MS = 7 * 24 * 3600 * 1000
 
+Headers = list[tuple[str, bytes]]
 HEADERS: tuple[tuple[str, bytes], ...] = (("content-type", b"application/json"), ("v", b"1"))
 """Headers of every record; a `traceparent` joins them where there is one."""
 

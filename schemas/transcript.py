@@ -1,6 +1,6 @@
 """The one fold: a session's events in log order -> what is true of each of its messages.
 
-Gateway, workers, persister, replay and tests take what is true from here; `gateway/page/session.js`
+Gateway, workers, persister, replay and tests take what is true from here; `gateway/page/fold.js`
 repeats it for browsers, and the cases in `schemas/vectors/` hold the two together.
 
 The rules, per message:
@@ -58,7 +58,8 @@ class Outcome(Enum):
     @property
     def counts(self) -> bool:
         """Whether the event is part of the transcript."""
-        return self._value_ <= _LAST_THAT_COUNTS  # `value` costs a call, and this is asked often
+        # Not `value`: that is a call, and this is asked for every event.
+        return self._value_ <= _LAST_THAT_COUNTS
 
 
 _LAST_THAT_COUNTS = Outcome.ENDED.value
@@ -66,7 +67,7 @@ _LAST_THAT_COUNTS = Outcome.ENDED.value
 
 @dataclass(frozen=True, slots=True, order=True)
 class Place:
-    """Where an event lies in its shard: epoch, then offset."""
+    """Where an event lies in its shard: epoch, then offset. Later places are greater."""
 
     epoch: int
     offset: int
@@ -168,8 +169,7 @@ def is_lost(message: Message, epoch: int, log_start: int, held_in_log: bool) -> 
     """Say whether an open message can never end: the log that would end it is gone.
 
     `log_start` is the first offset that its shard still holds, `held_in_log` whether the log holds
-    any
-    record of the message (its user_message among them). Persister, snapshot and verifier ask here.
+    any record of the message, its user_message among them. Persister and snapshot ask here.
     """
     if message.terminal or held_in_log or message.last is None:
         return False

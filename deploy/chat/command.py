@@ -8,24 +8,19 @@ answer, Ctrl-C (or Ctrl-D) at the prompt leaves.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import os
 import sys
-from collections.abc import Callable
 from typing import Annotated
 
 import typer
 from ulid import ULID
 
-from deploy.chat.link import Address, Link, StoppedError
-from deploy.operators.installation import NoInstallationError, find
-from schemas.limits import ANSWER_MAX_S, CONTENT_MAX_BYTES
+from deploy.chat.link import Address, Link, Stopped
+from deploy.chat.waiting import ANSWER_S, JOIN_S, until
+from deploy.operators.tooling.installation import NoInstallation, find
+from schemas.limits import CONTENT_MAX_BYTES
+from schemas.process.exit_codes import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_SETTINGS
 
-EXIT_FAILED = 1
-EXIT_SETTINGS = 2
-EXIT_INTERRUPTED = 130
-JOIN_S = 30.0
-ANSWER_S = ANSWER_MAX_S + 60
 DEFAULT_URL = "ws://localhost:8000"
 
 
@@ -38,7 +33,7 @@ def chat(
     """Chat with the model, or send what comes from a pipe and print the answer."""
     try:
         found = find({name: value for name, value in os.environ.items() if name != "TALKLOG_TOKEN"})
-    except NoInstallationError as error:
+    except NoInstallation as error:
         _say(str(error))
         raise typer.Exit(EXIT_SETTINGS) from None
     interactive = sys.stdin.isatty()
@@ -73,7 +68,7 @@ async def _piped(address: Address) -> int:
     running = asyncio.create_task(link.run())
     try:
         return await _one_answer(link, content, changed, running)
-    except StoppedError as error:
+    except Stopped as error:
         _say(str(error))
     except TimeoutError:
         _say(f"no answer in time; the last of the connection: {link.state}")
@@ -103,27 +98,6 @@ async def _one_answer(
     if message.finish_reason != "stop":
         _say(f"the answer ended early: {message.finish_reason}")
     return 0
-
-
-async def until(
-    condition: Callable[[], bool],
-    changed: asyncio.Event,
-    running: asyncio.Task[None],
-    limit_s: float,
-) -> None:
-    """Wait until the condition holds. Raises TimeoutError, or what ended the connection."""
-    async with asyncio.timeout(limit_s):
-        while not condition():
-            changed.clear()
-            waiting = asyncio.create_task(changed.wait())
-            try:
-                await asyncio.wait({waiting, running}, return_when=asyncio.FIRST_COMPLETED)
-            finally:
-                waiting.cancel()
-                with contextlib.suppress(asyncio.CancelledError):
-                    await waiting
-            if running.done():
-                running.result()
 
 
 def _cannot_be_sent(content: str) -> str | None:

@@ -31,7 +31,7 @@ UNKNOWN_RETRY_S = 1.0
 LOST = 1006
 
 
-class StoppedError(Exception):
+class Stopped(Exception):
     """There will be no further connection; the text says why."""
 
 
@@ -46,10 +46,10 @@ class Address:
 
     def with_cursor(self, cursor: str | None) -> str:
         """The address to connect to."""
-        query = {"history": str(self.history), "cursor": cursor, "token": self.token}
-        told = urlencode({name: value for name, value in query.items() if value})
+        asked = {"history": str(self.history), "cursor": cursor, "token": self.token}
+        query = urlencode({name: value for name, value in asked.items() if value})
         base = self.url.rstrip("/").replace("http://", "ws://").replace("https://", "wss://")
-        return f"{base}/ws/chat/{self.session_id}/" + (f"?{told}" if told else "")
+        return f"{base}/ws/chat/{self.session_id}/" + (f"?{query}" if query else "")
 
 
 class Link:
@@ -65,14 +65,14 @@ class Link:
         self._wanted = asyncio.Event()
 
     async def run(self) -> None:
-        """Stay connected until cancelled. Raises StoppedError if that can't be."""
+        """Stay connected until cancelled. Raises Stopped if that can't be."""
         failures = 0
         while True:
             code, reason, joined = await self._one_connection()
             failures = 0 if joined else failures + 1
             wait_s = delay_s(code, reason, failures, random.random())  # noqa: S311 - jitter
             if wait_s is None:
-                raise StoppedError(why(code, reason))
+                raise Stopped(why(code, reason))
             if code == CloseCode.IDLE:
                 self._enter("idle")
                 await self._wanted.wait()
@@ -111,12 +111,12 @@ class Link:
                     joined = await self._receive(await _heard(socket)) or joined
             return LOST, "out of step", joined
         except ConnectionClosed as closed:
-            said = closed.rcvd
-            return (said.code, said.reason, joined) if said else (LOST, "", joined)
+            frame = closed.rcvd
+            return (frame.code, frame.reason, joined) if frame else (LOST, "", joined)
         except (OSError, TimeoutError, InvalidHandshake) as error:
             return LOST, f"({type(error).__name__})", joined
         except InvalidURI as error:
-            raise StoppedError(str(error)) from error
+            raise Stopped(str(error)) from error
         finally:
             self._socket = None
 

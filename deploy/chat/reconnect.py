@@ -49,5 +49,5 @@ def why(code: int, reason: str) -> str:
         CloseCode.IDLE: "idle",
     }
     named = words.get(CloseCode(code)) if code in set(CloseCode) else None
-    told = f" ({reason})" if reason and named else reason
-    return (named or "connection lost") + (told if named else f" {told}".rstrip())
+    more = f" ({reason})" if reason and named else reason
+    return (named or "connection lost") + (more if named else f" {more}".rstrip())

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from deploy.operators.replay.conversation_text import ending, harmless
+from deploy.operators.tooling.conversation_text import ending, harmless
 from schemas.transcript import Message
 
 
@@ -21,15 +21,15 @@ class Answer:
     chars: int = 0
 
     def more(self, message: Message) -> Iterator[str]:
-        """Give the pieces to write now, in order, each harmless for a terminal."""
+        """Give the texts to write now, in order, each harmless for a terminal."""
         text = message.text
         if message.attempt != self.attempt or len(text) < self.chars:
             if self.chars:
                 yield "\n[started again]\n"
             self.attempt, self.chars = message.attempt, 0
         if len(text) > self.chars:
-            piece, self.chars = text[self.chars :], len(text)
-            yield "\n".join(harmless(line) for line in piece.split("\n"))
+            new, self.chars = text[self.chars :], len(text)
+            yield "\n".join(harmless(line) for line in new.split("\n"))
 
 
 def last_line(message: Message) -> str | None:

@@ -16,14 +16,13 @@ from rich.console import Console
 from rich.text import Text
 from ulid import ULID
 
-from deploy.chat.command import ANSWER_S, JOIN_S, until
-from deploy.chat.link import Address, Link, StoppedError
+from deploy.chat.link import Address, Link, Stopped
 from deploy.chat.screen import Answer, last_line
-from deploy.operators.replay.conversation_text import conversation, harmless
+from deploy.chat.waiting import ANSWER_S, JOIN_S, until
+from deploy.operators.tooling.conversation_text import conversation, harmless
 from schemas.limits import CONTENT_MAX_BYTES
+from schemas.process.exit_codes import EXIT_FAILED
 from schemas.transcript import Message
-
-EXIT_FAILED = 1
 
 
 async def converse(address: Address) -> int:
@@ -36,7 +35,7 @@ async def converse(address: Address) -> int:
         screen.dim(f"session {address.session_id}; Ctrl-C stops an answer, again leaves")
         await until(lambda: link.view.joined, changed, running, JOIN_S)
         await screen.rounds()
-    except StoppedError as error:
+    except Stopped as error:
         screen.dim(str(error))
         return EXIT_FAILED
     except TimeoutError:
@@ -57,7 +56,7 @@ class _Terminal:
         self._running = running
         self._console = Console(highlight=False, soft_wrap=True)
         self._shown: set[str] = set()
-        self._said_state = ""
+        self._shown_state = ""
 
     async def rounds(self) -> None:
         """Prompt and answer, until Ctrl-C or Ctrl-D at the prompt."""
@@ -128,22 +127,22 @@ class _Terminal:
         await until(step, self._changed, self._running, ANSWER_S)
         self._write(["\n"] if written.chars else [])
         own, message = view.own.get(message_id), view.transcript.messages.get(message_id)
-        said = last_line(message) if message else (own and own.problem)
-        if said:
-            self.dim(said)
+        line = last_line(message) if message else (own and own.problem)
+        if line:
+            self.dim(line)
 
-    def _write(self, pieces: Iterable[str]) -> None:
-        for piece in pieces:
-            self._console.out(piece, end="", highlight=False)
+    def _write(self, texts: Iterable[str]) -> None:
+        for text in texts:
+            self._console.out(text, end="", highlight=False)
         self._console.file.flush()
 
     def _say_state(self, *, clean: bool) -> None:
         """Name a change of the connection; in the middle of a line it begins one of its own."""
         state = self._link.state
-        if state != self._said_state and (self._said_state or state != "connected"):
+        if state != self._shown_state and (self._shown_state or state != "connected"):
             self._write([] if clean else ["\n"])
             self.dim(f"[{state}]")
-        self._said_state = state
+        self._shown_state = state
 
     def _show_others(self) -> None:
         """Show each ended message that is not shown yet, whole: history, and other tabs'."""

@@ -10,12 +10,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal, cast
+from typing import Any, Literal
 
 import msgspec
 
 from schemas.cursor import BadCursor, Cursor, parse
-from schemas.events import Error, Prompt, Timing, UndecodableEvent, Usage, decode_session_event
+from schemas.events import Error, Prompt, UndecodableEvent, decode_session_event
+from schemas.frames import AS_IN_THE_FOLD, SnapshotAnswer
 from schemas.transcript import Message, Outcome, Place, Transcript
 
 Submit = Literal["sending", "accepted", "unknown", "failed", "ended"]
@@ -94,7 +95,7 @@ class View:
         if frame.get("recovered") is True:
             return [own.message_id for own in self.unsettled()]
         self.joined, self.cursor = False, None
-        # What is over stays over, so `ended` stays until a snapshot brings the next.
+        # `ended` stays until the next snapshot: what is over stays over.
         self.transcript = Transcript()
         return []
 
@@ -122,7 +123,8 @@ class View:
         own, code = self.own.get(str(frame.get("message_id"))), frame.get("code")
         if own is None or own.submit == "ended":
             return []
-        # These answer a cancel as well: one that came to nothing is no failure of the message.
+        # These two codes answer a cancel as well. A cancel that came to nothing is no failure of
+        # the message.
         if code == "nothing_to_cancel" or (code == "unsupported" and own.submit == "accepted"):
             return []
         own.problem = f"{code}: {frame.get('message')}"
@@ -172,21 +174,7 @@ def _cursor(text: str) -> Cursor | None:
         return None
 
 
-_AS_THEY_ARE = (
-    "state",
-    "attempt",
-    "released",
-    "starts",
-    "unended_starts",
-    "last_sequence",
-    "damaged",
-    "position",
-    "cancelling",
-    "finish_reason",
-    "history",
-    "model",
-    "worker",
-)
+_TYPES = {field.name: field.type for field in msgspec.structs.fields(SnapshotAnswer)}
 
 
 def _with_entry(known: Message | None, entry: Mapping[str, Any]) -> Message:
@@ -200,16 +188,15 @@ def _with_entry(known: Message | None, entry: Mapping[str, Any]) -> Message:
     else:
         message.pieces = [entry.get("content") or ""]
         message.error = _error(entry)
-    for name in _AS_THEY_ARE:
+    for name in AS_IN_THE_FOLD:
         if name in entry:
-            setattr(message, name, entry[name])
-    if entry.get("fence") is not None:
-        message.fence = cast("tuple[int, int, int]", tuple(entry["fence"]))
-    if entry.get("usage") is not None:
-        message.usage = msgspec.convert(entry["usage"], Usage)
-    if entry.get("timing") is not None:
-        message.timing = msgspec.convert(entry["timing"], Timing)
+            setattr(message, name, _value(name, entry[name]))
     return message
+
+
+def _value(name: str, value: Any) -> Any:
+    """Give the fold's value for JSON's; a word of a later version is taken as it is."""
+    return msgspec.convert(value, _TYPES[name]) if isinstance(value, dict | list) else value
 
 
 def _error(entry: Mapping[str, Any]) -> Error | None:

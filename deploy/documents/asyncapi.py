@@ -68,7 +68,7 @@ def _topic(what: str, structs: tuple[type, ...]) -> Schema:
 def _operations() -> Schema:
     chat = "#/channels/chat"
 
-    def said(action: str, what: str, names: list[str]) -> Schema:
+    def operation(action: str, what: str, names: list[str]) -> Schema:
         messages = [{"$ref": f"{chat}/messages/{name}"} for name in names]
         return {
             "action": action,
@@ -79,8 +79,8 @@ def _operations() -> Schema:
 
     follow = [*_names(GATEWAY_FRAMES, "Frame"), *_names(SESSION_EVENTS, "LogFrame")]
     return {
-        "ask": said("receive", "A client asks.", _names(requests.REQUESTS, "Request")),
-        "follow": said("send", "A gateway tells.", follow),
+        "ask": operation("receive", "A client asks.", _names(requests.REQUESTS, "Request")),
+        "follow": operation("send", "A gateway tells.", follow),
     }
 
 

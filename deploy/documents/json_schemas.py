@@ -41,14 +41,14 @@ Schema = dict[str, Any]
 
 def json_schemas() -> dict[str, Schema]:
     """One schema each for what a topic holds and what either side of a socket may say."""
-    told = {
+    kinds = {
         "user_messages": ("What a record of the topic user_messages holds.", USER_EVENTS),
         "ai_response_chunks": ("What a record of ai_response_chunks holds.", SESSION_EVENTS),
         "client_frames": ("What a client may say.", requests.REQUESTS),
         "gateway_frames": ("What only a gateway says; none of them ends anything.", GATEWAY_FRAMES),
     }
     files = {}
-    for name, (what, structs) in told.items():
+    for name, (what, structs) in kinds.items():
         refs, components = components_of(structs, "#/$defs/{name}")
         files[name] = {"$schema": DIALECT, "description": what, "oneOf": refs, "$defs": components}
     refs, components = components_of(SESSION_EVENTS, "#/$defs/{name}")
@@ -66,8 +66,8 @@ def components_of(
 ) -> tuple[list[Schema], dict[str, Schema]]:
     """Give a reference to each struct's schema, and the schemas of all that they need, by name."""
     refs, components = msgspec.json.schema_components(structs, ref_template=reference)
-    told = {name: _stated(_tidy(schema)) for name, schema in sorted(components.items())}
-    return [dict(ref) for ref in refs], told
+    stated = {name: _stated(_tidy(schema)) for name, schema in sorted(components.items())}
+    return [dict(ref) for ref in refs], stated
 
 
 def _tidy(schema: Mapping[str, Any]) -> Schema:
@@ -111,7 +111,7 @@ def in_log() -> Schema:
             "first_sequence": {
                 "type": "integer",
                 "minimum": 1,
-                "description": "of chunks: this frame holds the pieces from here to sequence",
+                "description": "of chunks: this frame holds the chunks from here to sequence",
             },
         },
         "required": ["cursor"],

@@ -20,11 +20,11 @@ from pathlib import Path
 import psutil
 
 from deploy.local import lock, process_list, stack_file
+from schemas.process.exit_codes import EXIT_INTERRUPTED
 
 POLL_S = 0.1
 # The services' grace, the servers' time to write down what they hold, and some patience.
 STOP_WITHIN_S = 30.0
-EXIT_INTERRUPTED = 130
 
 
 def up(
@@ -37,7 +37,7 @@ def up(
     log = state / "logs" / "supervisor.log"
     log.parent.mkdir(parents=True, exist_ok=True)
     if (pid := lock.holder(state)) is not None:
-        raise lock.RunsAlreadyError(state, pid)
+        raise lock.RunsAlready(state, pid)
     # What an earlier supervisor wrote before it was killed says nothing about this one.
     (state / "stack.json").unlink(missing_ok=True)
     with log.open("wb") as output:

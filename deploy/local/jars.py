@@ -16,7 +16,7 @@ from importlib.resources import as_file, files
 from pathlib import Path
 
 import deploy
-from deploy.local.program import StartFailedError
+from deploy.local.program import StartFailed
 
 FOLDER = Path(deploy.__file__).resolve().parent.parent / ".cache" / "kafka" / "jars-4.1.1"
 SHOW_EVERY = 25
@@ -27,13 +27,13 @@ def fetch(say: Callable[[str], None]) -> Path:
     """The folder with the jars, fetched if need be.
 
     Raises:
-        StartFailedError: there is no Maven, or it failed.
+        StartFailed: there is no Maven, or it failed.
     """
     if FOLDER.exists():
         return FOLDER
     maven = shutil.which("mvn")
     if maven is None:
-        raise StartFailedError("kafka: there is no mvn to fetch Kafka with: install Maven")
+        raise StartFailed("kafka: there is no mvn to fetch Kafka with: install Maven")
     FOLDER.parent.mkdir(parents=True, exist_ok=True)
     say("fetching Kafka's jars with Maven (46 files, 43 MB)")
     with (
@@ -76,8 +76,8 @@ def _run_maven(maven: str, pom: Path, into: Path, say: Callable[[str], None]) ->
     if process.wait():
         text = "\n".join(line for line in lines if "ERROR" in line) or "\n".join(lines)
         if "No space left on device" in text:
-            raise StartFailedError("kafka: the disk is full, its jars could not be fetched")
-        raise StartFailedError(f"kafka: Maven could not fetch its jars:\n{text}")
+            raise StartFailed("kafka: the disk is full, its jars could not be fetched")
+        raise StartFailed(f"kafka: Maven could not fetch its jars:\n{text}")
 
 
 def _repository() -> Path:

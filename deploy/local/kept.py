@@ -28,7 +28,7 @@ class Kept(msgspec.Struct, kw_only=True, frozen=True):
     epochs: dict[str, int] = {}
 
 
-class OtherShapeError(Exception):
+class OtherShape(Exception):
     """The data in the folder was made with other BROKERS or SHARDS."""
 
 
@@ -36,7 +36,7 @@ def load(state: Path, *, brokers: int, shards: int) -> Kept:
     """What is kept in `state`, or a new memory if nothing is kept yet.
 
     Raises:
-        OtherShapeError: the data was made with another number of brokers or shards.
+        OtherShape: the data was made with another number of brokers or shards.
     """
     try:
         kept = msgspec.json.decode((state / "kept.json").read_bytes(), type=Kept)
@@ -49,7 +49,7 @@ def load(state: Path, *, brokers: int, shards: int) -> Kept:
         )
     for name, old, new in (("BROKERS", kept.brokers, brokers), ("SHARDS", kept.shards, shards)):
         if old != new:
-            raise OtherShapeError(
+            raise OtherShape(
                 f"the data in {state} was made with {name}={old}: start with {name}={old}, "
                 f"choose another folder (STATE=…), or throw it away with `make clean`"
             )

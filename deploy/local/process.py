@@ -17,13 +17,13 @@ from enum import StrEnum
 from pathlib import Path
 
 from deploy.local.backoff import failures_in_a_row, restart_delay_s
-from deploy.local.program import Program, StartFailedError, wrapped
+from deploy.local.program import Program, StartFailed, wrapped
+from schemas.process.exit_codes import EXIT_SETTINGS
 
 LOG_MAX_BYTES = 32 * 1024 * 1024
 LAST_LINES = 8
 STILL_STARTING_EVERY_S = 5.0
 READY_PROBE_EVERY_S = 0.05
-EXIT_SETTINGS = 2
 
 
 class State(StrEnum):
@@ -78,7 +78,7 @@ class Process:
         """Wait for the first time it is ready.
 
         Raises:
-            StartFailedError: it died or was not ready in time.
+            StartFailed: it died or was not ready in time.
         """
         await asyncio.shield(self._first_ready)
 
@@ -89,7 +89,7 @@ class Process:
             started = time.monotonic()
             try:
                 await self._live_once()
-            except (OSError, StartFailedError) as error:
+            except (OSError, StartFailed) as error:
                 self._fail_first(str(error).removeprefix(f"{self.name}: "))
             if self._stopping.is_set():
                 break
@@ -234,7 +234,7 @@ class Process:
     def _fail_first(self, why: str) -> None:
         """Tell who waits for the first start that it failed."""
         if not self._first_ready.done():
-            self._first_ready.set_exception(StartFailedError(f"{self.name}: {why}"))
+            self._first_ready.set_exception(StartFailed(f"{self.name}: {why}"))
 
     async def _pause(self, failures: int) -> None:
         """Wait before the next start: a while, or until asked for when it is to stay dead."""

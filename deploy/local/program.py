@@ -43,7 +43,7 @@ class Program:
     death_signal: signal.Signals = signal.SIGKILL
 
 
-class StartFailedError(Exception):
+class StartFailed(Exception):
     """A process did not become ready; the text says which, why, and what it wrote last."""
 
 

@@ -23,7 +23,7 @@ FIRST_WORDS_S = 60.0
 REST_S = 5.0
 
 
-class ProofError(Exception):
+class ProofFailed(Exception):
     """The message did not come through; the text names the hop that did not pass it on."""
 
 
@@ -77,7 +77,7 @@ async def prove(file: StackFile, *, within_s: float = FIRST_WORDS_S) -> float:
     """Send one message through the first gateway; seconds until the first words came back.
 
     Raises:
-        ProofError: they did not come.
+        ProofFailed: they did not come.
     """
     address = file.gateways[0].url.replace("http://", "ws://", 1)
     message_id = f"ready-{secrets.token_hex(8)}"
@@ -106,5 +106,5 @@ async def prove(file: StackFile, *, within_s: float = FIRST_WORDS_S) -> float:
     except (OSError, WebSocketException, ValueError) as error:
         seen = replace(seen, failure=seen.failure or f"{type(error).__name__}: {error}")
     if problem := verdict(seen):
-        raise ProofError(f"{problem}, after {time.monotonic() - started:.0f} s")
+        raise ProofFailed(f"{problem}, after {time.monotonic() - started:.0f} s")
     return took_s

@@ -9,34 +9,36 @@ import signal
 from collections.abc import Mapping
 
 from deploy.local import proof
-from deploy.local.epoch import UnknownEpochError
-from deploy.local.kept import OtherShapeError
-from deploy.local.layout import PortTakenError
-from deploy.local.lock import RunsAlreadyError
-from deploy.local.ports import NoFreePortError
-from deploy.local.program import StartFailedError
+from deploy.local.epoch import UnknownEpoch
+from deploy.local.kept import OtherShape
+from deploy.local.layout import PortTaken
+from deploy.local.lock import RunsAlready
+from deploy.local.ports import NoFreePort
+from deploy.local.program import StartFailed
 from deploy.local.settings import StackSettings
-from deploy.local.stack import NoRoomError, Stack
-from deploy.operators.migrate import MigrateError
-from deploy.operators.topics import TopicsError
+from deploy.local.stack import NoRoom, Stack
+from deploy.operators.migrate import MigrationFailed
+from deploy.operators.topics import TopicsUnusable
+from schemas.process.exit_codes import (
+    EXIT_FAILED,
+    EXIT_INTERRUPTED,
+    EXIT_RUNS_ALREADY,
+    EXIT_SETTINGS,
+)
 
-EXIT_FAILED = 1
-EXIT_SETTINGS = 2
-EXIT_RUNS_ALREADY = 3
-EXIT_INTERRUPTED = 130
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 # From `talklog start`: start again what is dead (with RESTART=0 nothing else does).
 START_SIGNAL = signal.SIGUSR1
-SETTINGS_ERRORS = (UnknownEpochError, OtherShapeError)
+SETTINGS_ERRORS = (UnknownEpoch, OtherShape)
 CLEAR_ERRORS = (
     *SETTINGS_ERRORS,
-    StartFailedError,
-    PortTakenError,
-    NoRoomError,
-    NoFreePortError,
-    proof.ProofError,
-    TopicsError,
-    MigrateError,
+    StartFailed,
+    PortTaken,
+    NoRoom,
+    NoFreePort,
+    proof.ProofFailed,
+    TopicsUnusable,
+    MigrationFailed,
     OSError,
 )
 
@@ -54,7 +56,7 @@ def run(
     stack = Stack(settings, servers_only=servers_only, environment=environment, say=say)
     try:
         return asyncio.run(_run(stack, prove=not servers_only))
-    except RunsAlreadyError as error:
+    except RunsAlready as error:
         say(str(error))
         return EXIT_RUNS_ALREADY
 

@@ -11,7 +11,7 @@ from deploy.local import broker, jars, postgres, redis
 from deploy.local import model as local_model
 from deploy.local.epoch import epoch_of
 from deploy.local.layout import Layout
-from deploy.local.program import StartFailedError
+from deploy.local.program import StartFailed
 from deploy.local.proxy import program as proxy
 from deploy.local.settings import StackSettings
 from deploy.local.supervisor import Supervisor
@@ -122,7 +122,7 @@ class Servers:
 
 
 async def _topics_fit(address: str, shards: int, *, within_s: float) -> None:
-    """Raise TopicsError if they are not as they must be.
+    """Raise TopicsUnusable if they are not as they must be.
 
     Each broker answers from its own copy of the cluster's metadata: of three, one may not know yet
     what was made a moment ago. So topics that are new have a while.
@@ -130,7 +130,7 @@ async def _topics_fit(address: str, shards: int, *, within_s: float) -> None:
     deadline = time.monotonic() + within_s
     while wrong := await topics.problems(address, shards):
         if time.monotonic() >= deadline:
-            raise topics.TopicsError("; ".join(wrong))
+            raise topics.TopicsUnusable("; ".join(wrong))
         await asyncio.sleep(0.1)
 
 
@@ -141,10 +141,10 @@ async def _brokers_join(address: str, wanted: int) -> None:
         try:
             there = await topics.brokers_up(address)
             why = f"{there} of {wanted} brokers take part"
-        except topics.TopicsError as error:
+        except topics.TopicsUnusable as error:
             there, why = 0, str(error)
         if there >= wanted:
             return
         if time.monotonic() > deadline:
-            raise StartFailedError(f"kafka: {why}")
+            raise StartFailed(f"kafka: {why}")
         await asyncio.sleep(0.1)

@@ -17,7 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 Count = Annotated[int, Field(ge=1, le=32)]
 
 
-class StackSettingsError(Exception):
+class BadStackSettings(Exception):
     """Some settings can't be used; each line of the text names one and says why."""
 
 
@@ -87,14 +87,14 @@ def from_environment(environment: Mapping[str, str]) -> StackSettings:
     """The stack's settings; an empty variable is one that was not given.
 
     Raises:
-        StackSettingsError: with every mistake at once, each under its variable's name.
+        BadStackSettings: with every mistake at once, each under its variable's name.
     """
     names = {field.alias or name for name, field in StackSettings.model_fields.items()}
     given = {name: environment[name] for name in sorted(names) if environment.get(name)}
     try:
         return StackSettings.model_validate(given)
     except ValidationError as error:
-        raise StackSettingsError("\n".join(_mistakes(error))) from error
+        raise BadStackSettings("\n".join(_mistakes(error))) from error
 
 
 def _mistakes(error: ValidationError) -> list[str]:

@@ -30,7 +30,7 @@ from deploy.local.supervisor import Supervisor
 FREE_DISK_MIN_BYTES = 512 * 1024 * 1024
 
 
-class NoRoomError(Exception):
+class NoRoom(Exception):
     """The disk is nearly full."""
 
 
@@ -85,9 +85,9 @@ class Stack:
         """Start everything.
 
         Raises:
-            StartFailedError, NoRoomError, lock.RunsAlreadyError, layout.PortTakenError,
-            kept.OtherShapeError, epoch.UnknownEpochError, topics.TopicsError,
-            migrate.MigrateError: each text is one clear line for a person.
+            StartFailed, NoRoom, lock.RunsAlready, layout.PortTaken,
+            kept.OtherShape, epoch.UnknownEpoch, topics.TopicsUnusable,
+            migrate.MigrationFailed: each text is one clear line for a person.
         """
         self.state.mkdir(parents=True, exist_ok=True)
         self._held.enter_context(lock.FolderLock(self.state))
@@ -126,7 +126,7 @@ class Stack:
         """Make sure of room, and of being alone."""
         free = shutil.disk_usage(self.state).free
         if free < FREE_DISK_MIN_BYTES:
-            raise NoRoomError(
+            raise NoRoom(
                 f"only {free // 2**20} MB are free on the disk of {self.state}, the stack needs "
                 f"{FREE_DISK_MIN_BYTES // 2**20} MB: make room, or choose another folder (STATE=…)"
             )

@@ -128,14 +128,14 @@ def settings(environment: Mapping[str, str]) -> list[Finding]:
     """Every mistake in the environment."""
     sys.path.insert(0, str(ROOT))  # when this file is run by itself
     try:
-        from deploy.local.settings import StackSettingsError, from_environment
+        from deploy.local.settings import BadStackSettings, from_environment
         from schemas.process.settings import misspelt
     except ImportError:
         return [Finding("settings", "checked once the packages are there")]
     problems = misspelt(environment)
     try:
         from_environment(environment)
-    except StackSettingsError as error:
+    except BadStackSettings as error:
         problems += str(error).splitlines()
     return [Finding("settings", line, True) for line in problems] or [Finding("settings", "fine")]
 

@@ -15,13 +15,14 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
 
+from schemas.limits import ANSWER_MAX_S
 from schemas.topics import Topic, topics
 
 REQUEST_S = 10.0
-LONGEST_ANSWER_MS = 10 * 60 * 1000
+LONGEST_ANSWER_MS = int(ANSWER_MAX_S * 1000)
 
 
-class TopicsError(Exception):
+class TopicsUnusable(Exception):
     """The topics could not be made or read."""
 
 
@@ -43,7 +44,7 @@ async def make(kafka: str, shards: int, *, replication: int) -> bool:
     """Make the topics that are missing; True if the session log was made just now.
 
     Raises:
-        TopicsError: the brokers refused, or did not answer in time.
+        TopicsUnusable: the brokers refused, or did not answer in time.
     """
     wanted = topics(shards, 2 if replication >= 3 else 1)
     async with _admin(kafka) as admin:
@@ -55,7 +56,7 @@ async def make(kafka: str, shards: int, *, replication: int) -> bool:
             for name, code, *_ in answer.topic_errors:
                 # Another stack may have made it a moment ago: that is as good.
                 if code not in (0, TopicAlreadyExistsError.errno):
-                    raise TopicsError(f"topic {name} was refused: {for_code(code).__name__}")
+                    raise TopicsUnusable(f"topic {name} was refused: {for_code(code).__name__}")
         return any(topic.partitions == shards for topic in missing)
 
 
@@ -67,7 +68,7 @@ async def exist(kafka: str) -> bool:
 
 
 async def partitions_of(kafka: str, name: str) -> int:
-    """How many partitions the topic has; 0 if there is no such topic. Raises TopicsError."""
+    """How many partitions the topic has; 0 if there is no such topic. Raises TopicsUnusable."""
     async with _admin(kafka) as admin:
         if name not in await admin.list_topics():
             return 0
@@ -132,7 +133,9 @@ async def _admin(kafka: str) -> AsyncIterator[AIOKafkaAdminClient]:
             await admin.start()
             yield admin
     except (KafkaError, TimeoutError, OSError) as error:
-        raise TopicsError(f"Kafka at {kafka}: {type(error).__name__} {error}".rstrip()) from error
+        raise TopicsUnusable(
+            f"Kafka at {kafka}: {type(error).__name__} {error}".rstrip()
+        ) from error
     finally:
         async with asyncio.timeout(REQUEST_S):
             await admin.close()

@@ -10,23 +10,23 @@ attempt that was never started. No reader knows of it; it makes no row, no messa
 
 import asyncio
 import contextlib
-import logging
 import time
 from collections.abc import AsyncIterator, Iterable
 
 import msgspec
+import structlog
 from ulid import ULID
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import WebSocketException
 
 from gateway.canary.canary_watch import CanaryWatch
 from gateway.socket.connection import utc_now
-from gateway.submit.publisher import OutcomeUnknown, Publisher
 from schemas.events import Status, encode
 from schemas.limits import HEARTBEAT_S
+from schemas.log.producer import LogProducer, SendFailed
 from schemas.topics import SESSION_LOG, shard_of
 
-log = logging.getLogger(__name__)
+log = structlog.get_logger(__name__)
 
 BEATS_A_LIMIT = 3
 CONNECT_TIMEOUT_S = 5.0
@@ -50,10 +50,10 @@ class _Frame(msgspec.Struct):
 class Canary:
     """Beats within `beating`. `every_s` 0: never, and then it is always ready."""
 
-    def __init__(self, publisher: Publisher, shards: int, every_s: float) -> None:
-        # By chance, new with each process, so that no person and no other gateway is in it.
+    def __init__(self, producer: LogProducer, shards: int, every_s: float) -> None:
+        # Each process draws a session of its own, so that no person and no other gateway is in it.
         self.session_id = f"talklog-canary-{ULID()}"
-        self._publisher = publisher
+        self._producer = producer
         self._shard = shard_of(self.session_id, shards)
         self._every_s = every_s
         self._limit_s = every_s * BEATS_A_LIMIT
@@ -89,7 +89,7 @@ class Canary:
             await asyncio.sleep(self._every_s)
             reason = self.not_ready()
             if reason and not was_red:
-                log.warning("not ready: %s", reason)
+                log.warning("not ready", reason=reason)
             elif was_red and not reason:
                 log.info("the canary has come back")
             was_red = reason is not None
@@ -98,18 +98,17 @@ class Canary:
         self._watch.due(time.monotonic())
         try:
             async with asyncio.timeout(self._limit_s):
-                # Published before it has joined, it would not be given to it.
+                # A beat that is published before the socket has joined would not be given to it.
                 await self._connected.wait()
                 attempt = str(ULID())
                 self._watch.sent(attempt, time.monotonic())
-                await self._publisher.publish(
-                    SESSION_LOG, self._shard, self.session_id, encode(self._event(attempt))
-                )
-        except (TimeoutError, OutcomeUnknown) as error:
-            log.warning("the canary was not sent: %s: %s", type(error).__name__, error)
+                key, value = self.session_id.encode(), encode(self._event(attempt))
+                await self._producer.send(SESSION_LOG, self._shard, key, value)
+        except (TimeoutError, SendFailed) as error:
+            log.warning("the canary was not sent", error=f"{type(error).__name__}: {error}")
 
     def _event(self, attempt: str) -> Status:
-        # One message_id for all: what is remembered of an id that is nobody's, is remembered once.
+        # All beats share one message_id: readers that remember an unknown id then remember one.
         return Status(
             session_id=self.session_id,
             message_id="canary",
@@ -124,7 +123,7 @@ class Canary:
             try:
                 await self._receive(address)
             except (OSError, TimeoutError, WebSocketException, msgspec.DecodeError) as error:
-                log.info("the canary's socket: %s: %s", type(error).__name__, error)
+                log.info("the canary's socket ended", error=f"{type(error).__name__}: {error}")
             if self._connected.is_set():
                 wait_s = RECONNECT_FIRST_S
             self._connected.clear()
@@ -143,7 +142,8 @@ class Canary:
             while True:
                 await self._take(socket)
         finally:
-            # Not closed in order: a drain must not wait for a gateway that delivers nothing.
+            # The socket is not closed in order: that would wait for the gateway's answer, and the
+            # gateway may be one that delivers nothing.
             socket.transport.abort()
 
     async def _take(self, socket: ClientConnection) -> None:

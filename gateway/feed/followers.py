@@ -22,7 +22,7 @@ class Follower(Protocol):
     def wake(self, first_offset: int, feed: "Feed") -> None:
         """Records of the session have come, the first of them at `first_offset`."""
 
-    def lose_place(self) -> None:
+    def lose_position(self) -> None:
         """The shard log has lost its continuity: nothing can be promised from here on."""
 
 
@@ -97,11 +97,11 @@ class Followers:
             for follower in list(self._by_session[session_id]):
                 follower.wake(first_offset, feed)
 
-    def place_lost(self, shard: int) -> None:
-        """Tell every follower of the shard that its place is gone."""
+    def position_lost(self, shard: int) -> None:
+        """Tell every follower of the shard that its position is gone."""
         for follower in self:
             if follower.shard == shard:
-                follower.lose_place()
+                follower.lose_position()
 
 
 def cursor_prefix(epoch: int, shard: int) -> str:

@@ -13,12 +13,12 @@ RESUME_MAX_BYTES = 1024 * 1024
 def resume_position(cursor: str, *, epoch: int, shard: int, end: int) -> int | None:
     """Give the position after the cursor, or None; `end` is the log's end, asked now."""
     try:
-        place = parse(cursor)
+        last = parse(cursor)
     except BadCursor:
         return None
-    if (place.epoch, place.shard) != (epoch, shard) or place.offset >= end:
+    if (last.epoch, last.shard) != (epoch, shard) or last.offset >= end:
         return None
-    return place.offset + 1
+    return last.offset + 1
 
 
 def fits(frames: list[bytes]) -> bool:

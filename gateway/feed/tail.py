@@ -6,8 +6,9 @@ this gateway or from another, is served from memory.
 """
 
 import asyncio
-import logging
 from collections.abc import Sequence
+
+import structlog
 
 from gateway.feed.ends import Ends
 from gateway.feed.followers import Followers
@@ -17,7 +18,7 @@ from schemas.process.reader_watch import ReaderWatch
 from schemas.shard_log import Record, ShardLog
 from schemas.topics import SESSION_LOG
 
-log = logging.getLogger(__name__)
+log = structlog.get_logger(__name__)
 
 WATCH_EVERY_S = 2.0
 SILENCE_LIMIT_S = 10.0
@@ -87,9 +88,9 @@ class Tail:
             return "the tail is behind the log"
         return self._reading.not_ready()
 
-    def held_bytes(self) -> int:
+    def bytes_in_memory(self) -> int:
         """Memory of all shard logs, about."""
-        return sum(shard_log.held_bytes for shard_log in self.shard_logs)
+        return sum(shard_log.bytes_in_memory for shard_log in self.shard_logs)
 
     async def _watch(self) -> None:
         """Ask again and again: does the broker answer, does the tail keep up, what was trimmed?"""
@@ -99,7 +100,7 @@ class Tail:
                 ends = await self._reader.end_offsets(self._shards)
                 self.log_starts = await self._reader.start_offsets(self._shards)
             except LogUnavailable as error:
-                log.warning("the broker does not answer: %s", error)
+                log.warning("the broker does not answer", error=str(error))
                 await asyncio.sleep(WATCH_EVERY_S)
                 continue
             self._answered_at_s = loop.time()
@@ -121,6 +122,6 @@ class Tail:
         self._followers.records_came(shard, records, shard_log)
 
     def _gap(self, shard: int, from_offset: int, to_offset: int) -> None:
-        log.error("shard %d: the log no longer holds [%d, %d)", shard, from_offset, to_offset)
+        log.error("log gap", shard=shard, from_offset=from_offset, to_offset=to_offset)
         self.shard_logs[shard].seek(to_offset)
-        self._followers.place_lost(shard)
+        self._followers.position_lost(shard)

@@ -12,7 +12,7 @@ import msgspec
 
 from schemas.cursor import Cursor
 from schemas.events import Error
-from schemas.frames import Snapshot, SnapshotAnswer, SnapshotPrompt
+from schemas.frames import AS_IN_THE_FOLD, Snapshot, SnapshotAnswer, SnapshotPrompt
 from schemas.limits import ENDED_MAX_IDS, SNAPSHOT_MAX_BYTES
 from schemas.transcript import Message, Place, Transcript, is_lost
 
@@ -29,14 +29,14 @@ def shown(messages: Sequence[Message], joined: Place, history: int) -> set[str]:
 
 
 def end_lost(
-    messages: Iterable[Message], epoch: int, log_start: int, held: Callable[[str], bool]
+    messages: Iterable[Message], epoch: int, log_start: int, named: Callable[[str], bool]
 ) -> None:
     """End the messages that no log can end any more: the topics were made anew.
 
-    `held` says of an id whether this epoch's log may hold a record of it.
+    `named` says of an id whether this epoch's log may hold a record of it.
     """
     for message in messages:
-        if is_lost(message, epoch, log_start, held(message.message_id)):
+        if is_lost(message, epoch, log_start, named(message.message_id)):
             message.state = "error"
             message.released, message.cancelling, message.position = False, None, None
             message.error = Error(
@@ -85,11 +85,11 @@ def snapshot(
 
 
 def entries(message: Message) -> list[SnapshotPrompt | SnapshotAnswer]:
-    """Give a message's entries: what was said, if that is known, then the state of its answer."""
-    return [*_said(message), _answer(message)]
+    """Give a message's entries: the prompt, if that is known, then the state of its answer."""
+    return [*_prompt(message), _answer(message)]
 
 
-def _said(message: Message) -> Iterator[SnapshotPrompt]:
+def _prompt(message: Message) -> Iterator[SnapshotPrompt]:
     if message.prompt is not None:
         yield SnapshotPrompt(
             message_id=message.message_id,
@@ -102,27 +102,11 @@ def _said(message: Message) -> Iterator[SnapshotPrompt]:
 def _answer(message: Message) -> SnapshotAnswer:
     error = message.error
     return SnapshotAnswer(
-        message_id=message.message_id,
+        **{name: getattr(message, name) for name in AS_IN_THE_FOLD},
         content=message.text,
-        state=message.state,
-        attempt=message.attempt,
-        fence=message.fence,
-        starts=message.starts,
-        unended_starts=message.unended_starts,
-        last_sequence=message.last_sequence,
-        released=message.released,
-        damaged=message.damaged,
-        position=message.position,
-        cancelling=message.cancelling,
-        finish_reason=message.finish_reason,
         code=error.code if error else None,
         message=error.message if error else None,
         retryable=error.retryable if error else None,
-        usage=message.usage,
-        timing=message.timing,
-        history=message.history,
-        model=message.model,
-        worker=message.worker,
     )
 
 

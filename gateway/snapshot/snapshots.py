@@ -7,11 +7,12 @@ snapshot when it can.
 """
 
 import asyncio
-import logging
 from collections import deque
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Protocol
+
+import structlog
 
 from gateway.counters import Counters
 from gateway.feed.delivery import readable
@@ -25,7 +26,7 @@ from schemas.log.log_reader import LogUnavailable
 from schemas.log.log_scan import RangeTrimmed, ScanTooLarge
 from schemas.transcript import Message, Place, Transcript
 
-log = logging.getLogger(__name__)
+log = structlog.get_logger(__name__)
 
 AT_ONCE = 4
 STORE_LIMIT_S = 2.5
@@ -107,7 +108,7 @@ class Snapshots:
             try:
                 found = await reach(self._tail, shard, begin)
             except RangeTrimmed:
-                # The log was trimmed under the rows: what was open may have lost pieces.
+                # The log was trimmed beyond the stored offset: open messages may lack chunks.
                 begin = await self._tail.start_offset(shard)
                 for message in stored.messages:
                     message.damaged = message.damaged or not message.terminal
@@ -126,8 +127,8 @@ class Snapshots:
                 transcript.apply(event, Place(self._epoch, record.offset))
                 named.add(event.message_id)
         if stored.next_offset is not None:
-            # Of a message whose log was only trimmed the persister says so: it knows both topics
-            # to their ends. Here only an earlier epoch's is known to be over.
+            # Only messages of an earlier epoch are known to be over here. Whether a message is
+            # lost because the log was trimmed is the persister's to say: it has read both topics.
             end_lost(
                 transcript.messages.values(),
                 self._epoch,
@@ -148,7 +149,7 @@ class Snapshots:
                 await self._give(joiner)
             except FoldUnavailable as error:
                 self._counters.snapshots_failed += 1
-                log.warning("no snapshot for now: %s", error)
+                log.warning("no snapshot for now", error=str(error))
                 joiner.history_is_unavailable()
                 self._waiting.append(joiner)
                 await asyncio.sleep(RETRY_S)
@@ -171,13 +172,13 @@ class Snapshots:
         """Read the rows, but wait no longer than the limit: a server that hangs is away."""
         assert self._tasks is not None  # noqa: S101 - run runs
         reading = self._tasks.create_task(
-            self._attempt(session_id, shard, lambda rows: shown(rows, joined, history))
+            self._read_once(session_id, shard, lambda rows: shown(rows, joined, history))
         )
         done, _ = await asyncio.wait({reading}, timeout=STORE_LIMIT_S)
         outcome = (
             reading.result() if done else StoreUnavailable(f"no answer in {STORE_LIMIT_S:g} s")
         )
-        # Not waited for: the library asks the server to cancel, which may hang as well.
+        # The cancelled read is not waited for: psycopg asks the server to cancel, which may hang.
         reading.cancel()
         self._store_is_away = isinstance(outcome, StoreUnavailable)
         if isinstance(outcome, StoreUnavailable):
@@ -186,7 +187,7 @@ class Snapshots:
             raise FoldUnavailable(str(outcome)) from outcome
         return outcome
 
-    async def _attempt(
+    async def _read_once(
         self, session_id: str, shard: int, shown_of: Callable[[Sequence[Message]], Collection[str]]
     ) -> Stored | StoreUnavailable:
         try:

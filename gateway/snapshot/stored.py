@@ -1,16 +1,15 @@
 """What Postgres holds of a session, and how far in the log that is: read in one moment."""
 
-import re
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
-from importlib.resources import files
-from typing import Any, LiteralString, cast
+from typing import Any
 
 from psycopg import AsyncConnection, AsyncCursor, Error, IsolationLevel
 from psycopg.rows import DictRow, dict_row
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
 from schemas.conversation import message_of, prompt_of
+from schemas.statements import statements
 from schemas.topics import SESSION_LOG
 from schemas.transcript import Message
 
@@ -22,7 +21,7 @@ CONNECTION = {
     "application_name": "talklog-gateway",
     "options": "-c statement_timeout=5000",
 }
-_NAME = re.compile(r"^-- name: (\w+)\n", re.MULTILINE)
+STATEMENTS = statements("gateway.snapshot", "queries.sql")
 
 
 class StoreUnavailable(Exception):
@@ -31,7 +30,7 @@ class StoreUnavailable(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """The fold of a session up to a place in the log.
+    """The fold of a session up to a position in the log.
 
     `next_offset` is None if nothing of this epoch's log is stored. `named_in_epoch` is the epoch of
     the last record that names each message.
@@ -90,7 +89,7 @@ class Store:
     ) -> Stored:
         position = {"topic": SESSION_LOG, "shard": shard}
         await cursor.execute(STATEMENTS["stored_position"], position)
-        place = await cursor.fetchone()
+        stored = await cursor.fetchone()
         await cursor.execute(STATEMENTS["states"], {"session_id": session_id})
         rows = await cursor.fetchall()
         messages = [message for row in rows if (message := message_of(row)) is not None]
@@ -99,9 +98,9 @@ class Store:
             wanted = {"session_id": session_id, "message_ids": message_ids}
             await cursor.execute(STATEMENTS["texts"], wanted)
             _put_texts(messages, await cursor.fetchall())
-        current = place is not None and place["epoch"] == self._epoch
+        current = stored is not None and stored["epoch"] == self._epoch
         return Stored(
-            next_offset=place["next_offset"] if place is not None and current else None,
+            next_offset=stored["next_offset"] if stored is not None and current else None,
             messages=messages,
             named_in_epoch={row["message_id"]: row["named_in_epoch"] or 0 for row in rows},
         )
@@ -119,15 +118,3 @@ def _put_texts(messages: Sequence[Message], rows: Sequence[dict[str, Any]]) -> N
         if row is not None:
             message.prompt = prompt_of(row)
             message.pieces = [row["content"]] if row["content"] else []
-
-
-def _statements() -> dict[str, LiteralString]:
-    parts = _NAME.split(files("gateway.snapshot").joinpath("queries.sql").read_text())
-    # The file is part of the program, as a literal in the code would be.
-    return {
-        name: cast(LiteralString, text.strip().rstrip(";"))
-        for name, text in zip(parts[1::2], parts[2::2], strict=True)
-    }
-
-
-STATEMENTS: dict[str, LiteralString] = _statements()

@@ -26,6 +26,7 @@ from gateway.socket.protocol import Action, Beat, Close, Protocol, Send, StopAns
 from gateway.socket.websocket import WebSocket, wire
 from gateway.submit.submit import Submitter
 from schemas.close_codes import CloseCode
+from schemas.events import iso
 from schemas.frames import (
     Connected,
     Frame,
@@ -127,7 +128,7 @@ class Connection:
             self.caught_up = False
         self._deliver(feed)
 
-    def lose_place(self) -> None:
+    def lose_position(self) -> None:
         """The log was trimmed, or made anew, under this connection: it has to come again."""
         self.close_soon(CloseCode.SLOW_CLIENT, "the log was trimmed before it was read")
 
@@ -154,8 +155,8 @@ class Connection:
             return
         self._snapshot_is_due = False
         self._say(frame)
-        # Not from where it joined, if that is later: the tail may not have come to there when the
-        # fold was made, and what lies between would be neither in the snapshot nor live.
+        # Go on where the snapshot ends, even if the socket joined later than that: the fold may
+        # end before the join, and the records between would be in neither.
         self._go_live(position)
 
     def history_is_unavailable(self) -> None:
@@ -206,8 +207,8 @@ class Connection:
         except (ScanTooLarge, RangeTrimmed):
             shared.counters.not_recovered += 1
             return False
-        # The range is in memory, and nothing is waited for until all of it is on its way: so that
-        # a resume that was promised is never taken back.
+        # From here on nothing is waited for, so the range stays in memory until all of it is on
+        # its way: a resume that was promised is never taken back.
         prefix = cursor_prefix(shared.epoch, self.shard)
         frames = list(frames_of(found.records(self.session_id), self.session_id, prefix))
         if not fits(frames):
@@ -264,7 +265,7 @@ class Connection:
         fold = await self._shared.snapshots.fold(self.session_id, self.shard, nothing_ended, 0)
         running = fold.transcript.running()
         if running is None:
-            # Between two attempts it runs in the eyes of who stops it.
+            # A message between two attempts counts as running for who wants to stop it.
             running = next((m for m in fold.transcript.open_messages() if m.released), None)
         return None if running is None else running.message_id
 
@@ -295,7 +296,7 @@ class Connection:
         counters = self._shared.counters
         counters.frames_sent += len(frames)
         counters.bytes_sent += sum(map(len, frames))
-        self._protocol.said(time.monotonic())
+        self._protocol.spoke(time.monotonic())
 
     def _close_slow(self) -> None:
         self.close_soon(CloseCode.SLOW_CLIENT, "too slow: connect again with the last cursor")
@@ -310,8 +311,7 @@ class Connection:
 
 def utc_now() -> str:
     """Give the wall clock's time as events carry it."""
-    now = datetime.fromtimestamp(time.time(), UTC)
-    return now.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return iso(datetime.fromtimestamp(time.time(), UTC))
 
 
 def _new_id() -> str:

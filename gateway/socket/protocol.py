@@ -76,8 +76,8 @@ class Protocol:
         "_idle_limit_s",
         "_models",
         "_new_id",
-        "_said_at_s",
         "_session_id",
+        "_spoke_at_s",
     )
 
     def __init__(
@@ -92,7 +92,7 @@ class Protocol:
         self._new_id = new_id
         self._models = models
         self._bad_frames = 0
-        self._said_at_s = now_s
+        self._spoke_at_s = now_s
         self._idle_limit_s = idle_limit_s
         self._active = False  # something happened since `_active_at_s`; the next tick dates it
         self._active_at_s = now_s
@@ -113,9 +113,9 @@ class Protocol:
         self._bad_frames = 0
         return actions
 
-    def said(self, now_s: float) -> None:
+    def spoke(self, now_s: float) -> None:
         """Note that something was sent: no heartbeat is needed for a while."""
-        self._said_at_s = now_s
+        self._spoke_at_s = now_s
 
     def delivered(self) -> None:
         """Note that the client was given something of its session."""
@@ -127,14 +127,14 @@ class Protocol:
             self._active, self._active_at_s = False, now_s
         elif 0 < self._idle_limit_s <= now_s - self._active_at_s:
             return [Close(CloseCode.IDLE, f"nothing was said for {self._idle_limit_s:g} s")]
-        if now_s - self._said_at_s < HEARTBEAT_S:
+        if now_s - self._spoke_at_s < HEARTBEAT_S:
             return []
-        self._said_at_s = now_s
+        self._spoke_at_s = now_s
         return [Beat()]
 
     def _answer(self, frame: str, created_at: str) -> list[Action]:
         request = parse(frame, self._models)
-        # A ping asks whether the connection lives: it must not be what keeps it alive.
+        # A ping only asks whether the connection lives, so it does not count as activity.
         self._active = self._active or not isinstance(request, Ping)
         if isinstance(request, Ask):
             message = UserMessage(

@@ -6,11 +6,11 @@ read the status of a handshake that was refused.
 
 import asyncio
 import json
-import logging
 import random
 import time
 from collections.abc import Callable, Sequence
 
+import structlog
 from websockets.asyncio.server import Server, ServerConnection, serve
 from websockets.http11 import Request, Response
 
@@ -24,7 +24,7 @@ from schemas.frames import Reconnect
 from schemas.limits import FRAME_MAX_BYTES
 from schemas.topics import shard_of
 
-log = logging.getLogger(__name__)
+log = structlog.get_logger(__name__)
 
 HANDSHAKE_LIMIT_S = 10.0
 QUEUE_MAX_FRAMES = 4
@@ -93,7 +93,7 @@ class ChatServer:
         self._server.close(close_connections=False)
         deadline_s = time.monotonic() + grace_s
         connections = self._connections()
-        log.info("draining %d connections", self._shared.followers.people)
+        log.info("draining", connections=self._shared.followers.people)
         slices = max(1, int(grace_s / 2 / DRAIN_SLICE_EVERY_S))
         size = max(DRAIN_SLICE, -(-len(connections) // slices))
         for start in range(0, len(connections), size):
@@ -103,7 +103,7 @@ class ChatServer:
             left_s = max(deadline_s - time.monotonic(), 0.1)
             await asyncio.wait_for(self._server.wait_closed(), left_s)
         except TimeoutError:
-            log.warning("drain: some connections did not end within %g s", grace_s)
+            log.warning("connections left after the drain", after_s=grace_s)
 
     def not_ready(self) -> str | None:
         """Say why a client should not be sent here now, or None."""

@@ -9,9 +9,9 @@ import asyncio
 
 from gateway.socket.protocol import refused
 from gateway.submit.claims import Claim, Claims
-from gateway.submit.publisher import OutcomeUnknown, Publisher
 from schemas.events import Cancel, UserEvent, UserMessage, encode
 from schemas.frames import Accepted, Frame, GatewayErrorCode
+from schemas.log.producer import LogProducer, SendFailed
 from schemas.redis_keys import CLAIM_PENDING_S
 from schemas.topics import USER_MESSAGES, shard_of
 
@@ -22,15 +22,15 @@ PENDING_LIMIT_S = CLAIM_PENDING_S + 1.0
 class Submitter:
     """Takes one message or cancel at a time for each connection."""
 
-    def __init__(self, publisher: Publisher, claims: Claims, shards: int) -> None:
-        self._publisher = publisher
+    def __init__(self, producer: LogProducer, claims: Claims, shards: int) -> None:
+        self._producer = producer
         self._claims = claims
         self._shards = shards
 
     async def submit(self, message: UserMessage) -> Frame:
         """Publish the message; give `accepted` once the broker has acknowledged it, else the error.
 
-        Takes at most the publisher's time-out, or as long as another gateway's claim is pending.
+        Takes at most the send time-out, or as long as another gateway's claim is pending.
         """
         claim = await self._claim(message)
         if claim.verdict == "accepted":
@@ -43,7 +43,7 @@ class Submitter:
             return _refused(message, "rate_limited", text, wait_ms)
         try:
             await self._publish(message)
-        except OutcomeUnknown:
+        except SendFailed:
             await self._claims.release(claim)
             text = "the log did not answer in time: send again with the same message_id"
             return _refused(message, "outcome_unknown", text)
@@ -54,7 +54,7 @@ class Submitter:
         """Publish a cancel; what it does is told by the log. Gives the error, if there is one."""
         try:
             await self._publish(cancel)
-        except OutcomeUnknown:
+        except SendFailed:
             return refused(
                 cancel.session_id,
                 "unavailable",
@@ -74,7 +74,7 @@ class Submitter:
 
     async def _publish(self, event: UserEvent) -> None:
         shard = shard_of(event.session_id, self._shards)
-        await self._publisher.publish(USER_MESSAGES, shard, event.session_id, encode(event))
+        await self._producer.send(USER_MESSAGES, shard, event.session_id.encode(), encode(event))
 
 
 def _accepted(message: UserMessage, *, duplicate: bool) -> Accepted:

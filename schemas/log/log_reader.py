@@ -25,6 +25,8 @@ OnGap = Callable[[int, int, int], None]
 
 REQUEST_TIMEOUT_S = 5.0
 START_TIMEOUT_S = 30.0
+CLIENT_TIMEOUT_S = 10.0
+"""After so long aiokafka gives up a request by itself, and asks another broker."""
 
 
 class LogUnavailable(Exception):
@@ -40,7 +42,7 @@ def consumer(bootstrap: str, **options: Any) -> AIOKafkaConsumer:
         "auto_offset_reset": "none",
         "fetch_max_wait_ms": 100,
         "max_partition_fetch_bytes": 2 * 1024 * 1024,
-        "request_timeout_ms": 10_000,
+        "request_timeout_ms": int(CLIENT_TIMEOUT_S * 1000),
     }
     return AIOKafkaConsumer(**(settings | options))
 
@@ -71,8 +73,8 @@ class LogReader:
         **options: Any,
     ) -> None:
         self._consumer = consumer(bootstrap, **options)
-        # A broker answers one request of a connection at a time, so a question would wait behind
-        # the fetch that waits for new records. Questions go over a connection of their own.
+        # Questions go over a connection of their own. A broker answers a connection's requests one
+        # at a time, so a question would wait behind the fetch that waits for new records.
         self._asker = consumer(bootstrap)
         self._topic = topic
         self._partitions = [TopicPartition(topic, shard) for shard in range(shards)]
@@ -182,8 +184,8 @@ class LogReader:
         if expected is None:
             return  # not followed any more: a fetch that was under way
         if raws[0].offset != expected and shard not in self._sought_again:
-            # A seek came between the fetch and now, or the log has a hole of its own. Only the
-            # second try tells.
+            # Either a seek came between the fetch and now, or the log itself has a hole here. The
+            # second try tells: a hole is still there.
             self._sought_again.add(shard)
             self._consumer.seek(self._partitions[shard], expected)
             return
@@ -221,7 +223,7 @@ async def answered(request: Awaitable[T], timeout_s: float = REQUEST_TIMEOUT_S) 
     """
     try:
         return await asyncio.wait_for(request, timeout_s)
-    except (TimeoutError, KafkaError) as error:
+    except (TimeoutError, KafkaError, OSError) as error:
         raise LogUnavailable(f"{type(error).__name__}: {error}") from error
 
 

@@ -32,7 +32,7 @@ class ScanTooLarge(Exception):
 
 
 class RangeTrimmed(Exception):
-    """The log no longer holds the start of the range: send a snapshot."""
+    """The log no longer holds the start of the range: send a snapshot, or begin anew."""
 
 
 @dataclass(slots=True)
@@ -85,7 +85,7 @@ class LogScanner:
 
     async def _serve(self, shard: int, requests: list[_Request]) -> None:
         self.scans += 1
-        # Oldest first: the one that asks for too much is the first to be refused.
+        # The oldest start comes first: who asks for too much is then the first to be refused.
         waiting = deque(sorted(requests, key=lambda request: request.start))
         try:
             log = await asyncio.wait_for(self._read(shard, waiting), SCAN_TIMEOUT_S)
@@ -123,7 +123,7 @@ class LogScanner:
                 while waiting and waiting[0].start < log.start:
                     _refuse(waiting.popleft(), self._max_bytes)
                 if waiting and waiting[0].start > log.end:
-                    # Who asked for what lies between has been refused: it need not be read.
+                    # Whoever asked for the records between was refused: skip them.
                     log.seek(waiting[0].start)
                     reader.seek(partition, log.end)
         finally:

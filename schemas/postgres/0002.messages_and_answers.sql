@@ -31,7 +31,7 @@ CREATE TABLE answers (
     last_sequence        INTEGER NOT NULL,
     first_chunk_sequence INTEGER,            -- rows of the attempt lie in [first, next); null: none
     next_chunk_sequence  INTEGER NOT NULL,   -- the highest of a session is what its next chunk gets
-    damaged              BOOLEAN NOT NULL,   -- a piece is missing
+    damaged              BOOLEAN NOT NULL,   -- a chunk is missing
     cancelling           TEXT,
     position             INTEGER,
     model                TEXT,

@@ -50,12 +50,12 @@ def configure(level: str, form: str) -> None:
     )
 
 
-def log_beside(write: Callable[..., object], said: str, **fields: object) -> None:
+def log_beside(write: Callable[..., object], event: str, **fields: object) -> None:
     """Log from a thread that watches another, waiting for a bounded time.
 
     What the other hangs on may be the log itself, and it holds the log's lock then.
     """
-    thread = threading.Thread(target=write, args=(said,), kwargs=fields, daemon=True)
+    thread = threading.Thread(target=write, args=(event,), kwargs=fields, daemon=True)
     thread.start()
     thread.join(BESIDE_LIMIT_S)
 

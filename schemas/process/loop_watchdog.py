@@ -18,11 +18,11 @@ import structlog
 from prometheus_client import Counter, Gauge
 
 from schemas.process.blocked_loop import Block, BlockWatch
+from schemas.process.exit_codes import EXIT_FAILED
 from schemas.process.logs import log_beside, stack_of
 
 BEAT_EVERY_S = 0.25
 LOOK_EVERY_S = 0.1
-EXIT_FAILED = 1
 
 BLOCKS = Counter("talklog_loop_blocks", "Times that the event loop was blocked")
 LONGEST_S = Gauge("talklog_loop_blocked_longest_seconds", "The longest block of the event loop")
@@ -38,7 +38,7 @@ class LoopWatchdog:
 
     def __init__(self, loop: asyncio.AbstractEventLoop, *, log_s: float, limit_s: float) -> None:
         self._loop = loop
-        # Two pauses between beats are no block, whatever the limit.
+        # Beats are a pause apart: a limit below two pauses would call that a block.
         limit_s = max(limit_s, 2 * BEAT_EVERY_S)
         self._watch = BlockWatch(log_s=log_s, limit_s=limit_s, nap_max_s=2 * LOOK_EVERY_S)
         self._beats = 0
@@ -85,7 +85,7 @@ class LoopWatchdog:
             case "ended":
                 log_beside(log.warning, "the loop goes on", blocked_s=blocked_s)
             case "over":
-                said = "the loop stays blocked: leaving"
-                log_beside(log.critical, said, blocked_s=blocked_s, stack=stack_of(self._watched))
-                # Not sys.exit: nothing that the loop's thread holds may be waited for.
+                event = "the loop stays blocked: leaving"
+                log_beside(log.critical, event, blocked_s=blocked_s, stack=stack_of(self._watched))
+                # sys.exit would wait for what the loop's thread holds.
                 os._exit(EXIT_FAILED)

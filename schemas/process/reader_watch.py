@@ -54,15 +54,15 @@ class ReaderWatch(Generic[K]):
             self._watch.look(time.monotonic(), seen)
             STANDSTILL.labels(self._reader).set(self._watch.longest_s)
             if standing := self._watch.standing(self._limit_s):
-                raise ReaderStandsStill(self._said(standing))
+                raise ReaderStandsStill(self._words(standing))
             await asyncio.sleep(self._every_s)
 
     def not_ready(self) -> str | None:
         """Say what stands still for a third of the limit, or None: soon it will be ended."""
         standing = self._watch.standing(self._limit_s / 3)
-        return self._said(standing) if standing else None
+        return self._words(standing) if standing else None
 
-    def _said(self, standing: list[Standstill[K]]) -> str:
+    def _words(self, standing: list[Standstill[K]]) -> str:
         worst = max(standing, key=lambda each: each.for_s)
         return (
             f"{self._reader} stands still: {len(standing)} shards, the worst for "

@@ -13,6 +13,8 @@ from pydantic import ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from schemas.process.exit_codes import EXIT_SETTINGS
+
 PREFIX = "TALKLOG_"
 
 NAMES: frozenset[str] = frozenset(
@@ -132,7 +134,7 @@ def exit_with(error: SettingsError) -> NoReturn:
     """Print every problem and leave with exit code 2."""
     for problem in error.problems:
         print(f"settings: {problem}", file=sys.stderr)
-    sys.exit(2)
+    sys.exit(EXIT_SETTINGS)
 
 
 def _problem(settings: type[Settings], detail: object) -> str:

@@ -24,7 +24,7 @@ CLOSE_LIMIT_S = 10.0
 """When all that matters is done, connections may take so long to close."""
 STOP_MARGIN_S = 20.0
 """After its grace time a process may take so long to write what it must, and to close."""
-TASKS_TOLD_MAX = 20
+TASKS_NAMED_MAX = 20
 
 log = structlog.get_logger(__name__)
 
@@ -49,7 +49,7 @@ async def unless_stopped(stop: Awaitable[object], work: Coroutine[Any, Any, T]) 
             stopped.cancel()
         if not working.done():
             working.cancel()
-            # Not longer: what does not let go when it is cancelled waits for a server.
+            # Work that does not end when it is cancelled waits for a server: wait no longer.
             await asyncio.wait({working}, timeout=GIVE_UP_LIMIT_S)
         if working.done() and not working.cancelled():
             working.exception()  # seen: nobody asks for it once the start is given up
@@ -77,12 +77,12 @@ class Exit:
     def _leave(self, limit_s: float, code: int) -> None:
         try:
             stack, tasks = stack_of(self._watched), _running(self._loop)
-            said = "leaving without waiting any longer"
-            log_beside(log.warning, said, after_s=limit_s, code=code, tasks=tasks, stack=stack)
+            event = "leaving without waiting any longer"
+            log_beside(log.warning, event, after_s=limit_s, code=code, tasks=tasks, stack=stack)
         finally:
             os._exit(code)
 
 
 def _running(loop: asyncio.AbstractEventLoop) -> list[str]:
-    tasks = list(asyncio.all_tasks(loop))[:TASKS_TOLD_MAX]
+    tasks = list(asyncio.all_tasks(loop))[:TASKS_NAMED_MAX]
     return [f"{task.get_name()}: {task.get_coro()!r}" for task in tasks]

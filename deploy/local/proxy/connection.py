@@ -8,7 +8,7 @@ import struct
 from collections.abc import Callable
 from contextlib import suppress
 
-from deploy.local.proxy.pump import Passing, StoppedError, pump
+from deploy.local.proxy.pump import Passing, Stopped, pump
 
 CONNECT_LIMIT_S = 5.0
 LAST_WORDS_S = 5.0
@@ -48,7 +48,7 @@ class Connection:
                 ways.create_task(pump(answers, self._near, passing, down))
             self._near.close()
             far.close()
-        except* StoppedError as stopped:
+        except* Stopped as stopped:
             # The client first: it must not hear the answer to what the server hears now.
             reset(self._near)
             await _say_last(far, stopped)
@@ -74,7 +74,7 @@ def reset(writer: asyncio.StreamWriter) -> None:
     writer.transport.abort()
 
 
-async def _say_last(server: asyncio.StreamWriter, group: BaseExceptionGroup[StoppedError]) -> None:
+async def _say_last(server: asyncio.StreamWriter, group: BaseExceptionGroup[Stopped]) -> None:
     """The server hears these bytes for certain, and then the end."""
     try:
         for error in group.exceptions:

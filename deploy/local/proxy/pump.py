@@ -31,7 +31,7 @@ class Passing:
     delay_s: float = 0.0
 
 
-class StoppedError(Exception):
+class Stopped(Exception):
     """The way ends here by order; `last` is what is still to be said."""
 
     def __init__(self, last: bytes) -> None:
@@ -55,7 +55,7 @@ async def pump(
     way ends.
 
     Raises:
-        ExceptionGroup: of an OSError, if a side broke, or of a StoppedError.
+        ExceptionGroup: of an OSError, if a side broke, or of a Stopped.
     """
     held: Held = asyncio.Queue(HELD_PIECES)
     # Nothing waits unseen behind `drain`: it returns when the system has taken all.
@@ -88,7 +88,7 @@ async def _give(
         if not piece:
             break
         if (last := passes(piece)) is not None:
-            raise StoppedError(piece[:last])
+            raise Stopped(piece[:last])
         writer.write(piece)
         await writer.drain()
     writer.write_eof()

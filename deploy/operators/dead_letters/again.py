@@ -73,8 +73,8 @@ def new_id(session_id: str, message_id: str) -> str:
 def _known(letter: Letter, event: UserEvent, shards: int, now: str) -> Again:
     value = letter.value
     if letter.exhausted and isinstance(event, UserMessage):
-        # Not with the old time: a second record of it must not seem to stand where the first did.
-        # Nor may it interrupt, or be refused for, what people say in the session now.
+        # The time is that of the redrive: the new message stands at the end of its session. It
+        # waits its turn, so that it neither interrupts nor is refused for what people ask now.
         event = msgspec.structs.replace(
             event,
             message_id=new_id(event.session_id, event.message_id),

@@ -20,13 +20,12 @@ import typer
 
 from deploy.operators.dead_letters import report
 from deploy.operators.dead_letters.again import Again, Refused, again
-from deploy.operators.dead_letters.letter import BadPlaceError, Letter, place_of, same_original
-from deploy.operators.installation import NoInstallationError, find
-from deploy.operators.replay.conversation_text import harmless
-from deploy.operators.verify.since import BadSinceError, since_ms
-
-EXIT_FAILED = 1
-EXIT_SETTINGS = 2
+from deploy.operators.dead_letters.letter import BadNumber, Letter, number_of, same_original
+from deploy.operators.tooling.conversation_text import harmless
+from deploy.operators.tooling.installation import NoInstallation, find
+from deploy.operators.tooling.since import BadSince, since_ms
+from schemas.events import iso
+from schemas.process.exit_codes import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_SETTINGS
 
 T = TypeVar("T")
 app = typer.Typer(no_args_is_help=True, add_completion=False)
@@ -121,7 +120,7 @@ async def _redrive(kafka: str, wanted: list[Letter], *, dry_run: bool, force: bo
             if letter.redriven_as is not None:
                 _say(letter, f"redriven already, as {letter.redriven_as}")
             elif twin is not None:
-                _say(letter, f"the same record as {twin.place}")
+                _say(letter, f"the same record as {twin.number}")
             elif isinstance(record, Refused):
                 refused += 1
                 _say(letter, f"refused: {record.why}")
@@ -139,21 +138,21 @@ def _goal(record: Again) -> str:
 
 
 def _say(letter: Letter, what: str) -> None:
-    # At once: whoever is killed afterwards has told what was done.
-    print(harmless(f"{letter.place}  {what}"), flush=True)
+    # Written at once: if this process is killed, what was done has been said.
+    print(harmless(f"{letter.number}  {what}"), flush=True)
 
 
 def _named(found: list[Letter], numbers: list[str]) -> list[Letter]:
     """Give the letters with these numbers, each once, or leave."""
-    by_place = {letter.place: letter for letter in found}
+    by_number = {letter.number: letter for letter in found}
     try:
-        places = list(dict.fromkeys(place_of(number) for number in numbers))
-    except BadPlaceError as error:
+        asked = list(dict.fromkeys(number_of(number) for number in numbers))
+    except BadNumber as error:
         _leave(str(error), EXIT_SETTINGS)
-    missing = [str(place) for place in places if place not in by_place]
+    missing = [str(number) for number in asked if number not in by_number]
     if missing:
         _leave(f"no letter {', '.join(missing)}: see `talklog dead-letters list`", EXIT_FAILED)
-    return [by_place[place] for place in places]
+    return [by_number[number] for number in asked]
 
 
 def _letters() -> list[Letter]:
@@ -165,38 +164,37 @@ def _letters() -> list[Letter]:
 def _kafka() -> str:
     try:
         return find(os.environ).need_kafka()
-    except NoInstallationError as error:
+    except NoInstallation as error:
         _leave(str(error), EXIT_SETTINGS)
 
 
 def _run(work: Coroutine[Any, Any, T]) -> T:
     from aiokafka.errors import KafkaError
 
-    from deploy.operators.log_range import RangeTrimmedError
-    from deploy.operators.topics import TopicsError
+    from deploy.operators.topics import TopicsUnusable
     from schemas.log.log_reader import LogUnavailable
+    from schemas.log.log_scan import RangeTrimmed
     from schemas.log.producer import SendFailed
 
     try:
         return asyncio.run(work)
-    except (KafkaError, LogUnavailable, RangeTrimmedError, TopicsError, TimeoutError) as error:
+    except (KafkaError, LogUnavailable, RangeTrimmed, TopicsUnusable, TimeoutError) as error:
         _leave(str(error) or "Kafka did not answer in time", EXIT_FAILED)
     except SendFailed as error:
         _leave(f"not acknowledged: {error}; do it again, it has one effect", EXIT_FAILED)
     except KeyboardInterrupt:
-        raise typer.Exit(130) from None
+        raise typer.Exit(EXIT_INTERRUPTED) from None
 
 
 def _since(text: str) -> int:
     try:
         return since_ms(text, time.time_ns() // 1_000_000) if text else 0
-    except BadSinceError as error:
+    except BadSince as error:
         _leave(str(error), EXIT_SETTINGS)
 
 
 def _now() -> str:
-    now = datetime.now(UTC)  # noqa: TID251 - the edge
-    return now.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return iso(datetime.now(UTC))  # noqa: TID251 - the edge
 
 
 def _leave(problem: str, code: int) -> NoReturn:

@@ -1,7 +1,7 @@
 """A dead letter as it is read from its topic, and whether it was redriven. Pure.
 
 That a letter was redriven is a record in the same topic, written after the message is back in its
-own (`redriven`: the letter's place). The alternative, to look for the message in its topic, means
+own (`redriven`: the letter's number). The alternative, to look for the message in its topic, means
 reading days of the log for each `list`; and what makes a second redrive harmless is not this
 memory but the message's id (see `again`): whoever is killed between the two writes only puts it
 once more.
@@ -19,19 +19,19 @@ from schemas.events import (
     decode_session_event,
     decode_user_event,
 )
+from schemas.log.dead_letter import OF_THE_LETTER, OFFSET, PARTITION, REASON, TOPIC, TRIES
 from schemas.topics import SESSION_LOG, USER_MESSAGES
 
 RETRIES_EXHAUSTED = "retries_exhausted"
-OF_THE_LETTER = frozenset({"topic", "partition", "offset", "reason", "tries"})
 REDRIVEN, REDRIVEN_AS = "redriven", "redriven-as"
 
 
-class BadPlaceError(ValueError):
+class BadNumber(ValueError):
     """It is no letter's number."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
-class Place:
+class LetterNumber:
     """A letter's number: where it lies in `dead_letters`."""
 
     shard: int
@@ -46,7 +46,7 @@ class Place:
 class Stored:
     """A record of the topic as it was read."""
 
-    place: Place
+    number: LetterNumber
     timestamp_ms: int
     key: bytes | None
     value: bytes | None
@@ -57,7 +57,7 @@ class Stored:
 class Letter:
     """One dead letter; `redriven_as` says where the message lies now, None if nobody redrove it."""
 
-    place: Place
+    number: LetterNumber
     timestamp_ms: int
     key: bytes | None
     value: bytes
@@ -89,12 +89,12 @@ class Letter:
             return None
 
 
-def place_of(text: str) -> Place:
-    """Read a letter's number. Raises BadPlaceError."""
+def number_of(text: str) -> LetterNumber:
+    """Read a letter's number. Raises BadNumber."""
     shard, dot, offset = text.partition(".")
     if not dot or not (shard + offset).isascii() or not (shard.isdigit() and offset.isdigit()):
-        raise BadPlaceError(f"{text!r} is no letter: the list has their numbers, such as 0.17")
-    return Place(int(shard), int(offset))
+        raise BadNumber(f"{text!r} is no letter: the list has their numbers, such as 0.17")
+    return LetterNumber(int(shard), int(offset))
 
 
 def letters(records: Iterable[Stored]) -> list[Letter]:
@@ -112,9 +112,9 @@ def letters(records: Iterable[Stored]) -> list[Letter]:
         else:
             found.append(_letter(record, headers))
     by_original = {
-        _original(letter): redriven[str(letter.place)]
+        _original(letter): redriven[str(letter.number)]
         for letter in found
-        if str(letter.place) in redriven
+        if str(letter.number) in redriven
     }
     return [replace(each, redriven_as=by_original.get(_original(each))) for each in found]
 
@@ -126,20 +126,20 @@ def same_original(one: Letter, other: Letter) -> bool:
 
 def _letter(record: Stored, headers: dict[str, str]) -> Letter:
     return Letter(
-        record.place,
+        record.number,
         record.timestamp_ms,
         record.key,
         record.value or b"",
-        topic=headers.get("topic", "?"),
-        partition=headers.get("partition", "?"),
-        offset=headers.get("offset", "?"),
-        reason=headers.get("reason", "?"),
-        tries=headers.get("tries", "?"),
+        topic=headers.get(TOPIC, "?"),
+        partition=headers.get(PARTITION, "?"),
+        offset=headers.get(OFFSET, "?"),
+        reason=headers.get(REASON, "?"),
+        tries=headers.get(TRIES, "?"),
         headers=tuple((n, v) for n, v in record.headers if n not in OF_THE_LETTER),
     )
 
 
 def _original(letter: Letter) -> tuple[object, ...]:
     if "?" in (letter.topic, letter.partition, letter.offset):
-        return (letter.place,)
+        return (letter.number,)
     return (letter.source, letter.exhausted)

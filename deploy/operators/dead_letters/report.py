@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 
 from deploy.operators.dead_letters.letter import Letter
-from deploy.operators.replay.conversation_text import harmless
+from deploy.operators.tooling.conversation_text import harmless
 
 REASON_CHARS = 60
 HEX_BYTES_A_LINE = 16
@@ -43,7 +43,7 @@ def as_json(letter: Letter) -> dict[str, object]:
     """Give what the list knows of a letter."""
     session_id, message_id = whose(letter)
     return {
-        "letter": str(letter.place),
+        "letter": str(letter.number),
         "at": _when(letter),
         "reason": letter.reason,
         "tries": letter.tries,
@@ -65,9 +65,9 @@ def whose(letter: Letter) -> tuple[str | None, str | None]:
 
 def in_full(letter: Letter) -> Iterator[str]:
     """Give everything there is of a letter, line by line."""
-    told = as_json(letter)
+    known = as_json(letter)
     for name in ("letter", "at", "reason", "tries"):
-        yield harmless(f"{name:<12}{told[name]}")
+        yield harmless(f"{name:<12}{known[name]}")
     yield harmless(f"{'from':<12}{letter.source}")
     yield harmless(f"{'key':<12}{(letter.key or b'').decode(errors='replace')}")
     for name, value in letter.headers:
@@ -96,7 +96,7 @@ def _row(letter: Letter) -> tuple[str, ...]:
     if len(reason) > REASON_CHARS:
         reason = reason[: REASON_CHARS - 1] + "…"
     cells = (
-        str(letter.place),
+        str(letter.number),
         _when(letter),
         reason,
         letter.tries,

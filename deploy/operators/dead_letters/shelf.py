@@ -7,11 +7,11 @@ from deploy.operators.dead_letters.letter import (
     REDRIVEN,
     REDRIVEN_AS,
     Letter,
-    Place,
+    LetterNumber,
     Stored,
     letters,
 )
-from deploy.operators.log_range import LogRanges
+from deploy.operators.tooling.log_range import LogRanges
 from deploy.operators.topics import partitions_of
 from schemas.log.producer import LogProducer
 from schemas.topics import DEAD_LETTERS
@@ -21,8 +21,8 @@ async def read(kafka: str) -> list[Letter]:
     """Give every letter that the log still holds.
 
     Raises:
-        LogUnavailable, TopicsError: the brokers did not answer in time.
-        RangeTrimmedError: the log let go of a letter while it was read.
+        LogUnavailable, TopicsUnusable: the brokers did not answer in time.
+        RangeTrimmed: the log let go of a letter while it was read.
     """
     shards = range(await partitions_of(kafka, DEAD_LETTERS))
     found: list[Stored] = []
@@ -34,7 +34,7 @@ async def read(kafka: str) -> list[Letter]:
         for shard in shards:
             async for records in log.read(DEAD_LETTERS, shard, starts[shard], ends[shard]):
                 found += [
-                    Stored(Place(shard, r.offset), r.timestamp, r.key, r.value, r.headers)
+                    Stored(LetterNumber(shard, r.offset), r.timestamp, r.key, r.value, r.headers)
                     for r in records
                 ]
     return letters(found)
@@ -55,6 +55,6 @@ async def put_back(producer: LogProducer, letter: Letter, record: Again) -> str:
     lies_at = f"{record.topic}.{record.shard}.{offset}"
     if record.message_id is not None:
         lies_at += f" {record.message_id}"
-    note = [(REDRIVEN, str(letter.place).encode()), (REDRIVEN_AS, lies_at.encode())]
-    await producer.send(DEAD_LETTERS, letter.place.shard, letter.key, b"", note)
+    note = [(REDRIVEN, str(letter.number).encode()), (REDRIVEN_AS, lies_at.encode())]
+    await producer.send(DEAD_LETTERS, letter.number.shard, letter.key, b"", note)
     return lies_at

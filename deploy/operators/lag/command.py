@@ -15,12 +15,12 @@ from typing import Annotated
 
 import typer
 
-from deploy.operators.installation import Installation, NoInstallationError, find
 from deploy.operators.lag import report
 from deploy.operators.lag.sample import Sample
 from deploy.operators.lag.verdict import Health
+from deploy.operators.tooling.installation import Installation, NoInstallation, find
+from schemas.process.exit_codes import EXIT_INTERRUPTED, EXIT_SETTINGS
 
-EXIT_SETTINGS = 2
 BETWEEN_S = 1.0
 WATCH_EVERY_S = 2.0
 
@@ -38,18 +38,18 @@ def lag(
     every: Annotated[bool, typer.Option("--all", help="also shards that are caught up")] = False,
 ) -> None:
     """Show how far workers and persister are behind the log, in records and in seconds."""
-    from deploy.operators.lag.offsets import KafkaAwayError
+    from schemas.log.log_reader import LogUnavailable
 
     try:
         health = asyncio.run(_look(find(os.environ), form, watch=watch, every=every))
-    except NoInstallationError as error:
+    except NoInstallation as error:
         print(*(f"lag: {line}" for line in str(error).splitlines()), sep="\n", file=sys.stderr)
         raise typer.Exit(EXIT_SETTINGS) from None
-    except KafkaAwayError as error:
-        print(f"lag: {error}", file=sys.stderr)
+    except LogUnavailable as error:
+        print(f"lag: Kafka: {error}", file=sys.stderr)
         raise typer.Exit(Health.BROKEN) from None
     except KeyboardInterrupt:
-        raise typer.Exit(130) from None
+        raise typer.Exit(EXIT_INTERRUPTED) from None
     raise typer.Exit(health)
 
 

@@ -7,44 +7,24 @@ except Kafka, without which there is nothing to say.
 from __future__ import annotations
 
 import asyncio
-import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from importlib.resources import files
-from typing import TypeVar
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
-from aiokafka.errors import (
-    GroupCoordinatorNotAvailableError as CoordinatorNotAvailableError,
-)
-from aiokafka.errors import (
-    GroupLoadInProgressError as CoordinatorLoadInProgressError,
-)
-from aiokafka.errors import (
-    KafkaError,
-)
-from aiokafka.errors import (
-    NotCoordinatorForGroupError as NotCoordinatorError,
-)
+from aiokafka.errors import KafkaError
 
-from deploy.operators.lag.sample import Part, Sample, Seen
-from schemas.log.log_reader import consumer
+from deploy.operators.lag.sample import GroupShard, Sample, Standing
+from deploy.operators.tooling.coordinator import REQUEST_S, committed_by, coordinated
+from schemas.log.log_reader import LogUnavailable, answered, consumer
 from schemas.topics import PERSISTER_GROUP, SESSION_LOG, USER_MESSAGES, WORKER_GROUP
 
-REQUEST_S = 10.0
 POSTGRES_S = 5
 OLDEST_S = 3.0
-RETRY_S = 0.1
 READS = {WORKER_GROUP: (USER_MESSAGES,), PERSISTER_GROUP: (USER_MESSAGES, SESSION_LOG)}
 """The topics that each group reads."""
-
-T = TypeVar("T")
-
-
-class KafkaAwayError(Exception):
-    """The brokers did not answer, or have not got the topics."""
 
 
 @dataclass(slots=True)
@@ -59,36 +39,32 @@ class Watcher:
     notes: list[str] = field(default_factory=list)
 
     async def sample(self, at_ms: int) -> Sample:
-        """See how everything is now; `at_ms` is the Unix time (ms). Raises KafkaAwayError."""
+        """See how everything is now; `at_ms` is the Unix time (ms). Raises LogUnavailable."""
         self.notes = []
-        committed = {group: await self._committed(group) for group in READS}
+        committed = {group: await committed_by(self.admin, group) for group in READS}
         stored = await asyncio.to_thread(self._stored) if self.postgres else None
         # The end is asked after the positions: a reader that moves must not seem to be past it.
-        ends = await answered(self.reader.end_offsets(self.partitions))
-        starts = await answered(self.reader.beginning_offsets(self.partitions))
+        ends = await answered(self.reader.end_offsets(self.partitions), REQUEST_S)
+        starts = await answered(self.reader.beginning_offsets(self.partitions), REQUEST_S)
         positions = self._positions(committed, stored)
-        # What was trimmed is no longer there to have an age: the oldest is then the log's first.
+        # A position before the log's start has no record any more: the oldest is the log's first.
         places = {
             key: max(starts[key[1]], position or 0)
             for key, position in positions.items()
             if (position or starts[key[1]]) < ends[key[1]]
         }
         oldest = await self._oldest((tp, place) for (_, tp), place in places.items())
-        parts = {}
+        shards = {}
         for (group, tp), position in positions.items():
             place = places.get((group, tp))
-            parts[Part(group, tp.topic, tp.partition)] = Seen(
+            shards[GroupShard(group, tp.topic, tp.partition)] = Standing(
                 start=starts[tp],
                 end=ends[tp],
                 position=position,
                 committed=committed[group].get(tp),
                 oldest_ms=None if place is None else oldest.get((tp, place)),
             )
-        return Sample(at_ms, parts, await self._members(), tuple(self.notes))
-
-    async def _committed(self, group: str) -> dict[TopicPartition, int]:
-        found = await coordinated(lambda: self.admin.list_consumer_group_offsets(group))
-        return {tp: place.offset for tp, place in found.items() if place.offset >= 0}
+        return Sample(at_ms, shards, await self._members(), tuple(self.notes))
 
     async def _members(self) -> dict[str, int]:
         return {group: await self._members_of(group) for group in READS}
@@ -131,7 +107,7 @@ class Watcher:
             )
             return None
         epoch = self.epoch or max((row[2] for row in rows), default=0)
-        # A position in another epoch is one in another log: as good as none.
+        # A position of another epoch belongs to another log, and says nothing of this one.
         return {TopicPartition(row[0], row[1]): row[3] for row in rows if row[2] == epoch}
 
     async def _oldest(
@@ -140,7 +116,7 @@ class Watcher:
         """When the records at these places were written (ms)."""
         found: dict[tuple[TopicPartition, int], int] = {}
         waiting = sorted(set(places))
-        # Two groups may wait at two places of one partition: one place of each at a time.
+        # Two groups may wait at two offsets of one partition: ask for one of them at a time.
         while waiting:
             now = {tp: offset for tp, offset in reversed(waiting)}
             waiting = [(tp, offset) for tp, offset in waiting if now[tp] != offset]
@@ -171,55 +147,29 @@ async def watching(kafka: str, postgres: str | None, epoch: int | None) -> Async
     """Connect for as many samples as are wanted.
 
     Raises:
-        KafkaAwayError: no broker answered, or there are no topics.
+        LogUnavailable: no broker answered, or there are no topics.
     """
     admin = AIOKafkaAdminClient(bootstrap_servers=kafka, request_timeout_ms=int(REQUEST_S * 1000))
     reader = consumer(kafka, max_partition_fetch_bytes=4096, fetch_max_wait_ms=50)
     try:
-        await answered(admin.start())
-        await answered(reader.start())
+        await answered(admin.start(), REQUEST_S)
+        await answered(reader.start(), REQUEST_S)
         yield Watcher(admin, reader, await _partitions(admin), postgres, epoch)
     except KafkaError as error:
-        raise KafkaAwayError(f"Kafka at {kafka}: {error}") from error
+        raise LogUnavailable(f"{kafka}: {error}") from error
     finally:
         for closing in (reader.stop(), admin.close()):
-            await answered(closing)
+            await answered(closing, REQUEST_S)
 
 
 async def _partitions(admin: AIOKafkaAdminClient) -> list[TopicPartition]:
     wanted = sorted({topic for topics in READS.values() for topic in topics})
-    missing = set(wanted) - set(await answered(admin.list_topics()))
+    missing = set(wanted) - set(await answered(admin.list_topics(), REQUEST_S))
     if missing:
-        raise KafkaAwayError(f"there is no topic {', '.join(sorted(missing))}")
-    described = await answered(admin.describe_topics(wanted))
+        raise LogUnavailable(f"there is no topic {', '.join(sorted(missing))}")
+    described = await answered(admin.describe_topics(wanted), REQUEST_S)
     return [
         TopicPartition(topic["topic"], partition["partition"])
         for topic in described
         for partition in sorted(topic["partitions"], key=lambda each: int(each["partition"]))
     ]
-
-
-async def answered(request: Awaitable[T]) -> T:
-    """Wait for Kafka's answer, not for ever. Raises KafkaAwayError."""
-    try:
-        return await asyncio.wait_for(request, REQUEST_S)
-    except (TimeoutError, KafkaError, OSError) as error:
-        raise KafkaAwayError(f"Kafka: {type(error).__name__} {error}".rstrip()) from error
-
-
-async def coordinated(ask: Callable[[], Awaitable[T]]) -> T:
-    """Ask a group's coordinator, which a cluster that has just started has to find first.
-
-    Raises:
-        KafkaAwayError: it was not found in time, or did not answer.
-    """
-    deadline = time.monotonic() + REQUEST_S
-    while True:
-        try:
-            return await asyncio.wait_for(ask(), REQUEST_S)
-        except (CoordinatorNotAvailableError, CoordinatorLoadInProgressError, NotCoordinatorError):
-            if time.monotonic() > deadline:
-                raise KafkaAwayError("Kafka has no coordinator for the groups") from None
-            await asyncio.sleep(RETRY_S)
-        except (TimeoutError, KafkaError, OSError) as error:
-            raise KafkaAwayError(f"Kafka: {type(error).__name__} {error}".rstrip()) from error

@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from deploy.operators.lag.sample import Part, Sample
+from deploy.operators.lag.sample import GroupShard, Sample
 from deploy.operators.lag.verdict import Health, Pace, Verdict, judge, pace, worst
 
 HEADER = ("group", "topic", "shard", "records", "seconds", "read/s", "written/s", "caught up in")
 
 
-def verdicts(before: Sample, after: Sample) -> dict[Part, Verdict]:
+def verdicts(before: Sample, after: Sample) -> dict[GroupShard, Verdict]:
     """Judge every partition, in the order of group, topic and shard."""
-    return {part: judge(before, after, part) for part in sorted(after.parts)}
+    return {shard: judge(before, after, shard) for shard in sorted(after.shards)}
 
 
 def health(before: Sample, after: Sample) -> Health:
@@ -29,25 +29,25 @@ def as_json(before: Sample, after: Sample) -> dict[str, Any]:
         "health": health(before, after).name.lower(),
         "notes": list(after.notes),
         "members": dict(after.members),
-        "partitions": [_values(before, after, part, verdict) for part, verdict in judged.items()],
+        "partitions": [_values(before, after, shard, verdict) for shard, verdict in judged.items()],
     }
 
 
-def _values(before: Sample, after: Sample, part: Part, verdict: Verdict) -> dict[str, Any]:
-    seen, speed = after.parts[part], pace(before, after, part)
+def _values(before: Sample, after: Sample, shard: GroupShard, verdict: Verdict) -> dict[str, Any]:
+    standing, speed = after.shards[shard], pace(before, after, shard)
     return {
-        "group": part.group,
-        "topic": part.topic,
-        "shard": part.shard,
-        "start": seen.start,
-        "end": seen.end,
-        "position": seen.position,
-        "committed_to_kafka": seen.committed,
-        "records": seen.records,
-        "seconds": round(after.seconds(part), 3),
+        "group": shard.group,
+        "topic": shard.topic,
+        "shard": shard.shard,
+        "start": standing.start,
+        "end": standing.end,
+        "position": standing.position,
+        "committed_to_kafka": standing.committed,
+        "records": standing.records,
+        "seconds": round(after.seconds(shard), 3),
         "read_per_s": None if speed is None else round(speed.read, 3),
         "written_per_s": None if speed is None else round(speed.written, 3),
-        "catch_up_s": _rounded(speed.catch_up_s(seen.records)) if speed else None,
+        "catch_up_s": _rounded(speed.catch_up_s(standing.records)) if speed else None,
         "health": verdict.health.name.lower(),
         "rule": verdict.rule,
         "reason": verdict.reason,
@@ -65,13 +65,13 @@ def as_text(before: Sample, after: Sample, *, every: bool = False) -> Iterator[s
     """
     judged = verdicts(before, after)
     rows: list[tuple[str, ...]] = [(*HEADER, "")]
-    for group, topic in sorted({(part.group, part.topic) for part in judged}):
-        parts = [part for part in judged if (part.group, part.topic) == (group, topic)]
-        rows.append(_total(before, after, parts, judged))
+    for group, topic in sorted({(shard.group, shard.topic) for shard in judged}):
+        shards = [shard for shard in judged if (shard.group, shard.topic) == (group, topic)]
+        rows.append(_total(before, after, shards, judged))
         rows += [
-            _row(before, after, part, judged[part])
-            for part in parts
-            if every or after.parts[part].records or judged[part].health
+            _row(before, after, shard, judged[shard])
+            for shard in shards
+            if every or after.shards[shard].records or judged[shard].health
         ]
     widths = [max(len(row[column]) for row in rows) for column in range(len(HEADER))]
     for row in rows:
@@ -87,24 +87,26 @@ def as_text(before: Sample, after: Sample, *, every: bool = False) -> Iterator[s
 
 
 def _total(
-    before: Sample, after: Sample, parts: list[Part], judged: dict[Part, Verdict]
+    before: Sample, after: Sample, shards: list[GroupShard], judged: dict[GroupShard, Verdict]
 ) -> tuple[str, ...]:
-    records = sum(after.parts[part].records for part in parts)
-    seconds = max(after.seconds(part) for part in parts)
-    paces = [speed for part in parts if (speed := pace(before, after, part))]
+    records = sum(after.shards[shard].records for shard in shards)
+    seconds = max(after.seconds(shard) for shard in shards)
+    paces = [speed for shard in shards if (speed := pace(before, after, shard))]
     speed = Pace(sum(p.read for p in paces), sum(p.written for p in paces)) if paces else None
-    group, topic = parts[0].group, parts[0].topic
-    worst_health = max(judged[part].health for part in parts)
+    group, topic = shards[0].group, shards[0].topic
+    worst_health = max(judged[shard].health for shard in shards)
     members = after.members.get(group)
     who = "" if members is None else f"{members} process{'' if members == 1 else 'es'}, "
-    said = f"{who}{worst_health.name.lower()}"
-    return (group, topic, "all", *_figures(records, seconds, speed), said)
+    state = f"{who}{worst_health.name.lower()}"
+    return (group, topic, "all", *_figures(records, seconds, speed), state)
 
 
-def _row(before: Sample, after: Sample, part: Part, verdict: Verdict) -> tuple[str, ...]:
-    figures = _figures(after.parts[part].records, after.seconds(part), pace(before, after, part))
-    said = f"{verdict.health.name.lower()}: {verdict.reason}"
-    return ("", "", str(part.shard), *figures, said)
+def _row(before: Sample, after: Sample, shard: GroupShard, verdict: Verdict) -> tuple[str, ...]:
+    figures = _figures(
+        after.shards[shard].records, after.seconds(shard), pace(before, after, shard)
+    )
+    state = f"{verdict.health.name.lower()}: {verdict.reason}"
+    return ("", "", str(shard.shard), *figures, state)
 
 
 def _figures(records: int, seconds: float, speed: Pace | None) -> tuple[str, ...]:
@@ -118,9 +120,9 @@ def _figures(records: int, seconds: float, speed: Pace | None) -> tuple[str, ...
 def _footnote(after: Sample) -> Iterator[str]:
     """Say where the persister's copy in Kafka differs from its truth in Postgres."""
     behind = sum(
-        max(seen.position - (seen.committed or seen.start), 0)
-        for seen in after.parts.values()
-        if seen.position is not None and seen.position != seen.committed
+        max(standing.position - (standing.committed or standing.start), 0)
+        for standing in after.shards.values()
+        if standing.position is not None and standing.position != standing.committed
     )
     if behind:
         yield (

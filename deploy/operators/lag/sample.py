@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True, slots=True, order=True)
-class Part:
+class GroupShard:
     """One partition as one group reads it."""
 
     group: str
@@ -16,7 +16,7 @@ class Part:
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
+class Standing:
     """One partition at one moment.
 
     `start` and `end` are the log's first offset and the one after its last record. `position` is
@@ -46,11 +46,11 @@ class Sample:
     """
 
     at_ms: int
-    parts: Mapping[Part, Seen]
+    shards: Mapping[GroupShard, Standing]
     members: Mapping[str, int] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
 
-    def seconds(self, part: Part) -> float:
+    def seconds(self, shard: GroupShard) -> float:
         """How long the oldest record that waits has waited; 0 if none does."""
-        oldest = self.parts[part].oldest_ms
+        oldest = self.shards[shard].oldest_ms
         return 0.0 if oldest is None else max(self.at_ms - oldest, 0) / 1000

@@ -18,7 +18,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import IntEnum
 
-from deploy.operators.lag.sample import Part, Sample
+from deploy.operators.lag.sample import GroupShard, Sample
 from schemas.limits import ANSWER_MAX_S
 from schemas.topics import PERSISTER_GROUP, RETENTION_MS, WORKER_GROUP
 
@@ -63,9 +63,9 @@ LONGEST_WAIT_S = {
 RETENTION_S = RETENTION_MS / 1000
 
 
-def pace(before: Sample, after: Sample, part: Part) -> Pace | None:
+def pace(before: Sample, after: Sample, shard: GroupShard) -> Pace | None:
     """Give the pace of a partition; None if the samples can't tell."""
-    old, new = before.parts.get(part), after.parts.get(part)
+    old, new = before.shards.get(shard), after.shards.get(shard)
     elapsed_s = (after.at_ms - before.at_ms) / 1000
     if old is None or new is None or elapsed_s <= 0:
         return None
@@ -74,29 +74,29 @@ def pace(before: Sample, after: Sample, part: Part) -> Pace | None:
     return Pace((new.position - old.position) / elapsed_s, (new.end - old.end) / elapsed_s)
 
 
-def judge(before: Sample, after: Sample, part: Part) -> Verdict:
+def judge(before: Sample, after: Sample, shard: GroupShard) -> Verdict:
     """Apply the rules to what was seen of a partition at two moments."""
-    seen = after.parts[part]
-    waited_s = after.seconds(part)
-    if seen.position is not None and seen.position > seen.end:
+    standing = after.shards[shard]
+    waited_s = after.seconds(shard)
+    if standing.position is not None and standing.position > standing.end:
         return Verdict(Health.BROKEN, 1, "stands after the log's end: another log than it knew")
-    if seen.position is not None and seen.position < seen.start:
-        gone = seen.start - seen.position
+    if standing.position is not None and standing.position < standing.start:
+        gone = standing.start - standing.position
         return Verdict(Health.BROKEN, 2, f"{gone} records were trimmed before they were read")
-    if not seen.records:
+    if not standing.records:
         return Verdict(Health.HEALTHY, 3, "caught up")
     if waited_s > RETENTION_S / 2:
         return Verdict(Health.BROKEN, 4, "records are about to be trimmed unread")
-    if after.members.get(part.group) == 0:
+    if after.members.get(shard.group) == 0:
         return Verdict(Health.BROKEN, 5, "no process of the group runs")
-    return _waiting(before, after, part, waited_s)
+    return _waiting(before, after, shard, waited_s)
 
 
-def _waiting(before: Sample, after: Sample, part: Part, waited_s: float) -> Verdict:
-    limit_s = LONGEST_WAIT_S[part.group]
+def _waiting(before: Sample, after: Sample, shard: GroupShard, waited_s: float) -> Verdict:
+    limit_s = LONGEST_WAIT_S[shard.group]
     if waited_s <= limit_s:
         return Verdict(Health.HEALTHY, 7, "under way")
-    speed = pace(before, after, part)
+    speed = pace(before, after, shard)
     if speed is None or speed.read <= 0:
         return Verdict(
             Health.BROKEN, 6, f"stands still, the oldest waits longer than {limit_s:g} s"

@@ -22,32 +22,31 @@ from typing import Annotated
 import typer
 from aiokafka import ConsumerRecord
 
-from deploy.operators.installation import Installation, NoInstallationError, find
-from deploy.operators.log_range import LogRanges, RangeTrimmedError
-from deploy.operators.progress import Progress
 from deploy.operators.rebuild.shadow_tables import (
-    AlreadyRunningError,
+    AlreadyRunning,
     Difference,
     Positions,
-    ShadowError,
+    ShadowFailed,
     ShadowTables,
 )
-from deploy.operators.topics import TopicsError, partitions_of
-from persister.batch import Limit, Part, Partition
+from deploy.operators.tooling.installation import Installation, NoInstallation, find
+from deploy.operators.tooling.log_range import LogRanges
+from deploy.operators.tooling.progress import Progress
+from deploy.operators.topics import TopicsUnusable, partitions_of
+from persister.batch import BATCH_MAX_RECORDS, Limit, Partition, Stretch
 from persister.dead_letters import Bad
-from persister.store import RowRefused, Store, StoreUnavailable, Timeouts
+from persister.store import RowRefused, Store, StoreUnavailable
+from persister.timeouts import TIMEOUTS
 from persister.writer import Writer
 from schemas.log.log_reader import LogUnavailable
+from schemas.log.log_scan import RangeTrimmed
+from schemas.process.exit_codes import EXIT_FAILED, EXIT_RUNS_ALREADY, EXIT_SETTINGS
 from schemas.topics import SESSION_LOG, USER_MESSAGES
 
-EXIT_FAILED = 1
-EXIT_SETTINGS = 2
-EXIT_RUNNING = 3
-BATCH_RECORDS = 10_000
 MAX_ANSWERS = 100_000
 
 
-class RefusedError(Exception):
+class RebuildRefused(Exception):
     """The log no longer holds everything; the tables are left as they are."""
 
 
@@ -68,18 +67,18 @@ def rebuild(
     """Make the persister's tables anew from the log, compare, and use the new ones."""
     try:
         result = asyncio.run(_rebuild(find(os.environ), swap=not compare))
-    except NoInstallationError as error:
+    except NoInstallation as error:
         _leave(str(error), EXIT_SETTINGS)
-    except AlreadyRunningError as error:
-        _leave(str(error), EXIT_RUNNING)
-    except RefusedError as error:
+    except AlreadyRunning as error:
+        _leave(str(error), EXIT_RUNS_ALREADY)
+    except RebuildRefused as error:
         _leave(f"refused: {error}\nThe tables are as they were.", EXIT_FAILED)
     except (
         LogUnavailable,
-        RangeTrimmedError,
-        ShadowError,
+        RangeTrimmed,
+        ShadowFailed,
         StoreUnavailable,
-        TopicsError,
+        TopicsUnusable,
     ) as error:
         _leave(str(error), EXIT_FAILED)
     else:
@@ -116,9 +115,9 @@ async def _rebuild(installation: Installation, *, swap: bool) -> Result:
             await _refuse_if_trimmed(log, shards)
             older = await asyncio.to_thread(tables.rows_of_older_epochs, epoch)
             if older:
-                raise RefusedError(f"{older:,} rows are of earlier epochs, whose log is gone")
+                raise RebuildRefused(f"{older:,} rows are of earlier epochs, whose log is gone")
             await asyncio.to_thread(tables.make)
-            filling = _Filling(log, Store(dsn, Timeouts(), tables.shadow), epoch, shards)
+            filling = _Filling(log, Store(dsn, TIMEOUTS, tables.shadow), epoch, shards)
             try:
                 return await _fill_and_compare(filling, tables, swap=swap)
             finally:
@@ -133,11 +132,12 @@ async def _refuse_if_trimmed(log: LogRanges, shards: int) -> None:
         trimmed = {shard: start for shard, start in starts.items() if start > 0}
         if trimmed:
             shard, start = next(iter(trimmed.items()))
-            raise RefusedError(f"{topic}/{shard} no longer holds what lies before offset {start}")
+            raise RebuildRefused(f"{topic}/{shard} no longer holds what lies before offset {start}")
 
 
 async def _fill_and_compare(filling: _Filling, tables: ShadowTables, *, swap: bool) -> Result:
-    # Most of it while the writers go on; what they wrote meanwhile, which is little, while held.
+    # Most is read while the writers go on. They wait only while the little is read that they wrote
+    # meanwhile.
     await filling.up_to(await asyncio.to_thread(tables.positions))
     await asyncio.to_thread(tables.hold_writers)
     await filling.up_to(await asyncio.to_thread(tables.positions))
@@ -157,7 +157,7 @@ class _Filling:
         self.shards = shards
         self.records = 0
         self._epoch = epoch
-        self._limit = Limit(BATCH_RECORDS)
+        self._limit = Limit(BATCH_MAX_RECORDS)
         self._at: dict[Partition, int] = {}
         self._writer = Writer(
             store, _AlreadyThere(), epoch=epoch, shards=shards, max_answers=MAX_ANSWERS
@@ -185,17 +185,17 @@ class _Filling:
 
     async def _write(self, partition: Partition, records: list[ConsumerRecord]) -> int:
         """Write the first of them, and say how many; 0 if it is to be tried again with fewer."""
-        part = Part(partition, self._at[partition], records[: self._limit.records])
+        stretch = Stretch(partition, self._at[partition], records[: self._limit.records])
         try:
-            await self._writer.write([part])
+            await self._writer.write([stretch])
         except RowRefused as error:
-            if self._limit.refused(len(part.records)):
-                self._writer.refuse(part, str(error))
+            if self._limit.refused(len(stretch.records)):
+                self._writer.refuse(stretch, str(error))
             return 0
         self._limit.stored()
-        self._at[partition] = part.next
-        self.records += len(part.records)
-        return len(part.records)
+        self._at[partition] = stretch.next
+        self.records += len(stretch.records)
+        return len(stretch.records)
 
 
 class _AlreadyThere:

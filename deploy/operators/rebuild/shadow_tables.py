@@ -1,6 +1,6 @@
 """The persister's tables a second time, in a schema of their own, and the swap of the two.
 
-The new tables are made by the same migrations as those in use, so they are the same in every
+The new tables are made by the same files as those in use, so they are the same in every
 column, index and default. All of it happens on one connection, whose transaction is the swap.
 """
 
@@ -8,15 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from importlib.resources import files
 from typing import Any
 
 import psycopg
 from psycopg import sql
 from psycopg.rows import dict_row
 
+from deploy.operators.tooling.schema_files import schema_files
 from persister.batch import Partition
-from persister.sql import statements
+from schemas.statements import statements
 
 CONNECT_S = 10
 LOCK_S = 60
@@ -35,11 +35,11 @@ _QUERIES = statements("deploy.operators.rebuild", "rebuild.sql")
 Positions = dict[Partition, int]
 
 
-class ShadowError(Exception):
+class ShadowFailed(Exception):
     """Postgres did not do it; nothing has changed but the new tables."""
 
 
-class AlreadyRunningError(Exception):
+class AlreadyRunning(Exception):
     """Another rebuild has the new tables."""
 
 
@@ -54,10 +54,10 @@ class Difference:
 
 
 class ShadowTables:
-    """One rebuild's connection; raises ShadowError wherever Postgres fails."""
+    """One rebuild's connection; raises ShadowFailed wherever Postgres fails."""
 
     def __init__(self, dsn: str) -> None:
-        """Connect, alone. Raises AlreadyRunningError."""
+        """Connect, alone. Raises AlreadyRunning."""
         self.shadow = SHADOW
         try:
             self._connection = psycopg.connect(
@@ -69,10 +69,10 @@ class ShadowTables:
                 row_factory=dict_row,
             )
         except psycopg.Error as error:
-            raise ShadowError(f"Postgres: {error}".strip()) from error
+            raise ShadowFailed(f"Postgres: {error}".strip()) from error
         if not self._rows("only_one")[0]["held"]:
             self._connection.close()
-            raise AlreadyRunningError("a rebuild of this database runs already")
+            raise AlreadyRunning("a rebuild of this database runs already")
         [row] = self._execute(sql.SQL("SELECT current_schema() AS name"))
         self._live = str(row["name"])
 
@@ -82,7 +82,7 @@ class ShadowTables:
             if not self._connection.closed:
                 self._connection.rollback()
                 self._drop(SHADOW)
-        except (psycopg.Error, ShadowError):
+        except (psycopg.Error, ShadowFailed):
             return  # the next rebuild drops them
         finally:
             self._connection.close()
@@ -97,10 +97,8 @@ class ShadowTables:
         with self._connection.transaction():
             self._execute(sql.SQL("CREATE SCHEMA {}").format(sql.Identifier(SHADOW)))
             self._execute(sql.SQL("SET LOCAL search_path TO {}").format(sql.Identifier(SHADOW)))
-            folder = files("schemas").joinpath("postgres")
-            for file in sorted(folder.iterdir(), key=lambda each: each.name):
-                if file.name.endswith(".sql"):
-                    self._execute(file.read_bytes())
+            for file in schema_files():
+                self._execute(file.statements)
 
     def hold_writers(self) -> None:
         """Begin the transaction of the swap: from now on the tables in use stay as they are."""
@@ -156,7 +154,7 @@ class ShadowTables:
         return [row["column_name"] for row in rows if row["column_name"] not in OWN_NUMBERS]
 
     def _drop(self, schema: str) -> None:
-        # Without the notice about every table in it.
+        # PostgreSQL would send a notice about every table in the schema.
         self._execute(sql.SQL("SET client_min_messages TO warning"))
         drop = sql.SQL("DROP SCHEMA IF EXISTS {} CASCADE")
         self._execute(drop.format(sql.Identifier(schema)))
@@ -180,4 +178,4 @@ class ShadowTables:
             cursor = self._connection.execute(query, values)  # type: ignore[arg-type]
             return cursor.fetchall() if cursor.description else []
         except psycopg.Error as error:
-            raise ShadowError(f"Postgres: {error}".strip()) from error
+            raise ShadowFailed(f"Postgres: {error}".strip()) from error

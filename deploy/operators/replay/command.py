@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
+import time
 from collections.abc import Callable, Iterable, Sequence
 from enum import Enum
 from importlib.resources import files
@@ -18,17 +19,17 @@ from typing import Annotated
 import msgspec
 import typer
 
-from deploy.operators.installation import Installation, NoInstallationError, find
-from deploy.operators.replay.conversation_text import conversation, harmless
+from deploy.operators.tooling.conversation_text import conversation, harmless
+from deploy.operators.tooling.installation import Installation, NoInstallation, find
+from deploy.operators.tooling.progress import Progress
 from schemas.cursor import Cursor
 from schemas.events import SessionEvent, UndecodableEvent, decode_session_event
 from schemas.log.log_reader import LogUnavailable
+from schemas.process.exit_codes import EXIT_FAILED, EXIT_SETTINGS
 from schemas.shard_log import Record
 from schemas.topics import SESSION_LOG, shard_of
 from schemas.transcript import Message, Place, Transcript
 
-EXIT_FAILED = 1
-EXIT_SETTINGS = 2
 POSTGRES_S = 10
 
 
@@ -46,11 +47,11 @@ class Source(Enum):
     postgres = "postgres"
 
 
-class ReplayError(Exception):
+class ReplayFailed(Exception):
     """It can't be read; the text says why."""
 
 
-class UnknownSessionError(ReplayError):
+class UnknownSession(ReplayFailed):
     """The source holds nothing of the session."""
 
 
@@ -72,9 +73,9 @@ def replay(
             _print_conversation(from_postgres(installation.need_postgres(), session))
         else:
             asyncio.run(_from_topic(installation, session, form))
-    except NoInstallationError as error:
+    except NoInstallation as error:
         _leave(str(error), EXIT_SETTINGS)
-    except (ReplayError, LogUnavailable) as error:
+    except (ReplayFailed, LogUnavailable) as error:
         _leave(str(error), EXIT_FAILED)
     except BrokenPipeError:  # `| head` has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -132,7 +133,7 @@ def from_postgres(dsn: str, session_id: str) -> list[Message]:
     """Read what the persister has written of the session, in log order.
 
     Raises:
-        UnknownSessionError: nothing. ReplayError: Postgres did not answer.
+        UnknownSession: nothing. ReplayFailed: Postgres did not answer.
     """
     # Imported when needed: the topic can be replayed where there is no Postgres.
     import psycopg
@@ -146,9 +147,9 @@ def from_postgres(dsn: str, session_id: str) -> list[Message]:
             connection.execute(f"SET statement_timeout = '{POSTGRES_S}s'")
             rows = connection.execute(query, {"session_id": session_id}).fetchall()
     except psycopg.Error as error:
-        raise ReplayError(f"Postgres: {error}".strip()) from error
+        raise ReplayFailed(f"Postgres: {error}".strip()) from error
     if not rows:
-        raise UnknownSessionError(f"Postgres holds nothing of session {session_id!r}")
+        raise UnknownSession(f"Postgres holds nothing of session {session_id!r}")
     messages = [message for row in rows if (message := message_of(row)) is not None]
     waiting = len(rows) - len(messages)
     if waiting:
@@ -157,64 +158,43 @@ def from_postgres(dsn: str, session_id: str) -> list[Message]:
 
 
 async def _from_topic(installation: Installation, session: str, form: Format) -> None:
-    from deploy.operators.reread import Range, reread
-    from deploy.operators.topics import TopicsError, partitions_of
+    from deploy.operators.tooling.reread import Range, reread
+    from deploy.operators.topics import TopicsUnusable, partitions_of
 
     kafka = installation.need_kafka()
     # A conversation shows no cursors: it can be read without knowing the epoch.
     epoch = installation.need_epoch() if form is Format.events else installation.epoch or 1
     try:
         shards = await partitions_of(kafka, SESSION_LOG)
-    except TopicsError as error:
-        raise ReplayError(str(error)) from error
+    except TopicsUnusable as error:
+        raise ReplayFailed(str(error)) from error
     if not shards:
-        raise ReplayError(f"Kafka at {kafka} has no topic {SESSION_LOG}")
+        raise ReplayFailed(f"Kafka at {kafka} has no topic {SESSION_LOG}")
     shard = shard_of(session, shards)
     found = Replay(session, shard, epoch, _print_event if form is Format.events else None)
-    progress = Progress(sys.stderr.isatty())
+    progress: Progress | None = None
 
     def on_range(there: Range) -> None:
-        progress.range = there
+        nonlocal progress
+        progress = Progress(there.end - there.start, "records", time.monotonic())
 
     def on_records(records: Sequence[Record]) -> None:
         found.take(records)
-        progress.at(records[-1].offset + 1, found.records)
+        if progress is not None:
+            progress.add(len(records), time.monotonic())
 
     trimmed = await reread(
         kafka, SESSION_LOG, shard, shards, on_range=on_range, on_records=on_records
     )
-    progress.clear()
+    if progress is not None:
+        progress.clear()
     for gap in trimmed:
         lost = f"{gap.from_offset} to {gap.to_offset - 1}"
         print(f"offsets {lost} were trimmed before they were read", file=sys.stderr)
     if not found.records:
-        raise UnknownSessionError(f"the log holds nothing of session {session!r} (shard {shard})")
+        raise UnknownSession(f"the log holds nothing of session {session!r} (shard {shard})")
     if form is Format.conversation:
         _print_conversation(found.transcript.messages.values())
-
-
-class Progress:
-    """One line on a terminal that says how far the reading is; nothing elsewhere."""
-
-    def __init__(self, shown: bool) -> None:
-        from deploy.operators.reread import Range
-
-        self.range = Range(0, 0)
-        self._shown = shown
-        self._percent = -1
-
-    def at(self, position: int, found: int) -> None:
-        """Show the position, at most once a percent."""
-        percent = 100 * (position - self.range.start) // (self.range.end - self.range.start)
-        if self._shown and percent != self._percent:
-            self._percent = percent
-            of = f"offset {position:,} of {self.range.end:,}"
-            print(f"\r{percent:3} %  {of}  {found:,} records\033[K", end="", file=sys.stderr)
-
-    def clear(self) -> None:
-        """Leave the line empty."""
-        if self._shown:
-            print("\r\033[K", end="", file=sys.stderr, flush=True)
 
 
 def _print_event(line: bytes) -> None:

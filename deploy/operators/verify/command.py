@@ -17,19 +17,19 @@ from typing import Annotated
 
 import typer
 
-from deploy.operators.installation import Installation, NoInstallationError, find
-from deploy.operators.lag.offsets import KafkaAwayError
-from deploy.operators.log_range import LogRanges, RangeTrimmedError
-from deploy.operators.topics import TopicsError, partitions_of
+from deploy.operators.tooling.installation import Installation, NoInstallation, find
+from deploy.operators.tooling.log_range import LogRanges
+from deploy.operators.tooling.since import BadSince, since_ms
+from deploy.operators.topics import TopicsUnusable, partitions_of
 from deploy.operators.verify.faults import Report
 from deploy.operators.verify.reading import Reading, Scope
-from deploy.operators.verify.since import BadSinceError, since_ms
-from deploy.operators.verify.stored_rows import RowsError, StoredRows
+from deploy.operators.verify.stored_rows import RowsUnavailable, StoredRows
 from schemas.log.log_reader import LogUnavailable
+from schemas.log.log_scan import RangeTrimmed
+from schemas.process.exit_codes import EXIT_SETTINGS
 from schemas.topics import SESSION_LOG
 
 EXIT_BROKEN = 1
-EXIT_SETTINGS = 2
 
 
 def verify(
@@ -45,9 +45,9 @@ def verify(
     try:
         scope = Scope(since_ms(since, now_ms) if since else 0, now_ms, int(older_than_m * 60_000))
         report = asyncio.run(_verify(find(os.environ), scope))
-    except (NoInstallationError, BadSinceError) as error:
+    except (NoInstallation, BadSince) as error:
         _leave(str(error), EXIT_SETTINGS)
-    except (KafkaAwayError, LogUnavailable, RangeTrimmedError, RowsError, TopicsError) as error:
+    except (LogUnavailable, RangeTrimmed, RowsUnavailable, TopicsUnusable) as error:
         _leave(str(error), EXIT_BROKEN)
     else:
         for fault in report.listed:
@@ -61,7 +61,7 @@ def verify(
 def summary(report: Report) -> list[str]:
     """Give what was seen, and what is broken, in a few lines."""
     listed = {kind: sum(fault.kind is kind for fault in report.listed) for kind in report.found}
-    lines = [f"{count:>9,} {what}" for what, count in report.seen.items() if count]
+    lines = [f"{count:>9,} {what}" for what, count in report.counted.items() if count]
     for kind, count in report.found.items():
         more = f" ({listed[kind]} listed)" if listed[kind] < count else ""
         lines.append(f"{count:>9,} x {kind.name}: {kind.value}{more}")

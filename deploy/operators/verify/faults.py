@@ -15,7 +15,7 @@ LISTED_MAX = 200
 class Kind(Enum):
     """The rules, each by the name of its breach."""
 
-    hole = "an answer lacks a piece: its sequence jumps"
+    hole = "an answer lacks a chunk: its sequence jumps"
     unended = "an accepted message has no terminal that counts"
     chunk_before_start = "a chunk of an attempt that was never started"
     passed = "the workers' committed offset has passed an unfinished message"
@@ -39,8 +39,8 @@ class Fault:
 
     def __str__(self) -> str:
         where = f"session {self.session_id} message {self.message_id}" if self.session_id else ""
-        said = f"{self.kind.name} at {self.cursor} {where}".rstrip()
-        return f"{said}: {self.detail or self.kind.value}"
+        line = f"{self.kind.name} at {self.cursor} {where}".rstrip()
+        return f"{line}: {self.detail or self.kind.value}"
 
 
 @dataclass(slots=True)
@@ -49,7 +49,7 @@ class Report:
 
     found: Counter[Kind] = field(default_factory=Counter)
     listed: list[Fault] = field(default_factory=list)
-    seen: Counter[str] = field(default_factory=Counter)
+    counted: Counter[str] = field(default_factory=Counter)
 
     def add(self, fault: Fault) -> None:
         """Count it, and list it if there is room."""

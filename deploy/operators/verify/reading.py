@@ -1,6 +1,6 @@
 """Drives a verification: which ranges are read, in which order, and compared when.
 
-Each shard is read in three steps: what was said; the session log up to the position that Postgres
+Each shard is read in three steps: what was asked; the session log up to the position that Postgres
 has stored, where the rows are compared; and the rest, which only the rules of the log judge.
 """
 
@@ -15,9 +15,9 @@ from itertools import islice
 from aiokafka import ConsumerRecord
 from aiokafka.admin import AIOKafkaAdminClient
 
-from deploy.operators.lag.offsets import answered, coordinated
-from deploy.operators.log_range import LogRanges
-from deploy.operators.progress import Progress
+from deploy.operators.tooling.coordinator import committed_by
+from deploy.operators.tooling.log_range import LogRanges
+from deploy.operators.tooling.progress import Progress
 from deploy.operators.verify.faults import Fault, Kind, Report
 from deploy.operators.verify.row_check import RowCheck
 from deploy.operators.verify.shard_check import ShardCheck
@@ -25,9 +25,11 @@ from deploy.operators.verify.stored_rows import StoredRows
 from persister.batch import Partition
 from persister.reading import LogRecord
 from schemas.cursor import Cursor
+from schemas.log.log_reader import answered
 from schemas.topics import SESSION_LOG, USER_MESSAGES, WORKER_GROUP
 
 SESSIONS_AT_ONCE = 500
+START_S = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,25 +73,25 @@ class Reading:
         self._gaps: set[int] = set()
 
     async def run(self) -> Report:
-        """Read everything. Raises KafkaAwayError, LogUnavailable, RangeTrimmedError, RowsError."""
+        """Read everything. Raises LogUnavailable, RangeTrimmed, RowsUnavailable."""
         positions = await asyncio.to_thread(self._rows.positions)
         committed = await _committed(self._kafka)
-        said = await self._spans(USER_MESSAGES, positions)
-        told = await self._spans(SESSION_LOG, positions)
+        asked = await self._spans(USER_MESSAGES, positions)
+        answers = await self._spans(SESSION_LOG, positions)
         await asyncio.to_thread(self._note_gaps)
-        total = sum(span.end - span.start for span in [*said.values(), *told.values()])
+        total = sum(span.end - span.start for span in [*asked.values(), *answers.values()])
         progress = Progress(total, "records", time.monotonic())
         for shard in range(self._shards):
-            await self._shard(shard, said[shard], told[shard], committed.get(shard), progress)
+            await self._shard(shard, asked[shard], answers[shard], committed.get(shard), progress)
         progress.clear()
         await asyncio.to_thread(self._strays)
         return self._report
 
     async def _shard(
-        self, shard: int, said: Span, told: Span, committed: int | None, progress: Progress
+        self, shard: int, asked: Span, answers: Span, committed: int | None, progress: Progress
     ) -> None:
-        whole = said.start == told.start == 0
-        since_ms = 0 if whole else await self._first_ms(shard, told)
+        whole = asked.start == answers.start == 0
+        since_ms = 0 if whole else await self._first_ms(shard, answers)
         check = ShardCheck(
             self._report,
             epoch=self._epoch,
@@ -98,39 +100,43 @@ class Reading:
             whole=whole,
             since_ms=since_ms,
         )
-        async for records in self._log.read(USER_MESSAGES, shard, said.start, said.end):
-            check.said(_timed(records))
+        async for records in self._log.read(USER_MESSAGES, shard, asked.start, asked.end):
+            check.take_user_messages(_timed(records))
             progress.add(len(records), time.monotonic())
-            self._report.seen["records of user_messages"] += len(records)
+            self._report.counted["records of user_messages"] += len(records)
         for start, end, compared in (
-            (told.start, max(told.start, told.stored), True),
-            (max(told.start, told.stored), told.end, False),
+            (answers.start, max(answers.start, answers.stored), True),
+            (max(answers.start, answers.stored), answers.end, False),
         ):
             async for records in self._log.read(SESSION_LOG, shard, start, end):
-                check.answered(_timed(records))
+                check.take_session_log(_timed(records))
                 progress.add(len(records), time.monotonic())
-                self._report.seen["records of the session log"] += len(records)
-            if compared and (told.stored > told.start or said.stored > said.start):
-                await asyncio.to_thread(self._compare, shard, check, said, told)
+                self._report.counted["records of the session log"] += len(records)
+            if compared and (answers.stored > answers.start or asked.stored > asked.start):
+                await asyncio.to_thread(self._compare, shard, check, asked, answers)
         check.end(
             now_ms=self._scope.now_ms, patience_ms=self._scope.patience_ms, committed=committed
         )
-        self._report.seen["sessions"] += len(check.sessions)
+        self._report.counted["sessions"] += len(check.sessions)
 
-    def _compare(self, shard: int, check: ShardCheck, said: Span, told: Span) -> None:
+    def _compare(self, shard: int, check: ShardCheck, asked: Span, answers: Span) -> None:
         rows = RowCheck(
             self._report,
             check,
             epoch=self._epoch,
             shard=shard,
             gaps=shard in self._gaps,
-            said_position=said.stored,
+            user_position=asked.stored,
         )
         sessions = iter(check.sessions)
         while some := list(islice(sessions, SESSIONS_AT_ONCE)):
             rows.sessions(some, self._rows.of(some))
-        rows.invented_answers(self._rows.answer_places(shard, self._epoch, told.start, told.stored))
-        rows.invented_prompts(self._rows.prompt_places(shard, self._epoch, said.start, said.stored))
+        rows.invented_answers(
+            self._rows.answer_offsets(shard, self._epoch, answers.start, answers.stored)
+        )
+        rows.invented_prompts(
+            self._rows.prompt_offsets(shard, self._epoch, asked.start, asked.stored)
+        )
 
     async def _spans(
         self, topic: str, positions: dict[Partition, tuple[int, int]]
@@ -156,10 +162,10 @@ class Reading:
             spans[shard] = Span(held[shard], starts[shard], ends[shard], stored)
         return spans
 
-    async def _first_ms(self, shard: int, told: Span) -> int:
+    async def _first_ms(self, shard: int, answers: Span) -> int:
         """From when on messages are known whole: the time of the first record that is read."""
-        end = min(told.start + 1, told.end)
-        async for records in self._log.read(SESSION_LOG, shard, told.start, end):
+        end = min(answers.start + 1, answers.end)
+        async for records in self._log.read(SESSION_LOG, shard, answers.start, end):
             return int(records[0].timestamp)
         return self._scope.since_ms or self._scope.now_ms
 
@@ -170,9 +176,9 @@ class Reading:
             self._fault(Kind.gap, at, f"{gap['topic']} up to offset {gap['to_offset']}")
 
     def _strays(self) -> None:
-        for row in self._rows.stray_pieces():
+        for row in self._rows.stray_chunks():
             at = Cursor(self._epoch, 0, -1)
-            detail = f"{row['pieces']} pieces outside of its attempt"
+            detail = f"{row['chunks']} chunks outside of its attempt"
             fault = Fault(Kind.row_invented, at, row["session_id"], row["message_id"], detail)
             self._report.add(fault)
 
@@ -185,15 +191,11 @@ def _timed(records: Iterable[ConsumerRecord]) -> list[tuple[LogRecord, int]]:
 
 
 async def _committed(kafka: str) -> dict[int, int]:
-    """Ask for the workers' committed offsets on user_messages, by shard. Raises KafkaAwayError."""
+    """Ask for the workers' committed offsets on user_messages, by shard. Raises LogUnavailable."""
     admin = AIOKafkaAdminClient(bootstrap_servers=kafka)
     try:
-        await answered(admin.start())
-        offsets = await coordinated(lambda: admin.list_consumer_group_offsets(WORKER_GROUP))
+        await answered(admin.start(), START_S)
+        committed = await committed_by(admin, WORKER_GROUP)
     finally:
         await answered(admin.close())
-    return {
-        partition.partition: found.offset
-        for partition, found in offsets.items()
-        if partition.topic == USER_MESSAGES and found.offset >= 0
-    }
+    return {tp.partition: offset for tp, offset in committed.items() if tp.topic == USER_MESSAGES}

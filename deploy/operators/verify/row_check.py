@@ -8,21 +8,21 @@ from typing import Any
 from zlib import crc32
 
 from deploy.operators.verify.faults import Fault, Kind, Report
-from deploy.operators.verify.shard_check import Pieces, Said, Session, ShardCheck, Told
+from deploy.operators.verify.shard_check import Answered, Asked, Chunks, Session, ShardCheck
+from schemas.conversation import columns_of
 from schemas.cursor import Cursor
-from schemas.transcript import Message
 
 Row = Mapping[str, Any]
 Key = tuple[str, str]
-PieceRow = tuple[str, str, int, str, int, str, bool]
+StoredChunk = tuple[str, str, int, str, int, str, bool]
 """session_id, message_id, chunk_sequence, attempt, sequence, content, is_complete"""
 
 
 @dataclass(slots=True)
-class StoredPieces:
+class StoredChunks:
     """The rows of a message in streaming_messages, as they came in the order of their numbers."""
 
-    pieces: Pieces = field(default_factory=Pieces)
+    chunks: Chunks = field(default_factory=Chunks)
     attempts: set[str] = field(default_factory=set)
     complete: list[int] = field(default_factory=list)
 
@@ -33,17 +33,17 @@ class Stored:
 
     answers: Mapping[Key, Row]
     prompts: Mapping[Key, Row]
-    pieces: Mapping[Key, StoredPieces]
+    chunks: Mapping[Key, StoredChunks]
 
 
-def gather(rows: Iterable[PieceRow]) -> dict[Key, StoredPieces]:
+def gather(rows: Iterable[StoredChunk]) -> dict[Key, StoredChunks]:
     """Take rows of streaming_messages, ascending by chunk_sequence within each session."""
-    gathered: dict[Key, StoredPieces] = {}
+    gathered: dict[Key, StoredChunks] = {}
     for session_id, message_id, number, attempt, sequence, content, is_complete in rows:
         stored = gathered.get((session_id, message_id))
         if stored is None:
-            stored = gathered[session_id, message_id] = StoredPieces()
-        stored.pieces.add(number, sequence, content)
+            stored = gathered[session_id, message_id] = StoredChunks()
+        stored.chunks.add(number, sequence, content)
         stored.attempts.add(attempt)
         if is_complete:
             stored.complete.append(number)
@@ -61,115 +61,97 @@ class RowCheck:
         epoch: int,
         shard: int,
         gaps: bool,
-        said_position: int,
+        user_position: int,
     ) -> None:
         self._report = report
         self._check = check
         self._epoch = epoch
         self._shard = shard
         self._gaps = gaps
-        self._said_position = said_position
+        self._user_position = user_position
 
     def sessions(self, session_ids: Iterable[str], stored: Stored) -> None:
         """Compare these sessions with what is stored of them."""
         for session_id in session_ids:
             session = self._check.sessions[session_id]
             self._session(session_id, session, stored)
-            for message_id, said in session.said.items():
-                if said.offset < self._said_position:
+            for message_id, asked in session.asked.items():
+                if asked.offset < self._user_position:
                     key = (session_id, message_id)
-                    self._prompt(key, said, stored.prompts.get(key))
+                    self._prompt(key, asked, stored.prompts.get(key))
 
-    def invented_answers(self, places: Iterable[tuple[str, str, int]]) -> None:
+    def invented_answers(self, offsets: Iterable[tuple[str, str, int]]) -> None:
         """Report answers (with their last offsets, in the range) of which the log has nothing."""
-        for session_id, message_id, offset in places:
+        for session_id, message_id, offset in offsets:
             session = self._check.sessions.get(session_id)
-            if session is None or message_id not in session.told:
+            if session is None or message_id not in session.answered:
                 self._fault(Kind.row_invented, offset, (session_id, message_id), "in answers")
 
-    def invented_prompts(self, places: Iterable[tuple[str, str, int]]) -> None:
+    def invented_prompts(self, offsets: Iterable[tuple[str, str, int]]) -> None:
         """The same for rows of user_messages, with the offsets of their records."""
-        for session_id, message_id, offset in places:
+        for session_id, message_id, offset in offsets:
             session = self._check.sessions.get(session_id)
-            if session is None or message_id not in session.said:
+            if session is None or message_id not in session.asked:
                 key = (session_id, message_id)
                 self._fault(Kind.row_invented, offset, key, "in user_messages")
 
     def _session(self, session_id: str, session: Session, stored: Stored) -> None:
-        rows = [stored.answers.get((session_id, each)) for each in session.told]
-        # Numbers begin with the session: where that is not in what was read, only order counts.
+        rows = [stored.answers.get((session_id, each)) for each in session.answered]
+        # chunk_sequence counts from the session's first chunk. Where that was not read, the numbers
+        # can't be worked out.
         numbered = self._check.whole and all(
             row is None or row["first_epoch"] == self._epoch for row in rows
         )
-        for message_id, told in session.told.items():
+        for message_id, answered in session.answered.items():
             key = (session_id, message_id)
             row = stored.answers.get(key)
             if row is None:
-                self._fault(Kind.row_missing, told.offset, key, "in answers")
-            elif told.whole and row["first_epoch"] == self._epoch:
-                self._answer(key, told, row)
-                self._pieces(key, told, stored.pieces.get(key) or StoredPieces(), numbered)
+                self._fault(Kind.row_missing, answered.offset, key, "in answers")
+            elif answered.whole and row["first_epoch"] == self._epoch:
+                self._answer(key, answered, row)
+                self._chunks(key, answered, stored.chunks.get(key) or StoredChunks(), numbered)
 
-    def _answer(self, key: Key, told: Told, row: Row) -> None:
-        if row["error_code"] == "lost" and not told.message.terminal:
-            self._fault(Kind.row_differs, told.offset, key, "ended as lost, but the log has it")
+    def _answer(self, key: Key, answered: Answered, row: Row) -> None:
+        if row["error_code"] == "lost" and not answered.message.terminal:
+            self._fault(Kind.row_differs, answered.offset, key, "ended as lost, but the log has it")
             return
-        expected = _fields(told.message)
+        expected = columns_of(answered.message)
         wrong = {name: row[name] for name, value in expected.items() if row[name] != value}
         if wrong == {"damaged": True} and self._gaps:
             self._fault(Kind.damage, row["last_offset"], key, "")
         elif wrong:
-            said = ", ".join(f"{n} is {v!r}, not {expected[n]!r}" for n, v in wrong.items())
-            self._fault(Kind.row_differs, row["last_offset"], key, f"answers: {said}")
+            differences = ", ".join(f"{n} is {v!r}, not {expected[n]!r}" for n, v in wrong.items())
+            self._fault(Kind.row_differs, row["last_offset"], key, f"answers: {differences}")
 
-    def _pieces(self, key: Key, told: Told, stored: StoredPieces, numbered: bool) -> None:
-        message, expected, found = told.message, told.pieces, stored.pieces
-        last = told.message.last
-        at = last.offset if last else told.offset
+    def _chunks(self, key: Key, answered: Answered, stored: StoredChunks, numbered: bool) -> None:
+        message, expected, found = answered.message, answered.chunks, stored.chunks
+        last = answered.message.last
+        at = last.offset if last else answered.offset
         if found.count != expected.count:
             kind = Kind.row_missing if found.count < expected.count else Kind.row_invented
-            self._fault(kind, at, key, f"{found.count} pieces, not {expected.count}")
+            self._fault(kind, at, key, f"{found.count} chunks, not {expected.count}")
         elif found.text != expected.text:
             self._fault(Kind.row_differs, at, key, "the text is another one")
         elif numbered and found.numbers != expected.numbers:
-            said = f"chunk_sequence {found.first} to {found.last}"
+            numbers = f"chunk_sequence {found.first} to {found.last}"
             rule = f"not {expected.first} to {expected.last}, as the log's order gives"
-            self._fault(Kind.row_differs, at, key, f"{said}, {rule}")
+            self._fault(Kind.row_differs, at, key, f"{numbers}, {rule}")
         elif stored.attempts - {message.attempt}:
-            self._fault(Kind.row_differs, at, key, "pieces of another attempt")
+            self._fault(Kind.row_differs, at, key, "chunks of another attempt")
         elif stored.complete != [found.last] * (message.state == "complete" and found.count > 0):
-            self._fault(Kind.row_differs, at, key, "is_complete is not on the last piece alone")
+            self._fault(Kind.row_differs, at, key, "is_complete is not on the last chunk alone")
 
-    def _prompt(self, key: Key, said: Said, row: Row | None) -> None:
+    def _prompt(self, key: Key, asked: Asked, row: Row | None) -> None:
         if row is None:
-            self._fault(Kind.row_missing, said.offset, key, "in user_messages")
+            self._fault(Kind.row_missing, asked.offset, key, "in user_messages")
         elif row["epoch"] is None:
-            self._fault(Kind.row_differs, said.offset, key, "user_messages: its record was read")
+            self._fault(Kind.row_differs, asked.offset, key, "user_messages: its record was read")
         elif self._check.whole and row["epoch"] == self._epoch:
-            if row["log_offset"] != said.offset:
-                detail = f"user_messages: log_offset {row['log_offset']}, not {said.offset}"
-                self._fault(Kind.row_differs, said.offset, key, detail)
-            elif crc32(row["content"].encode()) != said.content:
-                self._fault(Kind.row_differs, said.offset, key, "user_messages: another text")
+            if row["log_offset"] != asked.offset:
+                detail = f"user_messages: log_offset {row['log_offset']}, not {asked.offset}"
+                self._fault(Kind.row_differs, asked.offset, key, detail)
+            elif crc32(row["content"].encode()) != asked.content:
+                self._fault(Kind.row_differs, asked.offset, key, "user_messages: another text")
 
     def _fault(self, kind: Kind, offset: int, key: Key, detail: str) -> None:
         self._report.add(Fault(kind, Cursor(self._epoch, self._shard, offset), *key, detail))
-
-
-def _fields(message: Message) -> dict[str, Any]:
-    first, last = message.first, message.last
-    return {
-        "state": message.state,
-        "attempt": message.attempt,
-        "fence": None if message.fence is None else list(message.fence),
-        "starts": message.starts,
-        "unended_starts": message.unended_starts,
-        "released": message.released,
-        "last_sequence": message.last_sequence,
-        "damaged": message.damaged,
-        "finish_reason": message.finish_reason,
-        "error_code": message.error.code if message.error else None,
-        "first_offset": first.offset if first else None,
-        "epoch": last.epoch if last else None,
-        "last_offset": last.offset if last else None,
-    }

@@ -13,27 +13,27 @@ SELECT * FROM answers WHERE session_id = ANY (%(sessions)s);
 SELECT session_id, message_id, content, epoch, log_offset
 FROM user_messages WHERE session_id = ANY (%(sessions)s);
 
--- name: pieces
+-- name: chunks
 SELECT session_id, message_id, chunk_sequence, attempt, sequence, content, is_complete
 FROM streaming_messages WHERE session_id = ANY (%(sessions)s)
 ORDER BY session_id, chunk_sequence;
 
--- name: answer_places
+-- name: answer_offsets
 -- Answers of which all events are in what was read.
 SELECT session_id, message_id, last_offset
 FROM answers
 WHERE shard = %(shard)s AND epoch = %(epoch)s AND first_epoch = %(epoch)s
   AND first_offset >= %(start)s AND last_offset < %(end)s;
 
--- name: prompt_places
+-- name: prompt_offsets
 SELECT session_id, message_id, log_offset
 FROM user_messages
 WHERE shard = %(shard)s AND epoch = %(epoch)s
   AND log_offset >= %(start)s AND log_offset < %(end)s;
 
--- name: stray_pieces
--- Pieces that belong to no answer, or lie outside the range that their answer names.
-SELECT s.session_id, s.message_id, count(*) AS pieces
+-- name: stray_chunks
+-- Chunks that belong to no answer, or lie outside the range that their answer names.
+SELECT s.session_id, s.message_id, count(*) AS chunks
 FROM streaming_messages s
 LEFT JOIN answers a ON a.session_id = s.session_id AND a.message_id = s.message_id
 WHERE a.message_id IS NULL

@@ -1,8 +1,8 @@
 """One shard's records, in log order, held to the rules that need nothing but the log.
 
 Besides the fold (which says what counts) this keeps, for every message: when and where it was
-accepted, which attempts were started at all, and checksums of the pieces of the current attempt.
-Those are what the rows are compared with; the numbering of the pieces is worked out here anew,
+accepted, which attempts were started at all, and checksums of the chunks of the current attempt.
+Those are what the rows are compared with; the numbering of the chunks is worked out here anew,
 not taken from the persister, whose mistakes it is to find.
 """
 
@@ -21,8 +21,8 @@ from schemas.transcript import Message, Outcome, Place, Transcript
 
 
 @dataclass(slots=True)
-class Pieces:
-    """The pieces of an attempt: how many, with which numbers, and what they say."""
+class Chunks:
+    """The chunks of an attempt: how many, with which numbers, and what they say."""
 
     count: int = 0
     first: int = 0
@@ -31,7 +31,7 @@ class Pieces:
     numbers: int = 0
 
     def add(self, number: int, sequence: int, content: str) -> None:
-        """Take the next piece."""
+        """Take the next chunk."""
         self.count += 1
         self.first = self.first or number
         self.last = number
@@ -40,7 +40,7 @@ class Pieces:
 
 
 @dataclass(slots=True)
-class Said:
+class Asked:
     """The first user_message record of an id."""
 
     offset: int
@@ -49,7 +49,7 @@ class Said:
 
 
 @dataclass(slots=True)
-class Told:
+class Answered:
     """What the session log says of a message."""
 
     message: Message
@@ -57,22 +57,22 @@ class Told:
     logged_ms: int
     whole: bool
     attempts: tuple[str, ...] = ()
-    pieces: Pieces = field(default_factory=Pieces)
+    chunks: Chunks = field(default_factory=Chunks)
     holes: int = 0
 
 
 @dataclass(slots=True)
 class Session:
-    """What was said, the fold of what was answered, and the number that the next piece gets."""
+    """What was asked, the fold of what was answered, and the number that the next chunk gets."""
 
-    said: dict[str, Said] = field(default_factory=dict)
+    asked: dict[str, Asked] = field(default_factory=dict)
     transcript: Transcript = field(default_factory=lambda: Transcript(keep_text=False))
-    told: dict[str, Told] = field(default_factory=dict)
+    answered: dict[str, Answered] = field(default_factory=dict)
     next_number: int = 1
 
 
 class ShardCheck:
-    """First `said` with the shard's user_messages, then `answered` with its session log.
+    """Takes the shard's user_messages first, then its session log.
 
     `whole` says that both topics are read from their very first records. If they aren't, what began
     before is not judged: only messages that were accepted after `since_ms`, the time of the first
@@ -90,88 +90,96 @@ class ShardCheck:
         self._shards = shards
         self._since_ms = since_ms
 
-    def said(self, records: Iterable[tuple[LogRecord, int]]) -> None:
+    def take_user_messages(self, records: Iterable[tuple[LogRecord, int]]) -> None:
         """Take records of user_messages with their log-append times in milliseconds."""
         for record, logged_ms in records:
             try:
                 event = read(USER_MESSAGES, self._shard, self._shards, record)
             except BadRecord:
-                self._report.seen["records that can't be stored"] += 1
+                self._report.counted["records that can't be stored"] += 1
                 continue
             if isinstance(event, Cancel):
-                self._report.seen["cancels"] += 1
+                self._report.counted["cancels"] += 1
             elif isinstance(event, UserMessage):
                 session = self._session(event.session_id)
-                if event.message_id in session.said:
-                    self._report.seen["messages sent again"] += 1
+                if event.message_id in session.asked:
+                    self._report.counted["messages sent again"] += 1
                 else:
                     content = crc32(event.content.encode())
-                    session.said[event.message_id] = Said(record.offset, logged_ms, content)
+                    session.asked[event.message_id] = Asked(record.offset, logged_ms, content)
 
-    def answered(self, records: Iterable[tuple[LogRecord, int]]) -> None:
+    def take_session_log(self, records: Iterable[tuple[LogRecord, int]]) -> None:
         """Take records of the session log with their log-append times in milliseconds."""
         for record, logged_ms in records:
             try:
                 event = read(SESSION_LOG, self._shard, self._shards, record)
             except BadRecord:
-                self._report.seen["records that can't be stored"] += 1
+                self._report.counted["records that can't be stored"] += 1
                 continue
             if event is None:
-                self._report.seen["events of a later version"] += 1
+                self._report.counted["events of a later version"] += 1
             elif not isinstance(event, UserMessage | Cancel):
                 self._take(event, record.offset, logged_ms)
 
     def end(self, *, now_ms: int, patience_ms: int, committed: int | None) -> None:
         """Judge what has not ended; `committed` is the workers' offset on user_messages."""
         for session_id, session in self.sessions.items():
-            for message_id, said in session.said.items():
-                told = session.told.get(message_id)
-                if told is not None and told.message.terminal:
+            for message_id, asked in session.asked.items():
+                answered = session.answered.get(message_id)
+                if answered is not None and answered.message.terminal:
                     continue
-                if not self._knows_since(said.logged_ms):
+                if not self._knows_since(asked.logged_ms):
                     continue  # its end may lie before what is read
-                if now_ms - said.logged_ms > patience_ms:
-                    self._fault(Kind.unended, said.offset, session_id, message_id, _state(told))
-                if committed is not None and said.offset < committed:
-                    detail = f"committed {committed}, its record has {said.offset}; {_state(told)}"
-                    self._fault(Kind.passed, said.offset, session_id, message_id, detail)
-            for message_id, told in session.told.items():
-                # An answer whose message is not in what was read of user_messages must end, too.
-                if told.message.terminal or message_id in session.said or not told.whole:
+                if now_ms - asked.logged_ms > patience_ms:
+                    self._fault(
+                        Kind.unended, asked.offset, session_id, message_id, _state(answered)
+                    )
+                if committed is not None and asked.offset < committed:
+                    detail = (
+                        f"committed {committed}, its record has {asked.offset}; {_state(answered)}"
+                    )
+                    self._fault(Kind.passed, asked.offset, session_id, message_id, detail)
+            for message_id, answered in session.answered.items():
+                # An answer must end also if its user_message lies before what was read.
+                if answered.message.terminal or message_id in session.asked or not answered.whole:
                     continue
-                if now_ms - told.logged_ms > patience_ms:
-                    self._fault(Kind.unended, told.offset, session_id, message_id, _state(told))
+                if now_ms - answered.logged_ms > patience_ms:
+                    self._fault(
+                        Kind.unended, answered.offset, session_id, message_id, _state(answered)
+                    )
 
     def _take(self, event: SessionEvent, offset: int, logged_ms: int) -> None:
         session = self._session(event.session_id)
-        told = session.told.get(event.message_id)
+        answered = session.answered.get(event.message_id)
         outcome = session.transcript.apply(event, Place(self._epoch, offset))
-        if told is None and outcome.counts:
+        if answered is None and outcome.counts:
             message = session.transcript.messages[event.message_id]
             whole = self._began_here(event)
-            told = session.told[event.message_id] = Told(message, offset, logged_ms, whole)
+            answered = session.answered[event.message_id] = Answered(
+                message, offset, logged_ms, whole
+            )
         if not outcome.counts:
-            self._report.seen[_ALLOWED.get(outcome, outcome.name.lower())] += 1
-        if told is None:
+            self._report.counted[_ALLOWED.get(outcome, outcome.name.lower())] += 1
+        if answered is None:
             self._unknown(event, offset)
             return
-        # Its text is of no use here, and there are many.
-        told.message.prompt = None
+        # The prompt's text is of no use here, and all of them together are large.
+        answered.message.prompt = None
         if isinstance(event, Status) and event.state == "generating" and event.attempt:
-            told.attempts = (*told.attempts, event.attempt)
-        self._hole(told, event, offset)
+            answered.attempts = (*answered.attempts, event.attempt)
+        self._hole(answered, event, offset)
         if outcome is Outcome.STARTED:
-            told.pieces, told.holes = Pieces(), 0
+            answered.chunks, answered.holes = Chunks(), 0
         elif isinstance(event, Chunk):
-            self._chunk(session, told, event, outcome, offset)
+            self._chunk(session, answered, event, outcome, offset)
 
     def _chunk(
-        self, session: Session, told: Told, event: Chunk, outcome: Outcome, offset: int
+        self, session: Session, answered: Answered, event: Chunk, outcome: Outcome, offset: int
     ) -> None:
         if outcome is Outcome.CHUNK:
-            told.pieces.add(session.next_number, event.sequence, event.content)
+            answered.chunks.add(session.next_number, event.sequence, event.content)
             session.next_number += 1
-        elif told.whole and event.attempt not in told.attempts:
+        elif answered.whole and event.attempt not in answered.attempts:
             detail = f"attempt {event.attempt}"
             self._fault(Kind.chunk_before_start, offset, event.session_id, event.message_id, detail)
 
@@ -181,17 +189,17 @@ class ShardCheck:
             detail = f"attempt {event.attempt}"
             self._fault(Kind.chunk_before_start, offset, event.session_id, event.message_id, detail)
 
-    def _hole(self, told: Told, event: SessionEvent, offset: int) -> None:
+    def _hole(self, answered: Answered, event: SessionEvent, offset: int) -> None:
         """The fold says once that an answer is damaged; here, once an attempt."""
-        if told.message.damaged and not told.holes and told.whole:
-            told.holes = 1
+        if answered.message.damaged and not answered.holes and answered.whole:
+            answered.holes = 1
             sequence = getattr(event, "sequence", None) or getattr(event, "last_sequence", 0)
-            detail = f"up to sequence {sequence} of attempt {told.message.attempt}"
+            detail = f"up to sequence {sequence} of attempt {answered.message.attempt}"
             self._fault(Kind.hole, offset, event.session_id, event.message_id, detail)
 
     def _began_here(self, event: SessionEvent) -> bool:
-        said = self._session(event.session_id).said.get(event.message_id)
-        return self.whole or (said is not None and self._knows_since(said.logged_ms))
+        asked = self._session(event.session_id).asked.get(event.message_id)
+        return self.whole or (asked is not None and self._knows_since(asked.logged_ms))
 
     def _knows_since(self, logged_ms: int) -> bool:
         return self.whole or logged_ms > self._since_ms
@@ -217,5 +225,5 @@ _ALLOWED = {
 }
 
 
-def _state(told: Told | None) -> str:
-    return "no event" if told is None else f"{told.message.state}"
+def _state(answered: Answered | None) -> str:
+    return "no event" if answered is None else f"{answered.message.state}"

@@ -11,7 +11,7 @@ from psycopg.rows import dict_row, tuple_row
 
 from deploy.operators.verify.row_check import Stored, gather
 from persister.batch import Partition
-from persister.sql import statements
+from schemas.statements import statements
 
 CONNECT_S = 10
 STATEMENT_S = 600
@@ -20,12 +20,12 @@ FETCH_ROWS = 5000
 _QUERIES = statements("deploy.operators.verify", "rows.sql")
 
 
-class RowsError(Exception):
+class RowsUnavailable(Exception):
     """Postgres could not be read."""
 
 
 class StoredRows:
-    """One snapshot, from the making to `close`; every method may raise RowsError."""
+    """One snapshot, from the making to `close`; every method may raise RowsUnavailable."""
 
     def __init__(self, dsn: str) -> None:
         with _translated():
@@ -57,34 +57,34 @@ class StoredRows:
         """Give all that is stored of these sessions."""
         asked = {"sessions": list(sessions)}
         with _translated():
-            # A session may be long: its pieces are not all in memory at once.
-            cursor = self._connection.cursor("pieces", row_factory=tuple_row)
+            # A session may be long: its chunks are not all in memory at once.
+            cursor = self._connection.cursor("chunks", row_factory=tuple_row)
             cursor.itersize = FETCH_ROWS
             with cursor:
-                pieces = gather(cursor.execute(_QUERIES["pieces"], asked))
+                chunks = gather(cursor.execute(_QUERIES["chunks"], asked))
         return Stored(
             answers={_key(row): row for row in self._rows("answers", asked)},
             prompts={_key(row): row for row in self._rows("prompts", asked)},
-            pieces=pieces,
+            chunks=chunks,
         )
 
-    def answer_places(
+    def answer_offsets(
         self, shard: int, epoch: int, start: int, end: int
     ) -> list[tuple[str, str, int]]:
         """Give last offsets of the answers of a shard whose events lie in [start, end)."""
-        return self._places("answer_places", shard, epoch, start, end)
+        return self._offsets("answer_offsets", shard, epoch, start, end)
 
-    def prompt_places(
+    def prompt_offsets(
         self, shard: int, epoch: int, start: int, end: int
     ) -> list[tuple[str, str, int]]:
         """Give the messages of a shard whose record lies in [start, end)."""
-        return self._places("prompt_places", shard, epoch, start, end)
+        return self._offsets("prompt_offsets", shard, epoch, start, end)
 
-    def stray_pieces(self) -> list[dict[str, Any]]:
-        """Give messages that have pieces which belong to no attempt that counts."""
-        return self._rows("stray_pieces")
+    def stray_chunks(self) -> list[dict[str, Any]]:
+        """Give messages that have chunks which belong to no attempt that counts."""
+        return self._rows("stray_chunks")
 
-    def _places(
+    def _offsets(
         self, name: str, shard: int, epoch: int, start: int, end: int
     ) -> list[tuple[str, str, int]]:
         values = {"shard": shard, "epoch": epoch, "start": start, "end": end}
@@ -105,4 +105,4 @@ def _translated() -> Iterator[None]:
     try:
         yield
     except psycopg.Error as error:
-        raise RowsError(f"Postgres: {error}".strip()) from error
+        raise RowsUnavailable(f"Postgres: {error}".strip()) from error

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Iterable
 import pytest
 from aiokafka import AIOKafkaProducer
 
-from deploy.operators.reread import Range, reread
+from deploy.operators.tooling.reread import Range, reread
 from schemas.events import SessionEvent, encode
 from schemas.shard_log import Record
 from schemas.topics import SESSION_LOG, shard_of

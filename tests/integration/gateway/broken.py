@@ -16,12 +16,12 @@ from typing import Any
 
 from gateway.feed.followers import Followers
 from gateway.socket.connection import Connection
-from gateway.submit.publisher import Publisher
+from schemas.log.producer import LogProducer
 
 WAYS: dict[str, tuple[type, str]] = {
     "wake": (Followers, "records_came"),
     "write": (Connection, "_deliver"),
-    "publish": (Publisher, "publish"),
+    "publish": (LogProducer, "send"),
 }
 
 

@@ -72,7 +72,7 @@ async def test_settings_of_an_epoch_that_is_over_are_refused(
     await wait_for(lambda: "writing" in persisters.written())
     stop(first)
     assert persisters.start().wait(20) == 2
-    assert "epoch_behind" in persisters.written()
+    assert "epoch behind" in persisters.written()
 
 
 async def test_tables_that_are_not_there_yet_are_waited_for(

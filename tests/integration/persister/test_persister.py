@@ -165,7 +165,7 @@ async def test_postgres_may_stand_still(
     servers.hold("postgres")
     try:
         await load.write(log)
-        await wait_for(lambda: "postgres_unavailable" in persisters.written())
+        await wait_for(lambda: "postgres unavailable" in persisters.written())
     finally:
         servers.let_go("postgres")
     await wait_for(lambda: load.all_ended(database))

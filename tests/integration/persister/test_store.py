@@ -9,10 +9,11 @@ from typing import Any
 import psycopg
 import pytest
 
-from persister.batch import Part, Partition
+from persister.batch import Partition, Stretch
 from persister.dead_letters import Bad
 from persister.rows import RowFold
-from persister.store import Move, PositionsHeld, RowRefused, Store, Superseded, Timeouts
+from persister.store import Move, PositionsHeld, RowRefused, Store, Superseded
+from persister.timeouts import Timeouts
 from persister.writer import Writer
 from schemas.events import Event
 from schemas.topics import SESSION_LOG
@@ -46,10 +47,10 @@ async def _write(store: Store, events: list[Event], sizes: list[int]) -> None:
     for partition, records in log_of(events, SHARDS).records.items():
         at = 0
         for size in [*sizes, len(records)]:
-            part = Part(partition, at, records[at : at + size])
-            if part.records:
-                await writer.write([part])
-                at = part.next
+            stretch = Stretch(partition, at, records[at : at + size])
+            if stretch.records:
+                await writer.write([stretch])
+                at = stretch.next
 
 
 async def _begin(store: Store) -> None:

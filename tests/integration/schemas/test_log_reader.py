@@ -179,8 +179,8 @@ async def test_a_scan_gives_exactly_the_range(log: Log) -> None:
         found = await scanner.scan(0, 10, 30)
         assert found.start == 10
         assert found.end >= 30
-        assert [r.offset for r in found.read_all(10)][:20] == list(range(10, 30))
-        assert (await scanner.scan(0, 7, 7)).read_all(7) == []
+        assert [r.offset for r in found.read("s1", 10)][:20] == list(range(10, 30))
+        assert (await scanner.scan(0, 7, 7)).read("s1", 7) == []
 
 
 async def test_those_who_wait_share_a_scan(log: Log) -> None:
@@ -189,7 +189,7 @@ async def test_those_who_wait_share_a_scan(log: Log) -> None:
         ranges = [(start, end) for start in range(100)]
         found = await asyncio.gather(*(scanner.scan(0, *one) for one in ranges))
         for (start, _), one in zip(ranges, found, strict=True):
-            assert [r.offset for r in one.read_all(start)] == list(range(start, end))
+            assert [r.offset for r in one.read("s1", start)] == list(range(start, end))
         assert scanner.scans == 1
 
 
@@ -212,7 +212,7 @@ async def test_too_large_a_range_is_refused_and_spoils_no_other(log: Log) -> Non
         modest = asyncio.create_task(scanner.scan(0, end - 50, end))
         with pytest.raises(ScanTooLarge):
             await greedy
-        assert [r.offset for r in (await modest).read_all(end - 50)] == list(range(end - 50, end))
+        assert [r.offset for r in (await modest).read("s1", end - 50)] == list(range(end - 50, end))
 
 
 async def test_a_range_that_was_trimmed_is_named(log: Log) -> None:
@@ -221,4 +221,4 @@ async def test_a_range_that_was_trimmed_is_named(log: Log) -> None:
     async with scanning(log) as scanner:
         with pytest.raises(RangeTrimmed):
             await scanner.scan(0, 5, end)
-        assert len((await scanner.scan(0, 12, end)).read_all(12)) == 8
+        assert len((await scanner.scan(0, 12, end)).read("s1", 12)) == 8

@@ -19,31 +19,12 @@ from schemas.cursor import Cursor
 from schemas.events import SessionEvent, decode_session_event
 from schemas.frames import encode
 from schemas.transcript import Message, Outcome, Place, Transcript
+from tests.filled import FOR_CLIENTS, plain
 from tests.unit.page.node import ROOT, node
 from tests.unit.persister.random_log import any_event
 
 RANDOM_LOGS = 60
 EVENTS_IN_A_LOG = 25
-FIELDS = [
-    "prompt",
-    "state",
-    "attempt",
-    "fence",
-    "released",
-    "starts",
-    "unended_starts",
-    "last_sequence",
-    "damaged",
-    "cancelling",
-    "position",
-    "text",
-    "finish_reason",
-    "usage",
-    "timing",
-    "history",
-    "model",
-    "worker",
-]
 
 Step = dict[str, Any]
 Case = dict[str, Any]
@@ -107,15 +88,11 @@ def said_after(steps: Sequence[Step], cut: int) -> list[Step]:
 
 def told(message: Message) -> dict[str, Any]:
     """Everything that is true of a message but its places in the log, as JSON has it."""
-    error = message.error
-    fields = {name: msgspec.to_builtins(getattr(message, name)) for name in FIELDS}
-    fields["error"] = error and {
-        "code": error.code,
-        "message": error.message,
-        "retryable": error.retryable,
+    return {
+        "text" if name == "pieces" else name: plain(message, name)
+        for name in FOR_CLIENTS
+        if name != "message_id"
     }
-    plain: dict[str, Any] = json.loads(json.dumps(fields))
-    return plain
 
 
 def cut_cases() -> Iterator[Case]:

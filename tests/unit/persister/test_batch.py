@@ -17,7 +17,7 @@ def waiting(position: int, *sizes: int) -> Pending[LogRecord]:
 
 
 def offsets(pending: dict[Partition, Pending[LogRecord]], records: int, size: int) -> list[int]:
-    return [record.offset for part in take(pending, records, size) for record in part.records]
+    return [record.offset for stretch in take(pending, records, size) for record in stretch.records]
 
 
 def test_nothing_pending_gives_no_batch() -> None:
@@ -36,8 +36,8 @@ def test_a_single_record_may_exceed_the_bytes() -> None:
 
 
 def test_a_batch_goes_over_partitions() -> None:
-    parts = take({ONE: waiting(5, 1), TWO: waiting(70, 1, 1)}, 2, 1000)
-    assert [(part.partition, part.expected, part.next) for part in parts] == [
+    stretches = take({ONE: waiting(5, 1), TWO: waiting(70, 1, 1)}, 2, 1000)
+    assert [(stretch.partition, stretch.expected, stretch.next) for stretch in stretches] == [
         (ONE, 5, 6),
         (TWO, 70, 71),
     ]
@@ -67,13 +67,13 @@ def test_every_record_is_taken_once_in_order(
 ) -> None:
     pending = {Partition("t", n): waiting(0, *each) for n, each in enumerate(sizes)}
     taken: dict[Partition, list[int]] = {each: [] for each in pending}
-    while parts := take(pending, max_records, max_bytes):
-        records = [record for part in parts for record in part.records]
+    while stretches := take(pending, max_records, max_bytes):
+        records = [record for stretch in stretches for record in stretch.records]
         assert len(records) <= max_records
         assert len(records) == 1 or sum(len(r.value or b"") for r in records) <= max_bytes
-        for part in parts:
-            taken[part.partition] += [record.offset for record in part.records]
-        drop(pending, parts)
+        for stretch in stretches:
+            taken[stretch.partition] += [record.offset for record in stretch.records]
+        drop(pending, stretches)
     assert taken == {Partition("t", n): list(range(len(each))) for n, each in enumerate(sizes)}
 
 

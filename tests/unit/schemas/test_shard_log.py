@@ -7,9 +7,17 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from schemas.shard_log import PositionAhead, PositionGone, Record, ShardLog
 
+SESSIONS = ["s1", "s2", "s3"]
+
 
 def record(offset: int, session_id: str = "s1", at_ms: int = 0, size: int = 1) -> Record:
     return Record(offset, at_ms, session_id, b"x" * size)
+
+
+def everything(log: ShardLog, position: int, limit: int | None = None) -> list[Record]:
+    """What all sessions together are given."""
+    given = [one for session_id in SESSIONS for one in log.read(session_id, position)]
+    return sorted(given)[:limit]
 
 
 def log_of(*records: Record, position: int = 0, max_bytes: int = 10_000) -> ShardLog:
@@ -20,15 +28,15 @@ def log_of(*records: Record, position: int = 0, max_bytes: int = 10_000) -> Shar
 
 def test_it_begins_empty_at_its_position() -> None:
     log = ShardLog(5)
-    assert (log.start, log.end, log.held_bytes) == (5, 5, 0)
-    assert log.read("s1", 5) == log.read_all(5) == []
+    assert (log.start, log.end, log.bytes_in_memory) == (5, 5, 0)
+    assert log.read("s1", 5) == everything(log, 5) == []
 
 
 def test_a_session_is_given_its_own_records_from_its_position() -> None:
     log = log_of(record(0), record(1, "s2"), record(2), record(3, "s2"), record(4))
     assert [one.offset for one in log.read("s1", 1)] == [2, 4]
     assert [one.offset for one in log.read("s1", 0, limit=2)] == [0, 2]
-    assert [one.offset for one in log.read_all(3)] == [3, 4]
+    assert [one.offset for one in everything(log, 3)] == [3, 4]
     assert log.read("s3", 0) == []
     assert log.read("s1", 0, limit=0) == []
 
@@ -56,7 +64,7 @@ def test_an_offset_below_the_end_is_refused() -> None:
 
 def test_the_oldest_leave_when_there_are_too_many_bytes() -> None:
     log = log_of(*(record(offset, size=800) for offset in range(5)), max_bytes=3000)
-    assert (log.start, log.end, log.held_bytes) == (2, 5, 3000)
+    assert (log.start, log.end, log.bytes_in_memory) == (2, 5, 3000)
     with pytest.raises(PositionGone):
         log.read("s1", 1)
 
@@ -68,20 +76,20 @@ def test_the_oldest_leave_by_the_age_of_the_records_themselves() -> None:
 
 def test_the_newest_record_stays_however_large_it_is() -> None:
     log = log_of(record(0), record(1, size=50_000), max_bytes=1000)
-    assert (log.start, [one.offset for one in log.read_all(1)]) == (1, [1])
+    assert (log.start, [one.offset for one in everything(log, 1)]) == (1, [1])
 
 
 def test_a_seek_forgets_everything() -> None:
     log = log_of(record(0), record(1))
     log.seek(90)
-    assert (log.start, log.end, log.held_bytes) == (90, 90, 0)
+    assert (log.start, log.end, log.bytes_in_memory) == (90, 90, 0)
     with pytest.raises(PositionGone):
         log.read("s1", 1)
     log.append([record(90)])
     assert [one.offset for one in log.read("s1", 90)] == [90]
 
 
-sessions = st.sampled_from(["s1", "s2", "s3"])
+sessions = st.sampled_from(SESSIONS)
 
 
 class AgainstAList(RuleBasedStateMachine):
@@ -124,17 +132,17 @@ class AgainstAList(RuleBasedStateMachine):
                 self.log.read(session_id, position)
             return
         expected = [one for one in self.all if one.offset >= position]
-        assert self.log.read_all(position, limit) == expected[:limit]
+        assert everything(self.log, position, limit) == expected[:limit]
         own = [one for one in expected if one.session_id == session_id]
         assert self.log.read(session_id, position, limit) == own[:limit]
 
     @invariant()
     def it_is_bounded_and_contiguous(self) -> None:
-        held = self.log.read_all(self.log.start)
-        assert held == [one for one in self.all if one.offset >= self.log.start]
-        assert self.log.held_bytes == sum(len(one.value) + 200 for one in held)
-        assert self.log.held_bytes <= 3000 or len(held) == 1
-        assert all(self.at_ms - one.timestamp_ms <= 5000 for one in held)
+        kept = everything(self.log, self.log.start)
+        assert kept == [one for one in self.all if one.offset >= self.log.start]
+        assert self.log.bytes_in_memory == sum(len(one.value) + 200 for one in kept)
+        assert self.log.bytes_in_memory <= 3000 or len(kept) == 1
+        assert all(self.at_ms - one.timestamp_ms <= 5000 for one in kept)
 
 
 TestAgainstAList = AgainstAList.TestCase

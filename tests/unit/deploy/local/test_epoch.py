@@ -2,7 +2,7 @@
 
 import pytest
 
-from deploy.local.epoch import UnknownEpochError, epoch_of
+from deploy.local.epoch import UnknownEpoch, epoch_of
 
 NOW = 1_800_000_000
 
@@ -24,11 +24,11 @@ def test_a_start_cut_off_before_it_was_kept_has_empty_topics() -> None:
 
 
 def test_topics_of_others_need_their_epoch() -> None:
-    with pytest.raises(UnknownEpochError, match="TALKLOG_EPOCH"):
+    with pytest.raises(UnknownEpoch, match="TALKLOG_EPOCH"):
         epoch_of(kept=None, given=None, made_now=False, ours=False, now_s=NOW)
     assert epoch_of(kept=None, given=7, made_now=False, ours=False, now_s=NOW) == 7
 
 
 def test_an_older_epoch_than_the_logs_is_refused() -> None:
-    with pytest.raises(UnknownEpochError, match="older"):
+    with pytest.raises(UnknownEpoch, match="older"):
         epoch_of(kept=9, given=8, made_now=False, ours=True, now_s=NOW)

@@ -5,7 +5,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from deploy.local.kept import OtherShapeError, load, save
+from deploy.local.kept import OtherShape, load, save
 
 
 def test_what_is_kept_comes_back(tmp_path: Path) -> None:
@@ -23,7 +23,7 @@ def test_data_of_another_shape_is_refused_with_a_way_out(
     tmp_path: Path, brokers: int, shards: int, name: str
 ) -> None:
     save(tmp_path, load(tmp_path, brokers=1, shards=8))
-    with pytest.raises(OtherShapeError, match=f"{name}.*make clean"):
+    with pytest.raises(OtherShape, match=f"{name}.*make clean"):
         load(tmp_path, brokers=brokers, shards=shards)
 
 

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import pytest
 
 from deploy.local import ports
-from deploy.local.ports import HIGHEST, LOWEST, NoFreePortError, choose, free_run
+from deploy.local.ports import HIGHEST, LOWEST, NoFreePort, choose, free_run
 
 
 def counting(first: int) -> Callable[[int, int], int]:
@@ -44,5 +44,5 @@ def test_gateways_get_consecutive_ports() -> None:
 
 def test_no_free_port_is_an_error_not_a_loop(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ports, "TRIES", 5)
-    with pytest.raises(NoFreePortError):
+    with pytest.raises(NoFreePort):
         choose(["a"], {}, free=lambda port: False, pick=counting(LOWEST))

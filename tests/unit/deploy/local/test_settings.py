@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from deploy.local.settings import StackSettings, StackSettingsError, from_environment
+from deploy.local.settings import BadStackSettings, StackSettings, from_environment
 
 
 def test_the_defaults_are_one_of_each_on_port_8000() -> None:
@@ -29,7 +29,7 @@ def test_variables_are_read_and_empty_ones_are_not_given() -> None:
 
 
 def test_every_mistake_is_named_with_its_variable() -> None:
-    with pytest.raises(StackSettingsError) as caught:
+    with pytest.raises(BadStackSettings) as caught:
         from_environment({"PORT": "abc", "WORKERS": "0", "SHARDS": "-1"})
     lines = str(caught.value).splitlines()
     assert [line.split("=")[0] for line in lines] == ["PORT", "WORKERS", "SHARDS"]
@@ -37,12 +37,12 @@ def test_every_mistake_is_named_with_its_variable() -> None:
 
 @pytest.mark.parametrize("brokers", ["2", "4"])
 def test_brokers_are_one_or_three(brokers: str) -> None:
-    with pytest.raises(StackSettingsError, match="BROKERS must be 1 or 3"):
+    with pytest.raises(BadStackSettings, match="BROKERS must be 1 or 3"):
         from_environment({"BROKERS": brokers})
 
 
 def test_gateways_past_the_last_port_are_refused() -> None:
-    with pytest.raises(StackSettingsError, match="past 65535"):
+    with pytest.raises(BadStackSettings, match="past 65535"):
         from_environment({"PORT": "65535", "GATEWAYS": "2"})
 
 
@@ -58,7 +58,7 @@ def test_links_need_servers_that_a_proxy_can_stand_before(
     name: str, value: str, mistake: str
 ) -> None:
     assert from_environment({name: value}).links is False
-    with pytest.raises(StackSettingsError, match=mistake):
+    with pytest.raises(BadStackSettings, match=mistake):
         from_environment({"LINKS": "1", name: value})
 
 

@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from deploy.operators.tooling.since import BadSince, since_ms
 from deploy.operators.verify.faults import LISTED_MAX, Fault, Kind, Report
 from deploy.operators.verify.row_check import RowCheck, Stored, gather
 from deploy.operators.verify.shard_check import ShardCheck
-from deploy.operators.verify.since import BadSinceError, since_ms
 from persister.batch import Partition
 from persister.reading import LogRecord
 from schemas.cursor import Cursor
@@ -49,16 +49,16 @@ class Case:
             whole=self.whole,
             since_ms=0 if self.whole else self.start * 1000,
         )
-        check.said(_timed(log.records.get(Partition(USER_MESSAGES, 0), [])))
+        check.take_user_messages(_timed(log.records.get(Partition(USER_MESSAGES, 0), [])))
         told = log.records.get(Partition(SESSION_LOG, 0), [])
-        check.answered(_timed(told[self.start :]))
+        check.take_session_log(_timed(told[self.start :]))
         if self.tables is not None:
             self._compare(report, check, self.tables)
         check.end(now_ms=self.now_ms, patience_ms=15 * MINUTE_MS, committed=self.committed)
         return report
 
     def _compare(self, report: Report, check: ShardCheck, tables: Tables) -> None:
-        rows = RowCheck(report, check, epoch=EPOCH, shard=0, gaps=self.gaps, said_position=10**9)
+        rows = RowCheck(report, check, epoch=EPOCH, shard=0, gaps=self.gaps, user_position=10**9)
         pieces = gather(
             (
                 row["session_id"],
@@ -116,7 +116,7 @@ CLEAN: list[Event] = [
 def test_a_log_as_it_may_be_breaks_no_rule_and_what_is_allowed_is_counted() -> None:
     report = Case(CLEAN, stored(CLEAN), committed=3).report()
     assert report.clean
-    assert report.seen == {
+    assert report.counted == {
         "messages sent again": 1,
         "events of fenced attempts": 1,
         "repeats": 1,
@@ -129,7 +129,7 @@ def test_a_gateways_canary_breaks_no_rule_and_is_counted() -> None:
     events = [canary.alive("a"), M1.said(), *M1.answer(["x"]), canary.alive("b")]
     found = Case(events, tables=folded(events, shards=1)).report()
     assert found.clean
-    assert found.seen["events of unknown messages"] == 2
+    assert found.counted["events of unknown messages"] == 2
 
 
 def test_a_hole_is_found_where_it_is_seen() -> None:
@@ -293,7 +293,7 @@ def test_a_report_counts_all_and_lists_some() -> None:
     assert report.found[Kind.hole] == LISTED_MAX + 5
     assert len(report.listed) == LISTED_MAX
     assert str(report.listed[0]) == (
-        "hole at 1.2.0 session s1 message m1: an answer lacks a piece: its sequence jumps"
+        "hole at 1.2.0 session s1 message m1: an answer lacks a chunk: its sequence jumps"
     )
 
 
@@ -311,5 +311,5 @@ def test_since_is_a_duration_or_a_moment(text: str, expected: int) -> None:
 
 
 def test_any_other_since_is_refused() -> None:
-    with pytest.raises(BadSinceError):
+    with pytest.raises(BadSince):
         since_ms("yesterday", 0)

@@ -52,7 +52,7 @@ class Follower:
     def wake(self, *_: object) -> None:
         pass
 
-    def lose_place(self) -> None:
+    def lose_position(self) -> None:
         pass
 
 

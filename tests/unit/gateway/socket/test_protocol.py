@@ -90,7 +90,7 @@ def test_a_heartbeat_after_fifteen_seconds_of_silence() -> None:
 
 def test_what_is_said_puts_the_heartbeat_off() -> None:
     one = protocol(now_s=100.0)
-    one.said(110.0)
+    one.spoke(110.0)
     assert one.tick(115.0) == []
     assert one.tick(125.0) == [Beat()]
 
@@ -118,7 +118,7 @@ def test_what_is_asked_and_what_is_delivered_keep_a_socket_open() -> None:
 def test_a_ping_asks_whether_a_socket_lives_and_does_not_keep_it_open() -> None:
     one = idle_after(60.0)
     one.receive('{"type":"ping","nonce":1}', AT)
-    one.said(150.0)
+    one.spoke(150.0)
     assert [type(action) for action in one.tick(160.0)] == [Close]
 
 

@@ -1,6 +1,6 @@
 """Records of `dead_letters` as tests write them."""
 
-from deploy.operators.dead_letters.letter import Letter, Place, Stored, letters
+from deploy.operators.dead_letters.letter import Letter, LetterNumber, Stored, letters
 from schemas.events import UserMessage, encode
 from schemas.topics import HEADERS
 
@@ -33,12 +33,12 @@ def stored(
         ("reason", reason.encode()),
         ("tries", b"3"),
     ]
-    return Stored(Place(0, offset), at_ms, key, value, headers)
+    return Stored(LetterNumber(0, offset), at_ms, key, value, headers)
 
 
 def note(offset: int, letter: str, lies_at: str = "user_messages.1.9 redriven-x") -> Stored:
     headers = [("redriven", letter.encode()), ("redriven-as", lies_at.encode())]
-    return Stored(Place(0, offset), 2_000, b"s1", b"", headers)
+    return Stored(LetterNumber(0, offset), 2_000, b"s1", b"", headers)
 
 
 def letter(value: bytes = encode(SAID), **fields: object) -> Letter:

@@ -2,14 +2,20 @@
 
 import pytest
 
-from deploy.operators.dead_letters.letter import BadPlaceError, Place, Stored, letters, place_of
+from deploy.operators.dead_letters.letter import (
+    BadNumber,
+    LetterNumber,
+    Stored,
+    letters,
+    number_of,
+)
 from schemas.topics import HEADERS
 from tests.unit.deploy.operators.dead_letters.shelf_of import SAID, letter, note, stored
 
 
 def test_a_letter_says_from_where_and_why_and_keeps_the_originals_own_headers() -> None:
     [found] = letters([stored(17)])
-    assert str(found.place) == "0.17"
+    assert str(found.number) == "0.17"
     assert found.source == "user_messages.3.7"
     assert (found.reason, found.tries) == ("retries_exhausted", "3")
     assert found.headers == HEADERS
@@ -39,7 +45,7 @@ def test_a_message_that_exhausted_its_retries_is_not_the_record_that_was_not_sto
 
 
 def test_records_without_headers_are_letters_of_their_own() -> None:
-    bare = [Stored(Place(0, offset), 0, None, None, []) for offset in (0, 1)]
+    bare = [Stored(LetterNumber(0, offset), 0, None, None, []) for offset in (0, 1)]
     found = letters([*bare, note(2, "0.0")])
     assert [each.redriven_as is not None for each in found] == [True, False]
     assert {each.reason for each in found} == {"?"}
@@ -52,11 +58,11 @@ def test_what_can_not_be_read_says_nothing() -> None:
 
 
 def test_a_number_is_read_as_it_is_printed() -> None:
-    assert place_of("0.17") == Place(0, 17)
-    assert str(place_of("2.0")) == "2.0"
+    assert number_of("0.17") == LetterNumber(0, 17)
+    assert str(number_of("2.0")) == "2.0"
 
 
 @pytest.mark.parametrize("text", ["", "17", ".", "0.", ".1", "0.x", "-1.2", "0.1.2", "0.²", "0.٣"])
 def test_what_is_no_number_is_refused(text: str) -> None:
-    with pytest.raises(BadPlaceError):
-        place_of(text)
+    with pytest.raises(BadNumber):
+        number_of(text)

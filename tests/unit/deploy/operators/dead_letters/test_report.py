@@ -42,11 +42,11 @@ def test_letters_are_chosen_by_reason_and_age() -> None:
 
 
 def test_json_has_what_the_line_has() -> None:
-    told = as_json(letter())
-    assert told["letter"] == "0.0"
-    assert (told["session_id"], told["message_id"]) == ("s1", "m1")
-    assert told["redriven_as"] is None
-    assert told["bytes"] == len(encode(SAID))
+    known = as_json(letter())
+    assert known["letter"] == "0.0"
+    assert (known["session_id"], known["message_id"]) == ("s1", "m1")
+    assert known["redriven_as"] is None
+    assert known["bytes"] == len(encode(SAID))
     assert as_json(letter(b"\xff"))["session_id"] is None
 
 

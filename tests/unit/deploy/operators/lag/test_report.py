@@ -1,11 +1,11 @@
 """What `talklog lag` prints."""
 
 from deploy.operators.lag.report import as_json, as_text, health
-from deploy.operators.lag.sample import Part, Sample, Seen
+from deploy.operators.lag.sample import GroupShard, Sample, Standing
 from deploy.operators.lag.verdict import Health
 
-WORKERS = [Part("talklog-workers", "user_messages", shard) for shard in (0, 1)]
-PERSISTER = Part("talklog-persister", "user_messages", 0)
+WORKERS = [GroupShard("talklog-workers", "user_messages", shard) for shard in (0, 1)]
+PERSISTER = GroupShard("talklog-persister", "user_messages", 0)
 
 
 def samples() -> tuple[Sample, Sample]:
@@ -13,9 +13,9 @@ def samples() -> tuple[Sample, Sample]:
         return Sample(
             ms,
             {
-                WORKERS[0]: Seen(0, end, position, position, ms - 2_500),
-                WORKERS[1]: Seen(0, 7, 7, 7, None),
-                PERSISTER: Seen(0, 2_000, 2_000, 1_500, None),
+                WORKERS[0]: Standing(0, end, position, position, ms - 2_500),
+                WORKERS[1]: Standing(0, 7, 7, 7, None),
+                PERSISTER: Standing(0, 2_000, 2_000, 1_500, None),
             },
             {"talklog-workers": 2, "talklog-persister": 1},
         )
@@ -52,7 +52,7 @@ def test_without_a_pace_the_table_says_so() -> None:
 
 def test_what_could_not_be_seen_is_said() -> None:
     before, after = samples()
-    unseen = Sample(after.at_ms, after.parts, {}, ("Postgres did not answer",))
+    unseen = Sample(after.at_ms, after.shards, {}, ("Postgres did not answer",))
     assert "Postgres did not answer" in list(as_text(before, unseen))
     assert health(before, unseen) is Health.WARNING
 
@@ -60,7 +60,7 @@ def test_what_could_not_be_seen_is_said() -> None:
 def test_json_holds_every_partition_with_its_verdict() -> None:
     told = as_json(*samples())
     assert told["health"] == "healthy"
-    assert [part["records"] for part in told["partitions"]] == [0, 1080, 0]
+    assert [shard["records"] for shard in told["partitions"]] == [0, 1080, 0]
     assert told["partitions"][1] == {
         "group": "talklog-workers",
         "topic": "user_messages",

@@ -4,16 +4,16 @@ import dataclasses
 
 import pytest
 
-from deploy.operators.lag.sample import Part, Sample, Seen
+from deploy.operators.lag.sample import GroupShard, Sample, Standing
 from deploy.operators.lag.verdict import Health, Pace, judge, pace, worst
 
-WORKERS = Part("talklog-workers", "user_messages", 0)
-PERSISTER = Part("talklog-persister", "ai_response_chunks", 0)
+WORKERS = GroupShard("talklog-workers", "user_messages", 0)
+PERSISTER = GroupShard("talklog-persister", "ai_response_chunks", 0)
 DAY_S = 24 * 3600
 
 
 def two_samples(
-    part: Part,
+    shard: GroupShard,
     *,
     start: int = 0,
     end: tuple[int, int] = (100, 100),
@@ -24,13 +24,13 @@ def two_samples(
     """Ten seconds apart; each pair is (before, after)."""
     at = (1_000_000_000_000, 1_000_000_010_000)
     oldest = None if waited_s is None else at[1] - int(waited_s * 1000)
-    seen = [Seen(start, end[i], position[i], position[i], oldest) for i in (0, 1)]
-    group = {} if members is None else {part.group: members}
-    return Sample(at[0], {part: seen[0]}, group), Sample(at[1], {part: seen[1]}, group)
+    standing = [Standing(start, end[i], position[i], position[i], oldest) for i in (0, 1)]
+    group = {} if members is None else {shard.group: members}
+    return Sample(at[0], {shard: standing[0]}, group), Sample(at[1], {shard: standing[1]}, group)
 
 
 @pytest.mark.parametrize(
-    ("story", "part", "seen", "health", "rule"),
+    ("story", "shard", "standing", "health", "rule"),
     [
         ("the topics were made anew", PERSISTER, {"position": (200, 200)}, "BROKEN", 1),
         ("trimmed unread", PERSISTER, {"start": 50, "position": (40, 40)}, "BROKEN", 2),
@@ -69,8 +69,10 @@ def two_samples(
         ),
     ],
 )
-def test_the_rules(story: str, part: Part, seen: dict[str, object], health: str, rule: int) -> None:
-    verdict = judge(*two_samples(part, **seen), part)  # type: ignore[arg-type]
+def test_the_rules(
+    story: str, shard: GroupShard, standing: dict[str, object], health: str, rule: int
+) -> None:
+    verdict = judge(*two_samples(shard, **standing), shard)  # type: ignore[arg-type]
     assert (verdict.health.name, verdict.rule) == (health, rule), story
     assert verdict.reason
 
@@ -98,11 +100,11 @@ def test_what_could_not_be_seen_is_a_warning() -> None:
 
 
 def test_records_wait_from_the_logs_start_on() -> None:
-    assert Seen(start=10, end=30, position=None, committed=None, oldest_ms=None).records == 20
-    assert Seen(start=10, end=30, position=5, committed=5, oldest_ms=None).records == 20
-    assert Seen(start=10, end=30, position=40, committed=40, oldest_ms=None).records == 0
+    assert Standing(start=10, end=30, position=None, committed=None, oldest_ms=None).records == 20
+    assert Standing(start=10, end=30, position=5, committed=5, oldest_ms=None).records == 20
+    assert Standing(start=10, end=30, position=40, committed=40, oldest_ms=None).records == 0
 
 
 def test_a_clock_that_is_behind_the_brokers_gives_no_negative_age() -> None:
-    seen = Seen(0, 1, 0, 0, oldest_ms=5_000)
-    assert Sample(4_000, {WORKERS: seen}).seconds(WORKERS) == 0
+    standing = Standing(0, 1, 0, 0, oldest_ms=5_000)
+    assert Sample(4_000, {WORKERS: standing}).seconds(WORKERS) == 0

@@ -34,13 +34,13 @@ def ending(message: Message) -> str:
     if message.starts > 1:
         words.append(f"started {message.starts} times")
     if message.damaged:
-        words.append("damaged: a piece is missing")
+        words.append("damaged: a chunk is missing")
     return " · ".join(words)
 
 
 def _message(message: Message) -> Iterator[str]:
-    said = message.prompt.content if message.prompt else ""
-    yield from (f"> {line}" for line in said.split("\n"))
+    prompt = message.prompt.content if message.prompt else ""
+    yield from (f"> {line}" for line in prompt.split("\n"))
     if message.text:
         yield ""
         yield from message.text.split("\n")

@@ -14,15 +14,12 @@ from aiokafka import ConsumerRecord, TopicPartition
 from aiokafka.errors import KafkaError, OffsetOutOfRangeError
 
 from schemas.log.log_reader import LogUnavailable, answered, consumer
+from schemas.log.log_scan import RangeTrimmed
 
 STALL_S = 30.0
 """So long without a record, short of the end, and the broker counts as gone."""
 CLOSE_S = 2.0
 FETCH_BYTES = 4 * 1024 * 1024
-
-
-class RangeTrimmedError(Exception):
-    """The log let go of a part of the range while it was read: begin again."""
 
 
 class LogRanges:
@@ -70,7 +67,7 @@ class LogRanges:
         """Give the records of [start, end), some at a time.
 
         Raises:
-            RangeTrimmedError: the log's start has passed the position.
+            RangeTrimmed: the log's start has passed the position.
             LogUnavailable: nothing came for STALL_S.
         """
         partition = TopicPartition(topic, shard)
@@ -82,7 +79,7 @@ class LogRanges:
             try:
                 fetched = await self._consumer.getmany(timeout_ms=1000)
             except OffsetOutOfRangeError as error:
-                raise RangeTrimmedError(f"{topic}/{shard} no longer holds {position}") from error
+                raise RangeTrimmed(f"{topic}/{shard} no longer holds {position}") from error
             except KafkaError as error:
                 raise LogUnavailable(f"{type(error).__name__}: {error}") from error
             for records in fetched.values():

@@ -1,6 +1,6 @@
 """What `talklog replay` prints of a session."""
 
-from deploy.operators.replay.conversation_text import conversation, harmless
+from deploy.operators.tooling.conversation_text import conversation, harmless
 from schemas.transcript import Transcript
 from tests.unit.schemas.log_of import apply_all, chunk, complete, failed, queued, released, start
 
@@ -43,7 +43,7 @@ def test_what_went_wrong_is_said() -> None:
     transcript = Transcript()
     apply_all(transcript, start("a1", (1, 1, 0)), start("a2", (1, 2, 0)), chunk("a2", 2, "x"))
     assert printed(transcript)[-1] == (
-        "-- m1 · generating · started 2 times · damaged: a piece is missing"
+        "-- m1 · generating · started 2 times · damaged: a chunk is missing"
     )
     apply_all(transcript, released("a2"))
     assert "released, waits" in printed(transcript)[-1]

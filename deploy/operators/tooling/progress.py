@@ -8,22 +8,22 @@ EVERY_S = 0.1
 
 
 class Progress:
-    """Counts up to `total`; `now` is the monotonic time in seconds."""
+    """Counts up to `total`; `now_s` is the monotonic time."""
 
-    def __init__(self, total: int, what: str, began: float) -> None:
+    def __init__(self, total: int, what: str, began_s: float) -> None:
         self._total = max(total, 1)
         self._what = what
-        self._began = began
-        self._shown_at = began
+        self._began_s = began_s
+        self._shown_at_s = began_s
         self._shown = sys.stderr.isatty()
         self.done = 0
 
-    def add(self, count: int, now: float) -> None:
+    def add(self, count: int, now_s: float) -> None:
         """So many more are done."""
         self.done += count
-        if self._shown and now - self._shown_at >= EVERY_S:
-            self._shown_at = now
-            rate = self.done / max(now - self._began, 0.001)
+        if self._shown and now_s - self._shown_at_s >= EVERY_S:
+            self._shown_at_s = now_s
+            rate = self.done / max(now_s - self._began_s, 0.001)
             left_s = max(0, self._total - self.done) / max(rate, 1)
             text = (
                 f"{self.done:,} of {self._total:,} {self._what}, {rate:,.0f}/s, {left_s:.0f} s left"

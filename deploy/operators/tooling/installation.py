@@ -16,7 +16,7 @@ from deploy.local import kept, stack_file
 from schemas.process.settings import misspelt
 
 
-class NoInstallationError(Exception):
+class NoInstallation(Exception):
     """What the command needs is not known; each line of the text says what to set."""
 
 
@@ -31,15 +31,15 @@ class Installation:
     state: Path
 
     def need_kafka(self) -> str:
-        """The brokers. Raises NoInstallationError."""
+        """The brokers. Raises NoInstallation."""
         return self.kafka or _missing("TALKLOG_KAFKA", self.state)
 
     def need_postgres(self) -> str:
-        """The database. Raises NoInstallationError."""
+        """The database. Raises NoInstallation."""
         return self.postgres or _missing("TALKLOG_POSTGRES_DSN", self.state)
 
     def need_epoch(self) -> int:
-        """The epoch of the log, for cursors. Raises NoInstallationError."""
+        """The epoch of the log, for cursors. Raises NoInstallation."""
         return self.epoch or int(_missing("TALKLOG_EPOCH", self.state))
 
 
@@ -47,14 +47,14 @@ def find(environ: Mapping[str, str]) -> Installation:
     """Look into the environment, then into the folder of the local stack.
 
     Raises:
-        NoInstallationError: a misspelt `TALKLOG_` name, or an epoch that is no number.
+        NoInstallation: a misspelt `TALKLOG_` name, or an epoch that is no number.
     """
     problems = misspelt(environ)
     given = environ.get("TALKLOG_EPOCH")
     if given and not given.isdecimal():
         problems.append(f"TALKLOG_EPOCH={given!r}: not a whole number")
     if problems:
-        raise NoInstallationError("\n".join(problems))
+        raise NoInstallation("\n".join(problems))
     state = Path(environ.get("STATE") or ".local")
     stack = stack_file.read(state) or stack_file.StackFile()
     kafka = environ.get("TALKLOG_KAFKA")
@@ -76,4 +76,4 @@ def _remembered_epoch(state: Path, log: str) -> int | None:
 
 
 def _missing(name: str, state: Path) -> str:
-    raise NoInstallationError(f"{name} is not set, and no stack runs in {state}: see `talklog up`")
+    raise NoInstallation(f"{name} is not set, and no stack runs in {state}: see `talklog up`")

@@ -10,11 +10,9 @@ import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from deploy.operators.tooling.log_range import STALL_S
 from schemas.log.log_reader import LogReader, LogUnavailable
 from schemas.shard_log import Record
-
-STALL_S = 30.0
-"""So long without a record, short of the end, and the broker counts as gone."""
 
 
 @dataclass(frozen=True, slots=True)

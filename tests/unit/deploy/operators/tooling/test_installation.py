@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from deploy.operators.installation import NoInstallationError, find
+from deploy.operators.tooling.installation import NoInstallation, find
 
 
 @pytest.fixture
@@ -43,16 +43,16 @@ def test_the_environment_wins(state: Path) -> None:
 
 def test_what_is_not_known_is_named_when_it_is_needed(tmp_path: Path) -> None:
     found = find({"STATE": str(tmp_path)})
-    with pytest.raises(NoInstallationError, match="TALKLOG_KAFKA"):
+    with pytest.raises(NoInstallation, match="TALKLOG_KAFKA"):
         found.need_kafka()
-    with pytest.raises(NoInstallationError, match="TALKLOG_POSTGRES_DSN"):
+    with pytest.raises(NoInstallation, match="TALKLOG_POSTGRES_DSN"):
         found.need_postgres()
-    with pytest.raises(NoInstallationError, match="TALKLOG_EPOCH"):
+    with pytest.raises(NoInstallation, match="TALKLOG_EPOCH"):
         found.need_epoch()
 
 
 def test_every_mistake_in_the_environment_is_named() -> None:
-    with pytest.raises(NoInstallationError) as told:
+    with pytest.raises(NoInstallation) as told:
         find({"TALKLOG_EPOCH": "soon", "TALKLOG_KAFKAS": "x"})
     assert str(told.value).splitlines() == [
         "TALKLOG_KAFKAS: no such setting; meant TALKLOG_KAFKA?",

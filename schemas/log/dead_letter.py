@@ -1,0 +1,75 @@
+"""Dead letters: records that could not be used, kept as they were with the reason.
+
+Worker and persister write them alike, so that one reader (`talklog dead-letters`) understands both.
+A letter is the record's own key, value and headers, and after those five headers of the letter's:
+where the record lay, why it could not be used, and how often that was tried.
+
+Whoever passes a bad record waits until its letter is acknowledged. A crash between the two writes
+the letter once more, which `talklog dead-letters` recognises by where the record lay.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Protocol
+
+from schemas.topics import DEAD_LETTERS, Headers
+
+TOPIC, PARTITION, OFFSET, REASON, TRIES = "topic", "partition", "offset", "reason", "tries"
+OF_THE_LETTER = frozenset({TOPIC, PARTITION, OFFSET, REASON, TRIES})
+"""The letter's own headers; every other one is the record's."""
+REASON_MAX_CHARS = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class DeadLetter:
+    """One record of the topic `dead_letters`, as it is written."""
+
+    key: bytes | None
+    value: bytes
+    headers: Headers
+
+
+class Sender(Protocol):
+    """Writes a record and waits for the broker, as `LogProducer` does. Raises SendFailed."""
+
+    async def send(
+        self,
+        topic: str,
+        shard: int | None,
+        key: bytes | None,
+        value: bytes,
+        headers: Headers | None = None,
+    ) -> int:
+        """Give the record's offset."""
+
+
+def dead_letter(
+    topic: str,
+    shard: int,
+    offset: int,
+    *,
+    key: bytes | None,
+    value: bytes | None,
+    headers: Iterable[tuple[str, bytes]],
+    reason: str,
+    tries: int,
+) -> DeadLetter:
+    """Make the letter of a record that lies at `topic`, `shard`, `offset`. Pure."""
+    # The record's own come first: a reader that keeps one of each name keeps the letter's.
+    return DeadLetter(
+        key,
+        value or b"",
+        [
+            *headers,
+            (TOPIC, topic.encode()),
+            (PARTITION, str(shard).encode()),
+            (OFFSET, str(offset).encode()),
+            (REASON, reason[:REASON_MAX_CHARS].encode(errors="replace")),
+            (TRIES, str(tries).encode()),
+        ],
+    )
+
+
+async def write_dead_letter(sender: Sender, letter: DeadLetter) -> None:
+    """Write it and wait for the acknowledgement. Raises SendFailed."""
+    await sender.send(DEAD_LETTERS, None, letter.key, letter.value, letter.headers)

@@ -1,0 +1,89 @@
+"""A field of a message is carried through Postgres, by everybody who writes or reads it there."""
+
+import pytest
+
+from deploy.operators.replay.command import from_postgres
+from gateway.snapshot.stored import Store as GatewayStore
+from persister.answer_row import Answer, answer_of
+from persister.batch import Partition
+from persister.rows import Changes, ChunkRow, PromptRow, RowFold
+from persister.store import Move, Store
+from persister.timeouts import TIMEOUTS
+from schemas.topics import SESSION_LOG
+from schemas.transcript import Message
+from tests.filled import CREATED_AT, FIELDS, MESSAGE_ID, SESSION, empty, filled, lost
+from tests.integration.persister.conftest import Database
+from workers.history.stored_conversation import StoredConversations
+
+pytestmark = pytest.mark.stack
+
+EPOCH = 7
+PARTITION = Partition(SESSION_LOG, 0)
+OWN_TABLES = ("prompt", "pieces")
+
+
+async def write(dsn: str) -> Message:
+    """Store the message empty, then filled: an update must carry what an insert does.
+
+    Gives what the persister reads back of its own row.
+    """
+    store = Store(dsn, TIMEOUTS)
+    try:
+        await store.begin(PARTITION, EPOCH, 0)
+        await store.save(changes(empty(), None), [Move(PARTITION, EPOCH, 0, 4)])
+        await store.save(changes(filled(), "because"), [Move(PARTITION, EPOCH, 4, 10)])
+        [row], _ = await store.lookup([(SESSION, MESSAGE_ID)], [])
+        return answer_of(row).message
+    finally:
+        await store.close()
+
+
+def changes(message: Message, text: str | None) -> Changes:
+    made = RowFold(EPOCH, 1).fold([])
+    first = None if text is None else 1
+    made.answers.append(
+        Answer(SESSION, message, 0, 2 if text else 1, first, ended_at=CREATED_AT if text else None)
+    )
+    if text is not None and message.prompt is not None:
+        attempt, sequence = message.attempt or "", message.last_sequence
+        made.chunks.append(
+            ChunkRow(SESSION, 1, text, False, CREATED_AT, MESSAGE_ID, attempt, sequence)
+        )
+        prompt = message.prompt
+        made.prompts.append(
+            PromptRow(SESSION, MESSAGE_ID, prompt.content, None, prompt.created_at, 0, 7, 1, 7, 1)
+        )
+    return made
+
+
+async def read_by_the_gateway(dsn: str) -> Message:
+    store = GatewayStore(dsn, EPOCH)
+    await store.open()
+    try:
+        [message] = (await store.read(SESSION, 0, lambda _: [MESSAGE_ID])).messages
+        return message
+    finally:
+        await store.close()
+
+
+async def read_by_the_worker(dsn: str) -> Message | None:
+    conversations = StoredConversations(dsn)
+    await conversations.open()
+    try:
+        stored = await conversations.read(SESSION, shard=0, epoch=EPOCH)
+        return None if stored is None else stored.transcript.messages.get(MESSAGE_ID)
+    finally:
+        await conversations.close()
+
+
+async def test_every_field_of_a_message_is_carried_everywhere(database: Database) -> None:
+    own = tuple(name for name in FIELDS if name not in OWN_TABLES)
+    forgotten = [f"{name} by the row of answers" for name in lost(await write(database.dsn), own)]
+    [shown] = from_postgres(database.dsn, SESSION)
+    for who, message in (
+        ("the view conversation", shown),
+        ("the gateway's queries.sql", await read_by_the_gateway(database.dsn)),
+        ("the workers' queries.sql", await read_by_the_worker(database.dsn)),
+    ):
+        forgotten += [f"{name} by {who}" for name in lost(message)]
+    assert forgotten == []
