@@ -22,6 +22,7 @@ from schemas.log.log_scan import LogScanner
 from schemas.log.producer import LogProducer
 from schemas.process import logs
 from schemas.process.admin_port import AdminPort
+from schemas.process.exit_codes import EXIT_FAILED, EXIT_INTERRUPTED
 from schemas.process.loop_watchdog import LoopWatchdog
 from schemas.process.settings import SettingsError, exit_with, load
 from schemas.process.stopping import (
@@ -106,6 +107,9 @@ class Process:
             settings.kafka, linger_ms=settings.linger_ms, on_failed=metrics.SENDS_FAILED.inc
         )
         await self._started(stack.enter_async_context(producer))
+        # Its own: a letter that fails must not throw away the producer of the answers.
+        dead_letters = LogProducer(settings.kafka, linger_ms=0, on_failed=metrics.SENDS_FAILED.inc)
+        stack.push_async_callback(dead_letters.aclose)
         scanner = LogScanner(settings.kafka, SESSION_LOG, settings.shards)
         reader = LogReader(
             settings.kafka,
@@ -122,6 +126,7 @@ class Process:
             intake,
             shards=settings.shards,
             sender=producer,
+            dead_letters=dead_letters,
             model=model,
             sessions=sessions,
             reader=reader,
@@ -260,10 +265,10 @@ def main() -> None:
     except StoppedFirst:
         code = 0
     except KeyboardInterrupt:
-        code = 130
+        code = EXIT_INTERRUPTED
     except Exception:
         log.exception("the worker has failed")
-        code = 1
+        code = EXIT_FAILED
     # Not sys.exit: a thread of the consumer that stands still would keep the process alive.
     logging.shutdown()
     os._exit(code)

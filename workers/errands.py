@@ -12,10 +12,11 @@ from typing import Protocol, TypeVar
 import structlog
 
 from schemas.events import encode
+from schemas.log.dead_letter import dead_letter, write_dead_letter
 from schemas.log.gap import GapTrimmed
 from schemas.log.log_reader import LogReader, LogUnavailable
 from schemas.log.producer import SendFailed
-from schemas.topics import DEAD_LETTERS, HEADERS, SESSION_LOG
+from schemas.topics import HEADERS, SESSION_LOG, USER_MESSAGES
 from workers import metrics
 from workers.attempt.attempt import now_text
 from workers.attempt.events_out import event_of
@@ -58,6 +59,7 @@ class Errands:
         intake: Intake,
         *,
         sender: Sender,
+        dead_letters: Sender,
         sessions: Sessions,
         reader: LogReader,
         first_record_in: Callable[[int, Gap], Awaitable[int | None]],
@@ -65,6 +67,7 @@ class Errands:
     ) -> None:
         self._intake = intake
         self._sender = sender
+        self._dead_letters = dead_letters
         self._sessions = sessions
         self._reader = reader
         self._first_record_in = first_record_in
@@ -92,17 +95,19 @@ class Errands:
         if record is None:
             return  # revoked meanwhile: it comes again
         log.error("dead letter", shard=action.shard, offset=action.offset, reason=action.reason)
-        headers = [
-            *((name, value) for name, value in record.headers.items()),
-            ("topic", b"user_messages"),
-            ("partition", str(record.shard).encode()),
-            ("offset", str(record.offset).encode()),
-            ("reason", action.reason.encode()),
-            ("tries", str(action.tries).encode()),
-        ]
+        letter = dead_letter(
+            USER_MESSAGES,
+            record.shard,
+            record.offset,
+            key=record.key,
+            value=record.value,
+            headers=record.headers.items(),
+            reason=action.reason,
+            tries=action.tries,
+        )
         while True:
             try:
-                await self._sender.send(DEAD_LETTERS, None, record.key, record.value, headers)
+                await write_dead_letter(self._dead_letters, letter)
                 break
             except SendFailed as error:
                 log.warning("dead letter not written, again", error=str(error))

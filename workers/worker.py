@@ -64,6 +64,7 @@ class Worker:
         *,
         shards: int,
         sender: Sender,
+        dead_letters: Sender,
         model: AskedModel,
         sessions: Sessions,
         reader: LogReader,
@@ -79,6 +80,7 @@ class Worker:
         self._errands = Errands(
             intake,
             sender=sender,
+            dead_letters=dead_letters,
             sessions=sessions,
             reader=reader,
             first_record_in=first_record_in,

@@ -20,7 +20,7 @@ from typing import Literal
 
 import structlog
 
-from schemas.events import Event, StopReason, Timing, encode
+from schemas.events import Event, StopReason, Timing, encode, iso
 from schemas.log.producer import Headers, SendFailed
 from schemas.topics import HEADERS, SESSION_LOG
 from workers.attempt import events_out
@@ -277,6 +277,5 @@ def _ending_of(finished: Finished) -> Ending:
 
 
 def now_text() -> str:
-    """The time as events carry it: ISO 8601, UTC, milliseconds."""
-    now = datetime.now(UTC)  # noqa: TID251 - the edge
-    return now.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    """Give the time as events carry it."""
+    return iso(datetime.now(UTC))  # noqa: TID251 - the edge

@@ -8,7 +8,6 @@ stand still: after its limit a read gives None, and the caller makes do with wha
 import asyncio
 from collections.abc import Coroutine, Mapping, Sequence
 from dataclasses import dataclass
-from importlib.resources import files
 from typing import Any, LiteralString, TypeVar
 
 import psycopg
@@ -16,6 +15,7 @@ from psycopg.rows import dict_row
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
 from schemas.conversation import message_of
+from schemas.statements import statements
 from schemas.topics import SESSION_LOG
 from schemas.transcript import Message, Place, Transcript
 from workers.history.prompt import estimate_tokens
@@ -26,14 +26,7 @@ MESSAGES_MAX = 5_000
 T = TypeVar("T")
 
 
-def _statement(name: str) -> LiteralString:
-    text = files("workers.history").joinpath("queries.sql").read_text()
-    part = text.partition(f"-- name: {name}\n")[2].partition("-- name: ")[0]
-    return part.strip().rstrip(";")
-
-
-_CONVERSATION = _statement("conversation")
-_LOOK_UP = _statement("look_up")
+_QUERIES = statements("workers.history", "queries.sql")
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +98,7 @@ class StoredConversations:
         """Give the conversation, or None: Postgres did not answer within the limit."""
         rows = await self._within_limit(
             self._rows(
-                _CONVERSATION,
+                _QUERIES["conversation"],
                 {
                     "topic": SESSION_LOG,
                     "session_id": session_id,
@@ -134,7 +127,7 @@ class StoredConversations:
             "shard": shard,
             "epoch": epoch,
         }
-        rows = await self._within_limit(self._rows(_LOOK_UP, parameters))
+        rows = await self._within_limit(self._rows(_QUERIES["look_up"], parameters))
         if not rows:
             return None
         return StoredState(rows[0]["state"] in ("complete", "error"), rows[0]["next_offset"])

@@ -67,7 +67,7 @@ async def read_by_the_gateway(dsn: str) -> Message:
 
 
 async def read_by_the_worker(dsn: str) -> Message | None:
-    conversations = StoredConversations(dsn)
+    conversations = StoredConversations(dsn, budget_tokens=1000)
     await conversations.open()
     try:
         stored = await conversations.read(SESSION, shard=0, epoch=EPOCH)

@@ -1,14 +1,24 @@
 """Who writes a dead letter and who reads it mean the same."""
 
+from hashlib import sha256
+
 from deploy.operators.dead_letters.letter import LetterNumber, Stored, letters
 from schemas.log.dead_letter import (
     OF_THE_LETTER,
     REASON_MAX_CHARS,
+    VALUE_MAX_BYTES,
     DeadLetter,
     dead_letter,
     write_dead_letter,
 )
-from schemas.topics import DEAD_LETTERS, HEADERS, SESSION_LOG, USER_MESSAGES, Headers
+from schemas.topics import (
+    DEAD_LETTERS,
+    HEADERS,
+    MAX_RECORD_BYTES,
+    SESSION_LOG,
+    USER_MESSAGES,
+    Headers,
+)
 
 
 def made(**changed: object) -> DeadLetter:
@@ -32,7 +42,22 @@ def test_what_is_written_is_what_is_read() -> None:
 
 
 def test_the_letters_own_headers_are_known_by_name() -> None:
-    assert {name for name, _ in made(headers=()).headers} == OF_THE_LETTER
+    large = b"x" * (VALUE_MAX_BYTES + 1)
+    assert {name for name, _ in made(headers=(), value=large).headers} == OF_THE_LETTER
+
+
+def test_a_letter_is_always_smaller_than_what_a_broker_takes() -> None:
+    """A record near the limit had a letter above it: its partition stood still for ever."""
+    value = b"\x00" * MAX_RECORD_BYTES
+    long = [("n" * 5000, b"v" * 100_000)] * 500
+    written = made(key=b"k" * 100_000, value=value, headers=long, reason="r" * 100_000)
+    size = len(written.key or b"") + len(written.value)
+    size += sum(len(name) + len(text) for name, text in written.headers)
+    assert size < MAX_RECORD_BYTES // 4
+    headers = dict(written.headers)
+    assert headers["size"] == str(MAX_RECORD_BYTES).encode()
+    assert headers["sha256"] == sha256(value).hexdigest().encode()
+    assert value.startswith(written.value)
 
 
 def test_a_header_of_the_record_with_a_name_of_the_letters_does_not_stand_for_it() -> None:
