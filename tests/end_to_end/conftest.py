@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.end_to_end.scripted import ModelControl, scripted_model
+from tests.scripted_model.control import ModelControl, scripted_model
 from tests.stack import RunningStack, running_stack
 
 

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.end_to_end.cutter import Cutter
-from tests.end_to_end.scripted import ModelControl
+from tests.scripted_model.control import ModelControl
 from tests.stack import RunningStack, running_stack
 
 CUTS = int(os.environ.get("CUTS", "10000"))

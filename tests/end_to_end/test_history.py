@@ -7,8 +7,8 @@ import pytest
 from redis.asyncio import Redis
 
 from tests.end_to_end.reader import Reader
-from tests.end_to_end.scripted import ModelControl
 from tests.end_to_end.test_whole_path import urls
+from tests.scripted_model.control import ModelControl
 from tests.stack import RunningStack
 
 pytestmark = [pytest.mark.stack, pytest.mark.timeout(300)]

@@ -7,10 +7,11 @@ import pytest
 from aiokafka.admin import AIOKafkaAdminClient
 
 from tests.end_to_end.reader import Reader
-from tests.end_to_end.scripted import ModelControl, until
 from tests.end_to_end.test_whole_path import rows_hold, urls
+from tests.scripted_model.control import ModelControl
 from tests.scripted_model.script import answer_text
 from tests.stack import RunningStack, running_stack
+from tests.waiting import until
 
 pytestmark = [pytest.mark.stack, pytest.mark.timeout(300)]
 

@@ -16,10 +16,11 @@ import pytest
 from schemas.topics import shard_of
 from schemas.transcript import Outcome
 from tests.end_to_end.owners import Owners, owners
-from tests.end_to_end.scripted import ModelControl, until
 from tests.integration.workers.conversation import SHARDS, Conversation, assert_whole
 from tests.integration.workers.process import Worker, Workers
+from tests.scripted_model.control import ModelControl
 from tests.stack import RunningStack, running_stack
+from tests.waiting import until
 
 pytestmark = [pytest.mark.stack, pytest.mark.timeout(300)]
 

@@ -9,10 +9,11 @@ from pathlib import Path
 import pytest
 
 from schemas.transcript import Message, Outcome
-from tests.end_to_end.scripted import ModelControl, until
 from tests.integration.workers.conversation import Conversation, assert_whole
 from tests.integration.workers.process import Workers
+from tests.scripted_model.control import ModelControl
 from tests.stack import RunningStack, running_stack
+from tests.waiting import until
 
 pytestmark = [pytest.mark.stack, pytest.mark.timeout(240)]
 

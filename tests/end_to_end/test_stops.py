@@ -24,10 +24,11 @@ from schemas.events import decode_session_event
 from schemas.topics import SESSION_LOG, shard_of
 from schemas.transcript import Message, Outcome, Place, Transcript
 from tests.end_to_end.reader import Reader
-from tests.end_to_end.scripted import ModelControl, until
 from tests.end_to_end.test_whole_path import rows_hold, urls
+from tests.scripted_model.control import ModelControl
 from tests.scripted_model.script import answer_text
 from tests.stack import RunningStack, running_stack, talklog
+from tests.waiting import until
 
 pytestmark = [pytest.mark.stack, pytest.mark.timeout(400)]
 

@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from tests.end_to_end.scripted import ModelControl
+from tests.scripted_model.control import ModelControl
 from tests.scripted_model.script import answer_text
 from tests.stack import RunningStack, talklog
 

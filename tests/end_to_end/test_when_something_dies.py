@@ -8,10 +8,11 @@ import pytest
 
 from schemas.transcript import Message
 from tests.end_to_end.reader import Reader
-from tests.end_to_end.scripted import ModelControl, until
 from tests.end_to_end.test_whole_path import rows, rows_hold, urls
+from tests.scripted_model.control import ModelControl
 from tests.scripted_model.script import answer_text
 from tests.stack import RunningStack
+from tests.waiting import until
 
 pytestmark = [pytest.mark.stack, pytest.mark.timeout(300)]
 

@@ -10,9 +10,10 @@ import redis
 
 from schemas.transcript import Outcome
 from tests.end_to_end.reader import Reader
-from tests.end_to_end.scripted import ModelControl, until
+from tests.scripted_model.control import ModelControl
 from tests.scripted_model.script import answer_text
 from tests.stack import RunningStack, talklog
+from tests.waiting import until
 
 pytestmark = [pytest.mark.stack, pytest.mark.timeout(300)]
 
