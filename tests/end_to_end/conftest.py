@@ -24,5 +24,6 @@ def stack(model: ModelControl, tmp_path_factory: pytest.TempPathFactory) -> Iter
         GATEWAYS="2",
         WORKERS="2",
         PERSISTERS="2",
+        TALKLOG_IDLE_TIMEOUT_S="200",  # tests hold answers for as long as they need
     ) as stack:
         yield stack
