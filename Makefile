@@ -91,7 +91,7 @@ test: install-test ## everything a machine can check, on stacks of its own: ARGS
 	@$(MAKE) --no-print-directory format lint types imports
 	@before=$$($(CLEAN_COMMIT)); \
 	$(PY) -m pytest -n $(or $(TESTERS),auto) --dist loadscope --no-loadscope-reorder --durations=10 $(ARGS) || exit; \
-	[ -n "$(ARGS)" ] || [ -z "$$before" ] || [ "$$before" != "$$($(CLEAN_COMMIT))" ] || echo "$$before" > .cache/tested
+	$(if $(ARGS),:,test -z "$$before" || test "$$before" != "$$($(CLEAN_COMMIT))" || echo "$$before" > .cache/tested)
 
 check: install-test ## format, lint, types, imports, unit tests: about ten seconds
 	@$(MAKE) --no-print-directory -j2 -Otarget format lint types imports unit

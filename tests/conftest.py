@@ -35,6 +35,7 @@ HERE = Path(__file__).parent
 ROOT = HERE.parent
 
 
+@pytest.hookimpl(optionalhook=True)
 def pytest_xdist_auto_num_workers() -> int:
     """One tester more than there are cores: they wait for processes more than they work."""
     return min(4, (os.cpu_count() or 1) + 1)
