@@ -1,12 +1,15 @@
 """The scripted model from outside, in a process of its own."""
 
 import json
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 from urllib.request import Request, urlopen
+
+from deploy.local.program import wrapped
 
 
 class ModelControl:
@@ -46,8 +49,9 @@ class ModelControl:
 @contextmanager
 def scripted_model(default: str = "") -> Iterator[ModelControl]:
     """The scripted model in a process of its own, so that tests cannot slow it."""
+    command = [sys.executable, "-m", "tests.scripted_model", "--default", default]
     process = subprocess.Popen(
-        [sys.executable, "-m", "tests.scripted_model", "--default", default],
+        wrapped(command, uid=None, death_signal=signal.SIGKILL),
         stdout=subprocess.PIPE,
         text=True,
     )

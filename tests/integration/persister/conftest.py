@@ -17,6 +17,7 @@ import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from psycopg.rows import dict_row
 
+from deploy.local.program import wrapped
 from deploy.operators.migrate import migrate
 from schemas.events import Event, encode
 from schemas.topics import DEAD_LETTERS, shard_of
@@ -72,7 +73,7 @@ class Persisters:
         path = self.folder / f"persister-{len(self.processes)}.log"
         with path.open("ab") as output:
             process = subprocess.Popen(
-                [sys.executable, "-m", "persister"],
+                wrapped([sys.executable, "-m", "persister"], uid=None, death_signal=signal.SIGKILL),
                 env=self.environment | own,
                 stdout=output,
                 stderr=output,
