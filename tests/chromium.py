@@ -7,6 +7,12 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from playwright.async_api import Browser
 
 INSTALLED = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 APT = {"DEBIAN_FRONTEND": "noninteractive"}
@@ -23,6 +29,20 @@ def playwright_has_one() -> bool:
 
     with sync_playwright() as playwright:
         return os.path.exists(playwright.chromium.executable_path)
+
+
+@asynccontextmanager
+async def launched() -> AsyncIterator["Browser"]:
+    """Chromium, as the machine has it, until the block ends."""
+    from playwright.async_api import async_playwright
+
+    async with async_playwright() as playwright:
+        # As root Chromium refuses to start with its sandbox.
+        browser = await playwright.chromium.launch(
+            executable_path=executable(), args=["--no-sandbox"]
+        )
+        yield browser
+        await browser.close()
 
 
 def get() -> int:

@@ -1,26 +1,78 @@
-"""Real servers for every test that needs them: Kafka, Postgres and Valkey, started once for all."""
+"""Who runs which tests, in which order, on which servers; and what tests tell at the end.
 
-from collections.abc import Iterator
+`make test` runs several testers at once (pytest-xdist). Tests that share a stack have one tester;
+the long groups come first, so that the short ones fill what is left at the end.
+"""
+
+import os
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
+from xdist.remote import Producer
+from xdist.scheduler import LoadScopeScheduling
 
 from tests.stack import RunningStack, running_stack
 
-SHARE_SERVERS = {"contract", "integration"}
+GROUPS = (
+    "faults",
+    "end_to_end",
+    "end_to_end/test_stops.py",
+    "end_to_end/workers",
+    "integration/workers",
+    "integration/persister",
+    "end_to_end/test_links.py",
+    "contract",
+    "integration/gateway",
+    "integration/deploy",
+    "integration/process",
+    "browser",
+)
+"""The long ones, longest first. A test is in the group with the longest name that fits its path."""
+TOLD = "told"
+HERE = Path(__file__).parent
+ROOT = HERE.parent
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers() -> int:
+    """One tester more than there are cores: they wait for processes more than they work."""
+    return min(4, (os.cpu_count() or 1) + 1)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> LoadScopeScheduling:
+    """Give whole groups to testers."""
+    return ByGroup(config, log)
+
+
+class ByGroup(LoadScopeScheduling):
+    """The next group, in the order of the tests, goes to the tester that is free first."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        return group_of((ROOT / nodeid.partition("::")[0]).relative_to(HERE))
+
+
+def group_of(path: Path) -> str:
+    """The group of a test file; a folder that is not named above is one by itself."""
+    fitting = [name for name in GROUPS if path.is_relative_to(name)]
+    return max(fitting, key=len, default=str(path.parent))
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keep each folder's tests together, in whatever order they are, so that its stack ends soon.
+    """Keep each group's tests together, in whatever order they are, so that its stack ends soon.
 
     A stack that nobody uses takes a fifth of a small machine. So `servers` and `stack` are not
-    started before they are needed: who uses them comes last, in the run and in the folder.
+    started before they are needed: who uses them comes last in the folder.
     """
 
-    def place(item: pytest.Item) -> tuple[bool, str, bool]:
-        path = item.path.relative_to(Path(__file__).parent)
+    def place(item: pytest.Item) -> tuple[int, str, str, bool]:
+        path = item.path.relative_to(HERE)
+        group = group_of(path)
+        rank = GROUPS.index(group) if group in GROUPS else len(GROUPS)
         uses_stack = "stack" in getattr(item, "fixturenames", ())
-        return path.parts[0] in SHARE_SERVERS, str(path.parent), uses_stack
+        return rank, group, str(path.parent), uses_stack
 
     items.sort(key=place)
 
@@ -30,3 +82,18 @@ def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningStack]:
     """Kafka with the topics, Postgres with the tables, Valkey; shared, so use own sessions."""
     with running_stack(tmp_path_factory.mktemp("servers"), servers_only=True) as stack:
         yield stack
+
+
+@pytest.fixture
+def tell(record_property: Callable[[str, object], None]) -> Callable[[str], None]:
+    """Say something at the end of the run, whether the test passes or not: a seed, a table."""
+    return partial(record_property, TOLD)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Show what tests told."""
+    for report in [*terminalreporter.getreports("passed"), *terminalreporter.getreports("failed")]:
+        for name, text in report.user_properties if report.when == "call" else ():
+            if name == TOLD:
+                terminalreporter.section(report.nodeid)
+                terminalreporter.write_line(str(text))

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from tests.bench.cost import cpu_by_tier
 from tests.bench.load import load
-from tests.end_to_end.scripted import scripted_model
+from tests.scripted_model.control import scripted_model
 from tests.stack import RunningStack, running_stack
 
 TOKENS = 100_000

@@ -3,23 +3,18 @@
 from collections.abc import AsyncIterator
 
 import pytest_asyncio
-from playwright.async_api import Browser, BrowserContext, Page, async_playwright
+from playwright.async_api import Browser, BrowserContext, Page
 
 from tests.browser.fake_gateway import FakeGateway, running
-from tests.chromium import executable
+from tests.chromium import launched
 
 PAGE_LIMIT_MS = 10_000
 
 
 @pytest_asyncio.fixture(loop_scope="session", scope="session")
 async def chromium() -> AsyncIterator[Browser]:
-    async with async_playwright() as playwright:
-        # As root Chromium refuses to start with its sandbox.
-        browser = await playwright.chromium.launch(
-            executable_path=executable(), args=["--no-sandbox"]
-        )
+    async with launched() as browser:
         yield browser
-        await browser.close()
 
 
 @pytest_asyncio.fixture(loop_scope="session")

@@ -15,12 +15,12 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 
 from schemas.topics import USER_MESSAGES
 from tests.stack import RunningStack
+from tests.waiting import WITHIN_S, Changes
 from workers.faust_group import FaustIntake, UserRecord
 
-pytestmark = [pytest.mark.stack, pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.stack, pytest.mark.timeout(600)]
 
 SHARD = 5
-WAIT_S = 40.0
 MEMBERS: list[FaustIntake] = []
 
 
@@ -34,31 +34,28 @@ class Recorder:
         self.assignments = 0
         self.before_rejoin: Callable[[], asyncio.Future[None]] | None = None
         self.on_record: Callable[[UserRecord], None] | None = None
-        self._changed = asyncio.Event()
+        self._changes = Changes()
 
     def delivered(self, record: UserRecord) -> None:
         if record.shard == SHARD:
             self.records.append(record)
             if self.on_record is not None:
                 self.on_record(record)
-        self._changed.set()
+        self._changes.tell()
 
     async def revoked(self) -> None:
         self.revokes += 1
-        self._changed.set()
+        self._changes.tell()
         if self.before_rejoin is not None:
             await self.before_rejoin()
 
     def assigned(self, shards: set[int]) -> None:
         self.assignments += 1
         self.shards = shards
-        self._changed.set()
+        self._changes.tell()
 
     async def until(self, condition: Callable[[], bool]) -> None:
-        async with asyncio.timeout(WAIT_S):
-            while not condition():
-                self._changed.clear()
-                await self._changed.wait()
+        await self._changes.until(condition, WITHIN_S, lambda: f"{self.offsets}, {self.shards}")
 
     @property
     def offsets(self) -> list[int]:
@@ -129,7 +126,7 @@ async def joined(log: Log, recorder: Recorder, folder: Path) -> FaustIntake:
 
 
 async def reaches(log: Log, count: int) -> None:
-    async with asyncio.timeout(WAIT_S):
+    async with asyncio.timeout(WITHIN_S):
         while await log.committed() < count:  # noqa: ASYNC110 - a broker tells nobody
             await asyncio.sleep(0.1)
 
@@ -207,7 +204,7 @@ async def test_a_full_buffer_stops_delivery_and_loses_nothing(log: Log, tmp_path
 
     recorder.on_record = take
     await log.write(400)
-    async with asyncio.timeout(WAIT_S):
+    async with asyncio.timeout(WITHIN_S):
         while len(recorder.records) < 400:
             await asyncio.sleep(0.01)
             while unacknowledged:
@@ -290,7 +287,7 @@ async def test_a_receiver_that_fails_stops_the_intake_and_acknowledges_nothing(
     recorder.on_record = fail
     intake = await joined(log, recorder, tmp_path)
     await log.write(3)
-    async with asyncio.timeout(WAIT_S):
+    async with asyncio.timeout(WITHIN_S):
         crash = await intake.crashed()
     assert "bug" in str(crash)
     assert len(recorder.records) == 1

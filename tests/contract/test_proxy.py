@@ -14,8 +14,8 @@ from deploy.local.proxy.link import Link
 from deploy.local.proxy.pump import HELD_BYTES
 from deploy.local.proxy.routes import Route
 from tests.links import Links
+from tests.waiting import WITHIN_S
 
-DEADLINE_S = 20.0
 BIG = bytes(range(256)) * 4096  # 1 MiB
 Client = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
@@ -73,7 +73,7 @@ async def stage() -> AsyncIterator[Stage]:
     assert link.connections == 0
     listening.close()
     left = asyncio.all_tasks() - {asyncio.current_task()}
-    await asyncio.wait_for(asyncio.gather(*left, return_exceptions=True), DEADLINE_S)
+    await asyncio.wait_for(asyncio.gather(*left, return_exceptions=True), WITHIN_S)
 
 
 @asynccontextmanager
@@ -88,12 +88,12 @@ async def _control(links: dict[str, Link]) -> AsyncIterator[str]:
 async def echo(client: Client, said: bytes) -> None:
     reader, writer = client
     writer.write(said)
-    async with asyncio.timeout(DEADLINE_S):
+    async with asyncio.timeout(WITHIN_S):
         assert await reader.readexactly(len(said)) == said
 
 
 async def until(condition: Callable[[], object]) -> None:
-    async with asyncio.timeout(DEADLINE_S):
+    async with asyncio.timeout(WITHIN_S):
         while not condition():  # noqa: ASYNC110 - what it asks is on the other side of a socket
             await asyncio.sleep(0.01)
 
@@ -102,7 +102,7 @@ async def broken(client: Client) -> bytes:
     """Read until the connection is reset; what came before."""
     came = b""
     try:
-        async with asyncio.timeout(DEADLINE_S):
+        async with asyncio.timeout(WITHIN_S):
             while data := await client[0].read(1024):
                 came += data
     except ConnectionResetError:
@@ -113,7 +113,7 @@ async def broken(client: Client) -> bytes:
 
 async def end(client: Client) -> None:
     client[1].write_eof()
-    async with asyncio.timeout(DEADLINE_S):
+    async with asyncio.timeout(WITHIN_S):
         assert await client[0].read() == b"bye"
     client[1].close()
     await client[1].wait_closed()
@@ -126,7 +126,7 @@ async def test_an_open_link_carries_everything_and_each_side_ends_for_itself(
     await echo(client, b"hello")
     reader, writer = client
     writer.write(BIG)
-    async with asyncio.timeout(DEADLINE_S):
+    async with asyncio.timeout(WITHIN_S):
         assert await reader.readexactly(len(BIG)) == BIG
     await end(client)
     assert stage.server.ends == ["end"]
@@ -187,7 +187,7 @@ async def test_a_hole_swallows_both_ways_and_gives_it_back(stage: Stage) -> None
             await client[0].read(1)
     assert [bytes(each) for each in stage.server.heard] == [b"helloanswer this"]
     await stage.tell(stage.orders.open)
-    async with asyncio.timeout(DEADLINE_S):
+    async with asyncio.timeout(WITHIN_S):
         assert await client[0].readexactly(15) == b"answer thismore"
         assert await new[0].readexactly(4) == b"more"
     await end(client)
@@ -205,7 +205,7 @@ async def test_a_delay_makes_each_piece_later_and_none_slower(stage: Stage) -> N
         writer.write(b"%02d" % number)
         await writer.drain()
         await asyncio.sleep(0.01)
-    async with asyncio.timeout(DEADLINE_S):
+    async with asyncio.timeout(WITHIN_S):
         assert await reader.readexactly(2) == b"00"
         assert loop.time() - began >= 0.4
         await reader.readexactly(38)
@@ -227,7 +227,7 @@ async def test_what_waits_is_bounded_both_ways(stage: Stage) -> None:
     stage.server.goes_on.set()
     sent += await sent_until_held_up(writer)
     assert stage.link.counts.bytes_down < stage.link.counts.bytes_up < sent
-    async with asyncio.timeout(DEADLINE_S):
+    async with asyncio.timeout(WITHIN_S):
         assert await reader.readexactly(sent) == BIG * (sent // len(BIG))
     await end(client)
 
@@ -254,7 +254,7 @@ async def test_the_cut_comes_at_the_text_before_or_after_the_server_hears_it(
     await echo(client, b"BEGIN")
     client[1].write(b"; COM")
     await until(lambda: stage.link.counts.bytes_up == 15)
-    async with asyncio.timeout(DEADLINE_S):
+    async with asyncio.timeout(WITHIN_S):
         assert await client[0].readexactly(5) == b"; COM"
     client[1].write(b"MIT;")
     assert await broken(client) == b"", "it must not hear what the server says to COMMIT"

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.end_to_end.scripted import ModelControl, scripted_model
+from tests.scripted_model.control import ModelControl, scripted_model
 from tests.stack import RunningStack, running_stack
 
 
@@ -24,5 +24,6 @@ def stack(model: ModelControl, tmp_path_factory: pytest.TempPathFactory) -> Iter
         GATEWAYS="2",
         WORKERS="2",
         PERSISTERS="2",
+        TALKLOG_IDLE_TIMEOUT_S="200",  # tests hold answers for as long as they need
     ) as stack:
         yield stack

@@ -11,8 +11,8 @@ from websockets.asyncio.client import ClientConnection, connect
 from schemas import cursor as cursors
 from schemas import events
 from schemas.transcript import Message, Outcome, Place, Transcript
+from tests.waiting import WITHIN_S, Changes
 
-DEADLINE_S = 45.0
 _LOG_TYPES = {"status", "ai_response_chunk", "ai_response_complete", "error"}
 
 
@@ -26,7 +26,7 @@ class Reader:
         self.frames: list[dict[str, Any]] = []
         self.transcript = Transcript()
         self.outcomes: list[tuple[Outcome, str]] = []
-        self._changed = asyncio.Event()
+        self._changes = Changes()
         self._socket: ClientConnection
         self._reading: asyncio.Task[None]
 
@@ -56,25 +56,25 @@ class Reader:
         )
         await self.until(lambda: self.accepted(message_id))
 
-    async def ended(self, message_id: str) -> Message:
+    async def ended(self, message_id: str, deadline_s: float = WITHIN_S) -> Message:
         """Wait for the message's terminal and give its state."""
-        await self.until(lambda: self.message(message_id).terminal)
+        await self.until(lambda: self.message(message_id).terminal, deadline_s)
         return self.message(message_id)
 
-    async def until(self, condition: Callable[[], object], deadline_s: float = DEADLINE_S) -> None:
+    async def until(self, condition: Callable[[], object], deadline_s: float = WITHIN_S) -> None:
         """Wait until the frames so far make the condition true.
 
         Raises:
             AssertionError: it did not come true in time, or the socket was closed; with the frames.
         """
-        try:
-            async with asyncio.timeout(deadline_s):
-                while not condition():
-                    assert not self._reading.done(), f"closed; {self.frames[-5:]}"
-                    self._changed.clear()
-                    await self._changed.wait()
-        except TimeoutError:
-            raise AssertionError(f"not in {deadline_s} s; the last: {self.frames[-5:]}") from None
+
+        def holds() -> bool:
+            if condition():
+                return True
+            assert not self._reading.done(), f"closed; {self.frames[-5:]}"
+            return False
+
+        await self._changes.until(holds, deadline_s, lambda: f"the last: {self.frames[-5:]}")
 
     def message(self, message_id: str) -> Message:
         """What the fold says of a message; a queued one if it says nothing yet."""
@@ -103,8 +103,8 @@ class Reader:
             self.frames.append(frame)
             if frame["type"] in _LOG_TYPES and "cursor" in frame:
                 self._fold(frame, text)
-            self._changed.set()
-        self._changed.set()
+            self._changes.tell()
+        self._changes.tell()
 
     def _fold(self, frame: dict[str, Any], text: str | bytes) -> None:
         place = cursors.parse(frame["cursor"])

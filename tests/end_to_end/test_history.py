@@ -7,11 +7,11 @@ import pytest
 from redis.asyncio import Redis
 
 from tests.end_to_end.reader import Reader
-from tests.end_to_end.scripted import ModelControl
 from tests.end_to_end.test_whole_path import urls
+from tests.scripted_model.control import ModelControl
 from tests.stack import RunningStack
 
-pytestmark = [pytest.mark.stack, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.stack, pytest.mark.timeout(600)]
 
 REDIS_AWAY_S = float(os.environ.get("REDIS_AWAY_S", "8"))
 WHOLE_TURNS = 40

@@ -7,12 +7,13 @@ import pytest
 from aiokafka.admin import AIOKafkaAdminClient
 
 from tests.end_to_end.reader import Reader
-from tests.end_to_end.scripted import ModelControl, until
 from tests.end_to_end.test_whole_path import rows_hold, urls
+from tests.scripted_model.control import ModelControl
 from tests.scripted_model.script import answer_text
 from tests.stack import RunningStack, running_stack
+from tests.waiting import WITHIN_S, until
 
-pytestmark = [pytest.mark.stack, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.stack, pytest.mark.timeout(600)]
 
 LINKS = {
     *(f"gateway-{server}" for server in ("kafka", "redis", "postgres")),
@@ -83,7 +84,7 @@ async def test_rows_come_once_although_commit_was_not_answered(linked: RunningSt
     before = links.state(name)["triggered"]
     links.cut_at(name, "COMMIT", forward=True)
     await chat(linked, "unanswered-commit")
-    await until(lambda: links.state(name)["triggered"] == before + 1, 30, "COMMIT was cut")
+    await until(lambda: links.state(name)["triggered"] == before + 1, WITHIN_S, "COMMIT was cut")
     await rows_hold(linked, "unanswered-commit", answer_text("unanswered-commit", 1, TOKENS))
 
 
@@ -93,5 +94,5 @@ async def test_rows_come_once_although_copy_was_cut_in_the_middle(linked: Runnin
     before = links.state(name)["triggered"]
     links.cut_after(name, "COPY", 200)
     await chat(linked, "half-a-copy")
-    await until(lambda: links.state(name)["triggered"] == before + 1, 30, "COPY was cut")
+    await until(lambda: links.state(name)["triggered"] == before + 1, WITHIN_S, "COPY was cut")
     await rows_hold(linked, "half-a-copy", answer_text("half-a-copy", 1, TOKENS))

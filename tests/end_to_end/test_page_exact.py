@@ -4,6 +4,7 @@ Whatever stands on the screen meanwhile must be a beginning of it: nothing that 
 back, nothing is there twice.
 """
 
+import functools
 import json
 from collections.abc import AsyncIterator
 from typing import Any
@@ -17,21 +18,21 @@ from playwright.async_api import (
     Locator,
     Page,
     WebSocket,
-    async_playwright,
     expect,
 )
 
-from tests.chromium import executable
+from tests.chromium import launched
 from tests.end_to_end.relay import Relay
-from tests.end_to_end.scripted import ModelControl, until
 from tests.end_to_end.test_whole_path import rows_hold, urls
+from tests.scripted_model.control import ModelControl
 from tests.scripted_model.script import answer_text
 from tests.stack import RunningStack
+from tests.waiting import WITHIN_S, until
 
 pytestmark = [
     pytest.mark.stack,
     pytest.mark.browser,
-    pytest.mark.timeout(300),
+    pytest.mark.timeout(600),
     pytest.mark.asyncio(loop_scope="module"),
 ]
 
@@ -56,12 +57,8 @@ WATCH = """() => {
 
 @pytest_asyncio.fixture(loop_scope="module", scope="module")
 async def chromium() -> AsyncIterator[Browser]:
-    async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(
-            executable_path=executable(), args=["--no-sandbox"]
-        )
+    async with launched() as browser:
         yield browser
-        await browser.close()
 
 
 @pytest_asyncio.fixture(loop_scope="module")
@@ -188,7 +185,7 @@ async def test_stop_in_the_other_tab(
         await expect(page.locator(".notes")).to_have_text("This answer was stopped.")
         await expect(page.locator("#stop")).to_be_hidden()
         await shows(page, text)
-    await until(lambda: model.calls(session)[0]["state"] == "closed", 10, "the model is let go")
+    await until(lambda: model.calls(session)[0]["state"] == "closed", WITHIN_S, "the model let go")
     await one.reload()
     await shows(one, text)
     await expect(one.locator(".notes")).to_have_text("This answer was stopped.")
@@ -227,7 +224,7 @@ async def test_offline_in_mid_answer_and_online_again(
     await expect(page.locator("#banner")).to_contain_text("You are offline")
     # The answer is finished while nobody looks, and something more is typed.
     model.release()
-    await until(lambda: model.calls(session)[0]["state"] == "done", 30, "the answer ends")
+    await until(lambda: model.calls(session)[0]["state"] == "done", WITHIN_S, "the answer ends")
     await say(page, f"offline [[key={session}-b tokens=20]]")
     await expect(page.locator(".turn").last).to_contain_text("Sending…")
     await person.set_offline(False)
@@ -244,7 +241,7 @@ async def test_a_network_that_falls_silent_without_a_word(
     await stands(page, f"{session}/c1/0029")
     network.silence()
     model.release()
-    await until(lambda: model.calls(session)[0]["state"] == "done", 30, "the answer ends")
+    await until(lambda: model.calls(session)[0]["state"] == "done", WITHIN_S, "the answer ends")
     # The browser says that the network is another: the page asks, hears nothing, comes anew.
     await page.evaluate("dispatchEvent(new Event('online'))")
     await expect(page.locator("#badge")).not_to_have_attribute("data-state", "live")
@@ -256,15 +253,27 @@ async def test_a_network_that_falls_silent_without_a_word(
 async def test_cuts_between_two_gateways_in_mid_answer(
     model: ModelControl, person: BrowserContext, network: Relay, session: str
 ) -> None:
-    page = await tab(person, network.url, session)
+    page = await person.new_page()
+    sockets: list[WebSocket] = []
+    page.on("websocket", lambda socket: sockets.append(socket))
+    await page.goto(f"{network.url}/#/s/{session}")
+    await live(page)
     await say(page, f"go [[key={session} tokens=600 rate=100]]")
     for token in (40, 120, 200, 280, 360):
         await stands(page, f"{session}/c1/{token:04d}")
+        before = len(sockets)
         await network.cut()
-        await expect(page.locator("#badge")).not_to_have_attribute("data-state", "live")
+        # It may be back before anybody could see on the badge that it was gone.
+        await until(sockets[before - 1].is_closed, WITHIN_S, "the page has lost its socket")
         await page.evaluate("dispatchEvent(new Event('online'))")
+        await until(functools.partial(more_than, before, sockets), WITHIN_S, "it has come anew")
     await shows(page, answer_text(session, 1, 600))
     assert asked_once(model, session)
+
+
+def more_than(count: int, sockets: list[WebSocket]) -> bool:
+    """Whether the page has opened more sockets than that."""
+    return len(sockets) > count
 
 
 async def test_a_gateway_that_is_killed_and_another_takes_over(
@@ -320,13 +329,13 @@ async def test_a_message_that_the_page_sends_again_is_one_message(
     await live(page)
     network.silence()
     await say(page, f"go [[key={session} tokens=40 fault=hold_after:20]]")
-    await until(lambda: model.calls(session), 30, "the model is asked")
+    await until(lambda: model.calls(session), WITHIN_S, "the model is asked")
     if flushed:
         with redis.Redis.from_url(stack.file.redis) as client:
             client.flushall()
     await network.cut()
     network.end_silence()
-    await until(lambda: len(sent) == 2, 30, "the page has sent it again")
+    await until(lambda: len(sent) == 2, WITHIN_S, "the page has sent it again")
     assert sent[0] == sent[1]
     await stands(page, f"{session}/c1/0019")
     model.release()
@@ -352,6 +361,6 @@ async def come_back(stack: RunningStack, name: str, killed_pid: int) -> None:
     """Wait until what was killed is there again, for whoever uses the stack next."""
     await until(
         lambda: stack.pid(name) not in (0, killed_pid) and stack.state_of(name) == "ready",
-        60,
+        WITHIN_S,
         f"{name} is ready again",
     )

@@ -9,7 +9,6 @@ import os
 import re
 import signal
 import subprocess
-import sys
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator, Sequence
 from functools import partial
@@ -19,24 +18,26 @@ import pytest
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from deploy.local.ports import free_run
-from deploy.local.program import wrapped
 from schemas.events import decode_session_event
 from schemas.topics import SESSION_LOG, shard_of
 from schemas.transcript import Message, Outcome, Place, Transcript
 from tests.end_to_end.reader import Reader
-from tests.end_to_end.scripted import ModelControl, until
 from tests.end_to_end.test_whole_path import rows_hold, urls
+from tests.scripted_model.control import ModelControl
 from tests.scripted_model.script import answer_text
-from tests.stack import RunningStack, running_stack, talklog
+from tests.service import environment_for, started
+from tests.stack import RunningStack, running_stack
+from tests.waiting import WITHIN_S, until
 
-pytestmark = [pytest.mark.stack, pytest.mark.timeout(400)]
+pytestmark = [pytest.mark.stack, pytest.mark.timeout(600)]
 
 SERVICES = ("gateway-1", "worker-1", "persister-1")
 GRACE_S = 2
 GONE_WITHIN_S = GRACE_S + 30.0
 """Generous: what is tried is that there is an end, not when."""
 BACK_WITHIN_S = 90.0
-ANSWERS, TOKENS = 6, 300
+ANSWERS, TOKENS, HELD_AT, RATE = 6, 120, 110, 20
+"""Tokens come while the services stop; the last ones only when the test lets them."""
 SHARDS = 8
 
 
@@ -45,7 +46,11 @@ def stack(model: ModelControl, tmp_path_factory: pytest.TempPathFactory) -> Iter
     """One of every service; what ends stays dead."""
     folder = tmp_path_factory.mktemp("stops")
     with running_stack(
-        folder, OPENAI_BASE_URL=model.url, TALKLOG_GRACE_S=str(GRACE_S), RESTART="0"
+        folder,
+        OPENAI_BASE_URL=model.url,
+        TALKLOG_GRACE_S=str(GRACE_S),
+        TALKLOG_IDLE_TIMEOUT_S="200",
+        RESTART="0",
     ) as stack:
         yield stack
 
@@ -74,7 +79,8 @@ async def running(stack: RunningStack, model: ModelControl, sessions: list[str])
     async with contextlib.AsyncExitStack() as readers:
         for session in sessions:
             reader = await readers.enter_async_context(Reader(urls(stack)[0], session))
-            await reader.ask(f"go [[key={session} tokens={TOKENS} rate=20]]", "m0")
+            orders = f"tokens={TOKENS} rate={RATE} fault=hold_after:{HELD_AT}"
+            await reader.ask(f"go [[key={session} {orders}]]", "m0")
             await reader.until(partial(begun, reader))
 
 
@@ -88,7 +94,7 @@ async def without(stack: RunningStack, server: str, how: str) -> AsyncIterator[N
     """The server stands still, or is dead; in the end it goes on, or can be started."""
     if how == "kill":
         stack.kill(server)
-        await until(lambda: stack.state_of(server) == "dead", 30, f"{server} is dead")
+        await until(lambda: stack.state_of(server) == "dead", WITHIN_S, f"{server} is dead")
         yield
         return
     stack.hold(server)
@@ -128,7 +134,7 @@ async def back(stack: RunningStack, names: Sequence[str]) -> None:
     def ready() -> bool:
         states = {stack.state_of(name) for name in names}
         if "dead" in states:
-            talklog(stack, "start")
+            stack.start_dead()
         return states == {"ready"}
 
     await until(ready, BACK_WITHIN_S, f"{names} are back")
@@ -137,7 +143,12 @@ async def back(stack: RunningStack, names: Sequence[str]) -> None:
 async def ends_once(stack: RunningStack, model: ModelControl, session: str) -> None:
     """One terminal counts, in the log; its text is one attempt's, in the log and in the table."""
     async with Reader(urls(stack)[0], session) as reader:
-        await reader.until(lambda: over(reader), 120)
+
+        def none_held() -> bool:
+            model.release()
+            return over(reader)
+
+        await until(none_held, WITHIN_S, f"{session} has ended")
     message, outcomes = await folded(stack, session)
     assert (message.state, outcomes[Outcome.ENDED]) == ("complete", 1)
     assert message.text == answer_text(session, model.state()["by_key"][session], TOKENS)
@@ -183,7 +194,7 @@ async def test_a_start_without_a_broker_can_be_stopped(
     address = stack.file.kafka if broker == "held" else f"127.0.0.1:{free_run(1)}"
     async with without(stack, "kafka", "hold"):
         with starting(service, stack, tmp_path, address) as process:
-            await until(lambda: listens_to_sigterm(process.pid), 30, f"{service} starts")
+            await until(lambda: listens_to_sigterm(process.pid), WITHIN_S, f"{service} starts")
             process.terminate()
             assert await asyncio.to_thread(process.wait, GONE_WITHIN_S) == 0
 
@@ -192,23 +203,13 @@ async def test_a_start_without_a_broker_can_be_stopped(
 def starting(
     service: str, stack: RunningStack, folder: Path, kafka: str
 ) -> Iterator["subprocess.Popen[bytes]"]:
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("TALKLOG_")}
-    addresses = {
+    environment = environment_for(stack) | {
         "TALKLOG_KAFKA": kafka,
-        "TALKLOG_REDIS_URL": stack.file.redis,
-        "TALKLOG_POSTGRES_DSN": stack.file.postgres,
-        "TALKLOG_EPOCH": str(stack.epoch),
         "TALKLOG_PORT": "0",
         "TALKLOG_GRACE_S": str(GRACE_S),
     }
-    command = wrapped([sys.executable, "-m", service], uid=None, death_signal=signal.SIGKILL)
-    with (folder / "service.log").open("wb") as log:
-        process = subprocess.Popen(command, stdout=log, stderr=log, env=kept | addresses)
-    try:
+    with started([service], environment, folder / "service.log", stop_within_s=0.0) as process:
         yield process
-    finally:
-        process.kill()
-        process.wait()
 
 
 def listens_to_sigterm(pid: int) -> bool:

@@ -5,11 +5,11 @@ import sys
 
 import pytest
 
-from tests.end_to_end.scripted import ModelControl
+from tests.scripted_model.control import ModelControl
 from tests.scripted_model.script import answer_text
 from tests.stack import RunningStack, talklog
 
-pytestmark = [pytest.mark.stack, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.stack, pytest.mark.timeout(600)]
 
 
 def test_a_message_from_a_pipe_is_answered_and_can_be_replayed(

@@ -8,32 +8,42 @@ import pytest
 
 from schemas.transcript import Message
 from tests.end_to_end.reader import Reader
-from tests.end_to_end.scripted import ModelControl, until
 from tests.end_to_end.test_whole_path import rows, rows_hold, urls
+from tests.scripted_model.control import ModelControl
 from tests.scripted_model.script import answer_text
 from tests.stack import RunningStack
+from tests.waiting import WITHIN_S, until
 
-pytestmark = [pytest.mark.stack, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.stack, pytest.mark.timeout(600)]
 
 STANDSTILL_S = float(os.environ.get("STANDSTILL_S", "15"))
-ANSWERS = 50
+ANSWERS, TOKENS, HELD_AT = 50, 60, 50
 
 
 async def test_a_worker_killed_in_the_middle_of_fifty_answers(
     stack: RunningStack, model: ModelControl
 ) -> None:
-    """Every one ends complete, once, with the text of one attempt; the fold says why."""
+    """Every one ends complete, once, with the text of one attempt; the fold says why.
+
+    None ends before the worker is killed: each stops before its last tokens until it is let go on.
+    """
     model.reset()
     sessions = [f"killed-{number}" for number in range(ANSWERS)]
     async with asyncio.TaskGroup() as group:
         answers = [group.create_task(_one_long_answer(stack, session)) for session in sessions]
-        await until(lambda: model.state()["open"] == ANSWERS, 60, "all answers run")
+        await until(lambda: model.state()["open"] == ANSWERS, WITHIN_S, "all answers run")
         stack.kill("worker-1")
+
+        def over() -> bool:
+            model.release()
+            return all(answer.done() for answer in answers)
+
+        await until(over, WITHIN_S, "every end")
     restarted = 0
     for session, answer in zip(sessions, answers, strict=True):
         message = answer.result()
         assert message.state == "complete"
-        assert message.text == answer_text(session, message.starts, 200)
+        assert message.text == answer_text(session, message.starts, TOKENS)
         assert model.state()["by_key"][session] == message.starts
         restarted += message.starts - 1
     assert 0 < restarted < ANSWERS
@@ -43,7 +53,8 @@ async def test_a_worker_killed_in_the_middle_of_fifty_answers(
 
 async def _one_long_answer(stack: RunningStack, session: str) -> Message:
     async with Reader(urls(stack)[0], session) as reader:
-        await reader.ask(f"go [[key={session} tokens=200 rate=20]]", "m0")
+        orders = f"tokens={TOKENS} rate=20 fault=hold_after:{HELD_AT}"
+        await reader.ask(f"go [[key={session} {orders}]]", "m0")
         await reader.until(lambda: reader.message("m0").terminal, 120)
         return reader.message("m0")
 
@@ -71,7 +82,9 @@ async def test_chat_goes_on_while_postgres_stands_still(
 async def test_postgres_killed_and_started_again(stack: RunningStack, model: ModelControl) -> None:
     stack.kill("postgres")
     await _chat(stack, "without-postgres")
-    await until(lambda: _rows_if_up(stack, "without-postgres"), 60, "Postgres is back, rows there")
+    await until(
+        lambda: _rows_if_up(stack, "without-postgres"), WITHIN_S, "Postgres is back, rows there"
+    )
     await rows_hold(stack, "without-postgres", answer_text("without-postgres", 1, 30))
 
 

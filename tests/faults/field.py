@@ -24,10 +24,10 @@ import psutil
 import psycopg
 
 from deploy.local import process_list
-from tests.end_to_end.scripted import ModelControl, scripted_model
 from tests.faults.talker import Talker, Told
 from tests.faults.verdict import Answer, Case, Verdict, judge
 from tests.faults.watch import Watch
+from tests.scripted_model.control import ModelControl, scripted_model
 from tests.stack import RunningStack, running_stack, talklog
 
 SHARDS = 8

@@ -11,8 +11,7 @@ import pytest
 from schemas.close_codes import CloseCode
 from tests.browser.fake_gateway import FakeGateway, running
 from tests.integration.deploy.typed import CTRL_C, typed
-
-LIMIT_S = 30.0
+from tests.waiting import WITHIN_S
 
 
 @pytest.fixture
@@ -30,7 +29,7 @@ class Piped:
 
     async def ended(self) -> tuple[int | None, str, str]:
         """Exit code, standard output, standard error."""
-        out, err = await asyncio.wait_for(self._ended, LIMIT_S)
+        out, err = await asyncio.wait_for(self._ended, WITHIN_S)
         return self._process.returncode, out.decode(), err.decode()
 
 

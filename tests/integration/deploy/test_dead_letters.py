@@ -2,7 +2,6 @@
 
 import json
 import uuid
-from collections.abc import AsyncIterator
 
 import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
@@ -15,14 +14,6 @@ from tests.stack import RunningStack, talklog
 pytestmark = pytest.mark.stack
 
 SHARDS = 8
-
-
-@pytest.fixture
-async def producer(servers: RunningStack) -> AsyncIterator[AIOKafkaProducer]:
-    producer = AIOKafkaProducer(bootstrap_servers=servers.file.kafka, enable_idempotence=True)
-    await producer.start()
-    yield producer
-    await producer.stop()
 
 
 @pytest.fixture

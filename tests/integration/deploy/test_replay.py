@@ -2,7 +2,7 @@
 
 import json
 import uuid
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import Iterable
 
 import pytest
 from aiokafka import AIOKafkaProducer
@@ -18,14 +18,6 @@ from tests.unit.schemas.log_of import chunk, complete, queued, start
 pytestmark = pytest.mark.stack
 
 SHARDS = 8
-
-
-@pytest.fixture
-async def producer(servers: RunningStack) -> AsyncIterator[AIOKafkaProducer]:
-    producer = AIOKafkaProducer(bootstrap_servers=servers.file.kafka, enable_idempotence=True)
-    await producer.start()
-    yield producer
-    await producer.stop()
 
 
 @pytest.fixture

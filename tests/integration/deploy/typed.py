@@ -10,7 +10,8 @@ import termios
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-DEADLINE_S = 20.0
+from tests.waiting import WITHIN_S, Changes
+
 _STYLES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|\x1b[=>]")
 CTRL_C = "\x03"
 
@@ -22,7 +23,7 @@ class Typed:
         self._master = master
         self._process = process
         self._written = b""
-        self._changed = asyncio.Event()
+        self._changes = Changes()
         asyncio.get_running_loop().add_reader(master, self._read)
 
     @property
@@ -36,25 +37,21 @@ class Typed:
 
     async def sees(self, text: str, after: int = 0) -> int:
         """Wait until the text stands on the screen at `after` or later; give the place behind."""
-        try:
-            async with asyncio.timeout(DEADLINE_S):
-                while (found := self.screen.find(text, after)) < 0:
-                    self._changed.clear()
-                    await self._changed.wait()
-        except TimeoutError:
-            raise AssertionError(f"{text!r} is not in {self.screen!r}") from None
-        return found + len(text)
+        await self._changes.until(
+            lambda: text in self.screen[after:], WITHIN_S, lambda: f"{text!r} in {self.screen!r}"
+        )
+        return self.screen.index(text, after) + len(text)
 
     async def leaves(self) -> int:
         """Wait for the end; the exit code."""
-        return await asyncio.wait_for(self._process.wait(), DEADLINE_S)
+        return await asyncio.wait_for(self._process.wait(), WITHIN_S)
 
     def _read(self) -> None:
         try:
             self._written += os.read(self._master, 65536)
         except OSError:  # the command has left its terminal
             asyncio.get_running_loop().remove_reader(self._master)
-        self._changed.set()
+        self._changes.tell()
 
 
 @asynccontextmanager

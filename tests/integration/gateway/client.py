@@ -9,7 +9,7 @@ from typing import Any, Self
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 
-DEADLINE_S = 15.0
+from tests.waiting import WITHIN_S, Changes
 
 Frame = dict[str, Any]
 
@@ -21,7 +21,7 @@ class Client:
         self.address = f"{url}/ws/chat/{session_id}/{query}"
         self.frames: list[Frame] = []
         self._options = options
-        self._changed = asyncio.Event()
+        self._changes = Changes()
         self.socket: ClientConnection
         self._reading: asyncio.Task[None]
 
@@ -52,19 +52,18 @@ class Client:
         met = [f for f in self.frames if condition(f)]
         return met[count - 1]
 
-    async def until(self, condition: Callable[[], object], deadline_s: float = DEADLINE_S) -> None:
+    async def until(self, condition: Callable[[], object], deadline_s: float = WITHIN_S) -> None:
         """Wait until the frames so far make the condition true."""
-        try:
-            async with asyncio.timeout(deadline_s):
-                while not condition():
-                    if self._reading.done():
-                        raise AssertionError(f"closed {self.closed}; the last: {self.frames[-5:]}")
-                    self._changed.clear()
-                    await self._changed.wait()
-        except TimeoutError:
-            raise AssertionError(f"not in {deadline_s} s; the last: {self.frames[-5:]}") from None
 
-    async def until_closed(self, deadline_s: float = DEADLINE_S) -> tuple[int | None, str | None]:
+        def holds() -> bool:
+            if condition():
+                return True
+            assert not self._reading.done(), f"closed {self.closed}; {self.frames[-5:]}"
+            return False
+
+        await self._changes.until(holds, deadline_s, lambda: f"the last: {self.frames[-5:]}")
+
+    async def until_closed(self, deadline_s: float = WITHIN_S) -> tuple[int | None, str | None]:
         """Wait until the server has closed the socket; give code and reason."""
         await asyncio.wait_for(asyncio.shield(self._reading), deadline_s)
         return self.closed
@@ -100,8 +99,8 @@ class Client:
         try:
             async for text in self.socket:
                 self.frames.append(json.loads(text))
-                self._changed.set()
+                self._changes.tell()
         except ConnectionClosed:
             return
         finally:
-            self._changed.set()
+            self._changes.tell()

@@ -14,6 +14,7 @@ from tests.integration.gateway.process import Gateway, gateway_environment, runn
 from tests.integration.gateway.writer import SHARDS, Writer, chunks, start
 from tests.stack import RunningStack
 from tests.trim import trim
+from tests.waiting import WITHIN_S
 
 
 def fails_with(servers: RunningStack, **variables: str) -> tuple[int, str]:
@@ -23,7 +24,7 @@ def fails_with(servers: RunningStack, **variables: str) -> tuple[int, str]:
         env=gateway_environment(servers, 0) | variables,
         capture_output=True,
         text=True,
-        timeout=30,
+        timeout=WITHIN_S,
     )
     return done.returncode, done.stderr
 

@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import os
 import signal
 import subprocess
 import sys
@@ -18,13 +17,17 @@ import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from psycopg.rows import dict_row
 
+from deploy.local.program import wrapped
 from deploy.operators.migrate import migrate
 from schemas.events import Event, encode
 from schemas.topics import DEAD_LETTERS, shard_of
+from tests.service import environment_for
 from tests.stack import RunningStack
+from tests.waiting import WITHIN_S, until
 from tests.written import topic_of
 
 SHARDS = 8
+COMMAND_WITHIN_S = 120.0
 
 
 @dataclass
@@ -70,13 +73,23 @@ class Persisters:
         path = self.folder / f"persister-{len(self.processes)}.log"
         with path.open("ab") as output:
             process = subprocess.Popen(
-                [sys.executable, "-m", "persister"],
-                env=os.environ | self.environment | own,
+                wrapped([sys.executable, "-m", "persister"], uid=None, death_signal=signal.SIGKILL),
+                env=self.environment | own,
                 stdout=output,
                 stderr=output,
             )
         self.processes.append(process)
         return process
+
+    def talklog(self, *arguments: str) -> "subprocess.CompletedProcess[str]":
+        """Run `talklog` as an operator would beside them."""
+        return subprocess.run(
+            [sys.executable, "-m", "deploy", *arguments],
+            env=self.environment,
+            capture_output=True,
+            text=True,
+            timeout=COMMAND_WITHIN_S,
+        )
 
     def written(self) -> str:
         """What all of them have logged."""
@@ -146,10 +159,8 @@ def database(servers: RunningStack, request: pytest.FixtureRequest) -> Iterator[
 
 @pytest.fixture
 def persisters(servers: RunningStack, database: Database, tmp_path: Path) -> Iterator[Persisters]:
-    environment = {
-        "TALKLOG_KAFKA": servers.file.kafka,
+    environment = environment_for(servers) | {
         "TALKLOG_POSTGRES_DSN": database.dsn,
-        "TALKLOG_EPOCH": str(servers.epoch),
         "TALKLOG_SHARDS": str(SHARDS),
     }
     started = Persisters(environment, tmp_path)
@@ -165,12 +176,12 @@ async def log(servers: RunningStack) -> AsyncIterator[Log]:
     await producer.stop()
 
 
-async def wait_for(condition: Callable[[], object], within_s: float = 30.0) -> None:
+async def wait_for(condition: Callable[[], object], within_s: float = WITHIN_S) -> None:
     """Wait until it is true; what it asks may be away for a while."""
-    deadline = time.monotonic() + within_s
-    while True:
+
+    def holds() -> object:
         with contextlib.suppress(psycopg.OperationalError):
-            if condition():
-                return
-        assert time.monotonic() < deadline, "it did not happen in time"
-        await asyncio.sleep(0.05)
+            return condition()
+        return False
+
+    await until(holds, within_s, "what the tables or the persister should say")

@@ -7,6 +7,7 @@ from tests.integration.persister.conftest import SHARDS, Database, Log, Persiste
 from tests.integration.persister.test_persister import session, stop
 from tests.stack import RunningStack
 from tests.trim import trim
+from tests.waiting import WITHIN_S
 from tests.written import Say
 
 pytestmark = pytest.mark.stack
@@ -71,7 +72,7 @@ async def test_settings_of_an_epoch_that_is_over_are_refused(
     first = persisters.start(epoch=servers.epoch + 5)
     await wait_for(lambda: "writing" in persisters.written())
     stop(first)
-    assert persisters.start().wait(20) == 2
+    assert persisters.start().wait(WITHIN_S) == 2
     assert "epoch behind" in persisters.written()
 
 

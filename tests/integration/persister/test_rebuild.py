@@ -26,13 +26,7 @@ def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningStack]:
 
 
 def rebuild(persisters: Persisters, *options: str) -> "subprocess.CompletedProcess[str]":
-    return subprocess.run(
-        [sys.executable, "-m", "deploy", "rebuild", *options],
-        env=os.environ | persisters.environment,
-        capture_output=True,
-        text=True,
-        timeout=50,
-    )
+    return persisters.talklog("rebuild", *options)
 
 
 def forged(database: Database, load: Load) -> None:

@@ -1,9 +1,7 @@
 """`talklog verify` on real servers: silent about what is right, exact about what is wrong."""
 
 import asyncio
-import os
 import subprocess
-import sys
 from collections.abc import Iterator
 
 import pytest
@@ -27,13 +25,7 @@ def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningStack]:
 
 
 def verify(persisters: Persisters, *options: str) -> "subprocess.CompletedProcess[str]":
-    return subprocess.run(
-        [sys.executable, "-m", "deploy", "verify", *options],
-        env=os.environ | persisters.environment,
-        capture_output=True,
-        text=True,
-        timeout=50,
-    )
+    return persisters.talklog("verify", *options)
 
 
 async def _committed(servers: RunningStack, shard: int, offset: int) -> None:

@@ -14,9 +14,9 @@ from schemas.log.log_scan import LogScanner, RangeTrimmed, ScanTooLarge
 from schemas.shard_log import Record
 from tests.stack import RunningStack
 from tests.trim import trim
+from tests.waiting import WITHIN_S, Changes
 
 SHARDS = 2
-DEADLINE_S = 15.0
 
 
 class Log:
@@ -61,21 +61,18 @@ class Seen:
     def __init__(self) -> None:
         self.offsets: dict[int, list[int]] = {shard: [] for shard in range(SHARDS)}
         self.gaps: list[tuple[int, int, int]] = []
-        self._changed = asyncio.Event()
+        self._changes = Changes()
 
     def on_records(self, shard: int, records: Sequence[Record]) -> None:
         self.offsets[shard] += [record.offset for record in records]
-        self._changed.set()
+        self._changes.tell()
 
     def on_gap(self, shard: int, start: int, end: int) -> None:
         self.gaps.append((shard, start, end))
-        self._changed.set()
+        self._changes.tell()
 
     async def until(self, condition: Callable[[], bool]) -> None:
-        async with asyncio.timeout(DEADLINE_S):
-            while not condition():
-                self._changed.clear()
-                await self._changed.wait()
+        await self._changes.until(condition, WITHIN_S, lambda: f"{self.offsets}, {self.gaps}")
 
 
 @asynccontextmanager

@@ -14,9 +14,9 @@ from schemas.topics import HEADERS, SESSION_LOG, USER_MESSAGES, WORKER_GROUP, sh
 from schemas.transcript import Message, Outcome, Place, Transcript
 from tests.scripted_model.script import answer_text
 from tests.stack import RunningStack
+from tests.waiting import WITHIN_S, Changes
 
 SHARDS = 8
-WAIT_S = 45.0
 AT = "2026-01-01T00:00:00.000Z"
 
 
@@ -32,7 +32,7 @@ class Conversation:
             bootstrap_servers=kafka, group_id=WORKER_GROUP, enable_auto_commit=False
         )
         self._folds: dict[str, Transcript] = {}
-        self._changed = asyncio.Event()
+        self._changes = Changes()
         self.outcomes: Counter[Outcome] = Counter()
         self.run = uuid4().hex[:8]
         self.asked: dict[str, str] = {}
@@ -110,14 +110,12 @@ class Conversation:
 
     async def until(self, condition: Callable[[], bool], what: str) -> None:
         """Wait until it is true of what was read."""
-        try:
-            async with asyncio.timeout(WAIT_S):
-                while not condition():
-                    self._changed.clear()
-                    await self._changed.wait()
-        except TimeoutError:
+
+        def told() -> str:
             states = Counter(m.state if (m := self.view(i)) else "unknown" for i in self.asked)
-            raise AssertionError(f"not seen: {what}; {dict(states)}") from None
+            return f"{what}; {dict(states)}"
+
+        await self._changes.until(condition, WITHIN_S, told)
 
     async def until_all_ended(self) -> None:
         def ended(message_id: str) -> bool:
@@ -147,7 +145,7 @@ class Conversation:
 
     async def until_committed(self) -> None:
         """Wait until the group has committed everything there is."""
-        async with asyncio.timeout(WAIT_S):
+        async with asyncio.timeout(WITHIN_S):
             while not await self.all_committed():  # noqa: ASYNC110 - a broker tells nobody
                 await asyncio.sleep(0.1)
 
@@ -156,7 +154,7 @@ class Conversation:
             for partition, records in (await self._consumer.getmany(timeout_ms=1000)).items():
                 for record in records:
                     self._take(partition.partition, record)
-            self._changed.set()
+            self._changes.tell()
 
     def _take(self, shard: int, record: ConsumerRecord) -> None:
         event = decode_session_event(record.value)

@@ -16,7 +16,7 @@ from tests.integration.workers.process import Workers
 from tests.scripted_model.server import ScriptedModel
 from tests.stack import RunningStack, running_stack
 
-pytestmark = [pytest.mark.stack, pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.stack, pytest.mark.timeout(600)]
 
 
 @pytest.fixture(scope="module")

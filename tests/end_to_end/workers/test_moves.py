@@ -8,48 +8,26 @@ import asyncio
 import os
 import signal
 from collections import defaultdict
-from collections.abc import AsyncIterator, Iterator
-from pathlib import Path
 
 import pytest
 
 from schemas.topics import shard_of
 from schemas.transcript import Outcome
-from tests.end_to_end.owners import Owners, owners
-from tests.end_to_end.scripted import ModelControl, until
+from tests.end_to_end.workers.owners import Owners, owners
 from tests.integration.workers.conversation import SHARDS, Conversation, assert_whole
 from tests.integration.workers.process import Worker, Workers
-from tests.stack import RunningStack, running_stack
+from tests.scripted_model.control import ModelControl
+from tests.stack import RunningStack
+from tests.waiting import WITHIN_S, until
 
-pytestmark = [pytest.mark.stack, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.stack, pytest.mark.timeout(600)]
 
-ANSWERS = int(os.environ.get("MOVED_ANSWERS", "200"))
+ANSWERS = int(os.environ.get("MOVED_ANSWERS", "100"))
 MOVED_AT_LEAST = 30
 TOKENS, HELD_AT, RATE = 90, 80, 4
 SAMPLE_S = 0.3
 MOVE_WITHIN_S = 60.0
 PATIENT = {"TALKLOG_GRACE_S": "200", "TALKLOG_IDLE_TIMEOUT_S": "200"}
-
-
-@pytest.fixture(scope="module")
-def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningStack]:
-    with running_stack(tmp_path_factory.mktemp("moves"), servers_only=True) as stack:
-        yield stack
-
-
-@pytest.fixture
-async def talk(servers: RunningStack) -> AsyncIterator[Conversation]:
-    async with Conversation(servers).open() as running:
-        yield running
-
-
-@pytest.fixture
-async def workers(
-    servers: RunningStack, model: ModelControl, tmp_path: Path
-) -> AsyncIterator[Workers]:
-    model.reset()
-    async with Workers(servers, model.url, tmp_path) as running:
-        yield running
 
 
 class Watch:
@@ -86,7 +64,7 @@ class Watch:
         return {each for each, view in views.items() if view and view.state == "generating"}
 
 
-async def test_two_hundred_answers_while_workers_join_and_leave(
+async def test_a_hundred_answers_while_workers_join_and_leave(
     servers: RunningStack, model: ModelControl, talk: Conversation, workers: Workers
 ) -> None:
     leaving = [await workers.start(**PATIENT), await workers.start(**PATIENT)]
@@ -103,7 +81,7 @@ async def test_two_hundred_answers_while_workers_join_and_leave(
     assert model.state()["open"] == ANSWERS, "the moves took longer than the answers"
     assert watch.moved >= min(MOVED_AT_LEAST, ANSWERS // 2)
 
-    await _let_go(model)
+    await until(model.let_go, WITHIN_S, "every stream has ended")
     await talk.until_all_ended()
     for message in talk.messages():
         assert_whole(message, TOKENS)
@@ -132,16 +110,6 @@ async def _roll(watch: Watch, workers: Workers, leaving: list[Worker]) -> None:
     waiting.send(signal.SIGTERM)
     await watch.until_members(1, first)
     assert await waiting.exit_code() == 0
-
-
-async def _let_go(model: ModelControl) -> None:
-    """Let every stream go on; one that has not come to its stop yet, as soon as it does."""
-
-    def none_open() -> object:
-        model.release()
-        return model.state()["open"] == 0
-
-    await until(none_open, 90, "every stream has ended")
 
 
 async def _remembered(model: ModelControl, talk: Conversation, asked: list[str]) -> None:

@@ -2,54 +2,21 @@
 
 import asyncio
 import contextlib
-import os
 import signal
-import subprocess
-import sys
 import time
-import urllib.error
-import urllib.request
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
 from aiokafka import AIOKafkaProducer
 
 from deploy.local.ports import free_run
-from deploy.local.program import wrapped
 from schemas.topics import SESSION_LOG, USER_MESSAGES
+from tests.service import Service, environment_for, started
 from tests.stack import RunningStack
+from tests.waiting import WITHIN_S
 
 pytestmark = pytest.mark.stack
-
-WITHIN_S = 40.0
-
-
-@dataclass(frozen=True, slots=True)
-class Service:
-    """A process whose readers can be stopped."""
-
-    process: "subprocess.Popen[bytes]"
-    admin_port: int
-    output: Path
-
-    def ready(self) -> str:
-        """What /readyz says; empty if nobody answers."""
-        address = f"http://127.0.0.1:{self.admin_port}/readyz"
-        try:
-            with urllib.request.urlopen(address, timeout=5) as answer:
-                return str(answer.read().decode())
-        except urllib.error.HTTPError as error:
-            return error.read().decode()
-        except OSError:
-            return ""
-
-    def until(self, condition: Callable[[], object]) -> None:
-        deadline = time.monotonic() + WITHIN_S
-        while not condition():
-            assert time.monotonic() < deadline, self.output.read_text()
-            time.sleep(0.03)
 
 
 @contextlib.contextmanager
@@ -57,47 +24,25 @@ def running(
     service: str, topic: str, servers: RunningStack, folder: Path, **variables: str
 ) -> Iterator[Service]:
     """The service, deaf at SIGUSR1 to the topic."""
-    with started(["tests.deaf", service, topic], servers, folder, **variables) as deaf:
+    with breakable(["tests.deaf", service, topic], servers, folder, **variables) as deaf:
         yield deaf
 
 
 @contextlib.contextmanager
-def started(
+def breakable(
     module: Sequence[str], servers: RunningStack, folder: Path, **variables: str
 ) -> Iterator[Service]:
-    """`python -m MODULE`, once it is ready; killed at the end."""
+    """`python -m MODULE`, once it is ready; it may be stuck at the end."""
     port, output = free_run(1), folder / "service.log"
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("TALKLOG_")}
-    environment = kept | {
-        "TALKLOG_KAFKA": servers.file.kafka,
-        "TALKLOG_REDIS_URL": servers.file.redis,
-        "TALKLOG_POSTGRES_DSN": servers.file.postgres,
-        "TALKLOG_EPOCH": str(servers.epoch),
+    environment = environment_for(servers) | {
         "TALKLOG_PORT": "0",
         "TALKLOG_ADMIN_PORT": str(port),
         "TALKLOG_GRACE_S": "1",
     }
-    with output.open("ab") as log:
-        process = subprocess.Popen(
-            wrapped(
-                [sys.executable, "-m", *module],
-                uid=None,
-                death_signal=signal.SIGKILL,
-            ),
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=log,
-            env=environment | variables,
-            start_new_session=True,
-        )
-    service = Service(process, port, output)
-    try:
-        service.until(lambda: process.poll() is not None or service.ready() == "ready\n")
-        assert process.poll() is None, output.read_text()
+    with started(module, environment | variables, output, stop_within_s=2.0) as process:
+        service = Service(process, port, output)
+        service.until_ready()
         yield service
-    finally:
-        process.kill()
-        process.wait()
 
 
 @pytest.mark.parametrize(
@@ -138,9 +83,9 @@ def test_a_gateway_is_not_ready_while_its_tail_is_dead_and_ready_when_it_is_back
 ) -> None:
     with running("gateway", SESSION_LOG, servers, tmp_path, TALKLOG_STALL_LIMIT_S="9") as deaf:
         deaf.process.send_signal(signal.SIGUSR1)
-        deaf.until(lambda: "the tail stands still" in deaf.ready())
+        deaf.until(lambda: "the tail stands still" in deaf.health())
         deaf.process.send_signal(signal.SIGUSR2)
-        deaf.until(lambda: deaf.ready() == "ready\n")
+        deaf.until(lambda: deaf.health() == "ready\n")
 
 
 def test_a_process_that_was_stopped_and_woken_goes_on(

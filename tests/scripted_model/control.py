@@ -1,13 +1,15 @@
-"""The scripted model from outside, in a process of its own, and waiting for conditions."""
+"""The scripted model from outside, in a process of its own."""
 
-import asyncio
 import json
+import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 from urllib.request import Request, urlopen
+
+from deploy.local.program import wrapped
 
 
 class ModelControl:
@@ -30,6 +32,11 @@ class ModelControl:
         """Let every held stream go on."""
         _json(self._control + "/release", method="POST")
 
+    def let_go(self) -> bool:
+        """Release, and say whether no stream is open: one may come to its stop only later."""
+        self.release()
+        return bool(self.state()["open"] == 0)
+
     def script(self, default: str) -> None:
         """What every call from now on follows, where its prompt says nothing else."""
         _json(self._control + "/script", method="POST", body={"default": default})
@@ -42,8 +49,9 @@ class ModelControl:
 @contextmanager
 def scripted_model(default: str = "") -> Iterator[ModelControl]:
     """The scripted model in a process of its own, so that tests cannot slow it."""
+    command = [sys.executable, "-m", "tests.scripted_model", "--default", default]
     process = subprocess.Popen(
-        [sys.executable, "-m", "tests.scripted_model", "--default", default],
+        wrapped(command, uid=None, death_signal=signal.SIGKILL),
         stdout=subprocess.PIPE,
         text=True,
     )
@@ -54,15 +62,6 @@ def scripted_model(default: str = "") -> Iterator[ModelControl]:
         process.terminate()
         process.wait(10)
         process.stdout.close()
-
-
-async def until(condition: Callable[[], object], deadline_s: float, what: str) -> None:
-    """Ask until the condition holds. Raises AssertionError, naming `what`, after the deadline."""
-    loop = asyncio.get_running_loop()
-    end = loop.time() + deadline_s
-    while not await asyncio.to_thread(condition):
-        assert loop.time() < end, f"not in {deadline_s} s: {what}"
-        await asyncio.sleep(0.1)
 
 
 def _json(url: str, method: str = "GET", body: object = None) -> Any:

@@ -7,8 +7,10 @@ from typing import Any
 
 import pytest
 
-from tests.end_to_end.test_silent_readers import WITHIN_S, Service, started
+from tests.integration.process.test_silent_readers import breakable
+from tests.service import Service
 from tests.stack import RunningStack
+from tests.waiting import WITHIN_S
 
 pytestmark = pytest.mark.stack
 
@@ -22,13 +24,15 @@ def lines(service: Service, said: str) -> list[dict[str, Any]]:
 def test_a_block_is_told_once_with_its_stack_and_once_when_it_is_over(
     servers: RunningStack, tmp_path: Path
 ) -> None:
-    with started(["tests.stuck", "gateway"], servers, tmp_path, TALKLOG_LOG_FORMAT="json") as stuck:
+    with breakable(
+        ["tests.stuck", "gateway"], servers, tmp_path, TALKLOG_LOG_FORMAT="json"
+    ) as stuck:
         stuck.process.send_signal(signal.SIGUSR1)
         stuck.until(lambda: lines(stuck, "the loop is blocked"))
         assert stuck.process.poll() is None
         stuck.process.send_signal(signal.SIGUSR2)
         stuck.until(lambda: lines(stuck, "the loop goes on"))
-        stuck.until(lambda: stuck.ready() == "ready\n")
+        stuck.until(lambda: stuck.health() == "ready\n")
         [blocked] = lines(stuck, "the loop is blocked")
         assert "waits_for_a_lock" in blocked["stack"]
         [goes_on] = lines(stuck, "the loop goes on")
@@ -40,7 +44,7 @@ def test_a_process_whose_loop_stays_blocked_ends_with_1(
     service: str, servers: RunningStack, tmp_path: Path
 ) -> None:
     limits = {"TALKLOG_STALL_LIMIT_S": "3", "TALKLOG_LOG_FORMAT": "json"}
-    with started(["tests.stuck", service], servers, tmp_path, **limits) as stuck:
+    with breakable(["tests.stuck", service], servers, tmp_path, **limits) as stuck:
         stuck.process.send_signal(signal.SIGUSR1)
         assert stuck.process.wait(WITHIN_S) == 1
         [last] = lines(stuck, "the loop stays blocked: leaving")

@@ -3,53 +3,40 @@
 import asyncio
 import os
 import signal
-from collections.abc import AsyncIterator, Iterator
-from pathlib import Path
 
 import pytest
 
 from schemas.transcript import Message, Outcome
-from tests.end_to_end.scripted import ModelControl, until
 from tests.integration.workers.conversation import Conversation, assert_whole
 from tests.integration.workers.process import Workers
-from tests.stack import RunningStack, running_stack
+from tests.scripted_model.control import ModelControl
+from tests.waiting import WITHIN_S, until
 
-pytestmark = [pytest.mark.stack, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.stack, pytest.mark.timeout(600)]
 
-STOPPED_S = float(os.environ.get("WORKER_STOPPED_S", "15"))
-ANSWERS, TOKENS, RATE = 20, 400, 20
+STOPPED_S = float(os.environ.get("WORKER_STOPPED_S", "0"))
+"""At least; it is stopped until others have taken over what it had."""
+ANSWERS, TOKENS, HELD_AT, RATE = 20, 90, 30, 5
 QUEUED = 4
-
-
-@pytest.fixture(scope="module")
-def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningStack]:
-    with running_stack(tmp_path_factory.mktemp("restarted"), servers_only=True) as stack:
-        yield stack
-
-
-@pytest.fixture
-async def talk(servers: RunningStack) -> AsyncIterator[Conversation]:
-    async with Conversation(servers).open() as running:
-        yield running
-
-
-@pytest.fixture
-async def workers(
-    servers: RunningStack, model: ModelControl, tmp_path: Path
-) -> AsyncIterator[Workers]:
-    model.reset()
-    async with Workers(servers, model.url, tmp_path) as running:
-        yield running
+PATIENT = {"TALKLOG_IDLE_TIMEOUT_S": "200"}
 
 
 async def test_a_worker_that_wakes_finds_its_answers_taken_over(
-    talk: Conversation, workers: Workers
+    model: ModelControl, talk: Conversation, workers: Workers
 ) -> None:
-    """Its records are in the log, nobody counts them, and each answer has one end."""
-    first, second = await workers.start(), await workers.start()
+    """Its records are in the log, nobody counts them, and each answer has one end.
+
+    No answer ends before the test lets it, and while the worker stands still the model goes on
+    talking to it: so when it wakes it has something to say, of answers that all run elsewhere.
+    """
+    first, second = await workers.start(**PATIENT), await workers.start(**PATIENT)
     for number in range(ANSWERS):
-        await talk.ask(f"stopped-{talk.run}-{number}", f"tokens={TOKENS} rate={RATE}")
-    await talk.until(lambda: talk.outcomes[Outcome.CHUNK] > 10 * ANSWERS, "the middle of answers")
+        await talk.ask(
+            f"stopped-{talk.run}-{number}",
+            f"tokens={TOKENS} rate={RATE} fault=hold_after:{HELD_AT}",
+        )
+    await talk.until(lambda: talk.outcomes[Outcome.STARTED] == ANSWERS, "every answer runs")
+    await talk.until(lambda: all(each.text for each in talk.messages()), "the middle of answers")
     taken = int(first.metric("starts_total"))
     assert 0 < taken < ANSWERS
     first.send(signal.SIGSTOP)
@@ -57,9 +44,14 @@ async def test_a_worker_that_wakes_finds_its_answers_taken_over(
         await asyncio.sleep(STOPPED_S)
         await talk.until(lambda: _restarted(talk) == taken, "all its answers run elsewhere")
         assert talk.outcomes[Outcome.FENCED] == 0
+        one = next(each for each in talk.asked if _starts(talk, each) == 2)
+        await until(
+            lambda: _was_told_more(model, one), WITHIN_S, "the model talks to the stopped one"
+        )
     finally:
         first.send(signal.SIGCONT)
     await talk.until(lambda: talk.outcomes[Outcome.FENCED] > 0, "a record of the one that woke")
+    await until(model.let_go, WITHIN_S, "every stream has ended")
     await talk.until_all_ended()
     for message in talk.messages():
         assert_whole(message, TOKENS)
@@ -90,7 +82,7 @@ async def test_queued_messages_keep_their_order_over_a_restart(
         view = talk.view(running)
         return view is not None and view.terminal
 
-    await until(none_held, 60, "the running answer has ended")
+    await until(none_held, WITHIN_S, "the running answer has ended")
     await talk.until_all_ended()
     everything = [running, *queued, behind]
     _assert_in_order(talk, everything)
@@ -135,6 +127,12 @@ async def test_an_interrupt_is_held_to_over_a_restart(
         cut.text
     ]
     await talk.until_committed()
+
+
+def _was_told_more(model: ModelControl, message_id: str) -> bool:
+    """Let every held stream go on, and say whether the message's first call has."""
+    model.release()
+    return bool(model.calls(message_id)[0]["tokens"] > HELD_AT)
 
 
 def _assert_in_order(talk: Conversation, asked: list[str]) -> None:

@@ -1,0 +1,1 @@
+"""Workers on servers of their own, with the scripted model: one dies, wakes, joins or leaves."""
