@@ -15,6 +15,7 @@ from typing import NamedTuple
 
 from schemas.events import ErrorCode
 from workers.model.breaker import Heard
+from workers.model.harmless import harmless_detail
 
 RETRY_FIRST_MAX_S = 0.5
 RETRY_MAX_S = 8.0
@@ -49,6 +50,22 @@ class Consequence(NamedTuple):
     heard: Heard  # of the address, for its breaker
 
 
+WORDS: dict[ErrorCode, str] = {
+    "model_unavailable": "The model can't answer now. Please send your message again in a moment.",
+    "model_timeout": "The model took too long to answer. Please send your message again.",
+    "model_rejected": (
+        "The model refuses this request, and will refuse it again. "
+        "Please begin a new chat, or ask whoever runs this service."
+    ),
+    "context_too_long": (
+        "This conversation is longer than the model can read. "
+        "Please begin a new chat, or send a shorter message."
+    ),
+    "internal": "Something went wrong on our side. Please send your message again.",
+}
+"""By the code of the terminal. A server's own words may hold keys and inner addresses, so they are
+never told: the log has them."""
+
 _FAILED, _ANSWERED, _NOTHING = Heard.FAILED, Heard.ANSWERED, Heard.NOTHING
 
 CONSEQUENCES: dict[FaultKind, Consequence] = {
@@ -73,20 +90,29 @@ CONSEQUENCES: dict[FaultKind, Consequence] = {
 
 
 class ModelFault(Exception):
-    """A model did not give a whole answer. The subclass says what to do; `code` ends the answer."""
+    """A model did not give a whole answer. The subclass says what to do; `code` ends the answer.
+
+    `message` is what happened in detail, for the log: it may hold the server's own words. People
+    are told `words`, which are fixed for each code.
+    """
 
     def __init__(
         self, kind: FaultKind, message: str, *, retry_after_s: float | None = None
     ) -> None:
-        super().__init__(message)
+        super().__init__(harmless_detail(message))
         self.kind = kind
-        self.message = message
+        self.message = harmless_detail(message)
         self.retry_after_s = retry_after_s  # what the model asked for, if it did
 
     @property
     def code(self) -> ErrorCode:
         """The code of the terminal that follows."""
         return CONSEQUENCES[self.kind].code
+
+    @property
+    def words(self) -> str:
+        """What people are told, and what they can do."""
+        return WORDS[self.code]
 
     @property
     def retryable(self) -> bool:

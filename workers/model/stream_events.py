@@ -2,8 +2,7 @@
 
 Only what an answer needs is taken out; everything else is skipped without being built. Reasoning
 and tool calls are not part of an answer, but they are signs of life. What a database or a
-browser would refuse is made harmless here: NUL, lone surrogates and bytes that are not UTF-8
-become U+FFFD.
+browser would refuse is made harmless here (`harmless`); bytes that are not UTF-8 become U+FFFD.
 
 Pure.
 """
@@ -13,8 +12,8 @@ import json
 import msgspec
 
 from schemas.events import FinishReason, Usage
+from workers.model.harmless import harmless, harmless_detail
 
-_REPLACEMENT = "\ufffd"
 _FINISH_REASONS: dict[str, FinishReason] = {
     "length": "length",
     "max_tokens": "length",
@@ -84,7 +83,7 @@ def read_event(data: bytes) -> Said:
             content += choice.delta.content or ""
             alive = alive or _alive(choice.delta)
     return Said(
-        _harmless(content),
+        harmless(content),
         _FINISH_REASONS.get(finish_reason, "stop") if finish_reason else None,
         _usage(chunk.usage) if _present(chunk.usage) else None,
         None,
@@ -125,10 +124,6 @@ def _without_surrogates(value: object) -> object:
     return value
 
 
-def _harmless(content: str) -> str:
-    return content.replace("\0", _REPLACEMENT) if "\0" in content else content
-
-
 def _usage(raw: msgspec.Raw) -> Usage | None:
     try:
         counts = _decode_counts(bytes(raw))
@@ -143,4 +138,4 @@ def _error_text(raw: msgspec.Raw) -> str:
     except _UNREADABLE:
         return "an error without words"
     text = error.get("message") if isinstance(error, dict) else error
-    return str(_without_surrogates(str(text)))[:500]
+    return harmless_detail(str(text))
