@@ -27,29 +27,44 @@ class Partition(NamedTuple):
 
 @dataclass(slots=True)
 class Pending(Generic[R]):
-    """What was read of a partition and is not stored yet; `position` is the stored next offset."""
+    """What was read of a partition and is not stored yet; `position` is the stored next offset.
+
+    `reached` is how far was read: behind the last record there may be offsets that hold none.
+    """
 
     position: int
     records: deque[R] = field(default_factory=deque)
+    reached: int = 0
 
     @property
     def end(self) -> int:
         """The offset of the next record to be read."""
-        return self.records[-1].offset + 1 if self.records else self.position
+        last = self.records[-1].offset + 1 if self.records else self.position
+        return max(last, self.reached)
+
+    @property
+    def waits(self) -> bool:
+        """Whether there is anything to store: records, or a position behind offsets without."""
+        return self.end > self.position
 
 
 @dataclass(frozen=True, slots=True)
 class Stretch(Generic[R_co]):
-    """The next records of one shard: `expected` is the position before, `next` after them."""
+    """The next records of one shard: `expected` is the position before, `next` after them.
+
+    `reached`, if it is higher, is the position after offsets behind them that hold no record.
+    """
 
     partition: Partition
     expected: int
     records: Sequence[R_co]
+    reached: int = 0
 
     @property
     def next(self) -> int:
         """The position when these records are stored."""
-        return self.records[-1].offset + 1
+        last = self.records[-1].offset + 1 if self.records else self.expected
+        return max(last, self.reached)
 
 
 def take(
@@ -58,7 +73,8 @@ def take(
     """Give the next batch, without removing it: the oldest records of each partition.
 
     At least one record is given if there is any, at most `max_records`; the bytes of the values
-    stay within `max_bytes` unless a single record exceeds them.
+    stay within `max_bytes` unless a single record exceeds them. A stretch without records moves its
+    position past offsets that hold none.
     """
     stretches: list[Stretch[R]] = []
     count = size = 0
@@ -70,9 +86,11 @@ def take(
                 break
             records.append(record)
             count += 1
-        if records:
-            stretches.append(Stretch(partition, waiting.position, records))
-        if len(records) < len(waiting.records):
+        whole = len(records) == len(waiting.records)
+        if records or (whole and waiting.waits):
+            reached = waiting.end if whole else 0
+            stretches.append(Stretch(partition, waiting.position, records, reached))
+        if not whole:
             break
     return stretches
 

@@ -113,16 +113,17 @@ class Consumer:
     async def _step(self, group: Group) -> None:
         if self._positioned != group.generation:
             await self._find_positions(group)
-        if any(waiting.records for waiting in self._pending.values()):
+        if any(waiting.waits for waiting in self._pending.values()):
             await self._write(group)
             return
         await self._commit(group)
         if await self._lost.end_some(group, self._pending):
             self._writer.forget()
         records, gone = await group.poll()
-        for partition, fetched in records.items():
-            if partition in self._pending and self._positioned == group.generation:
-                self._pending[partition].records.extend(fetched)
+        if self._positioned == group.generation:
+            for partition, waiting in self._pending.items():
+                waiting.records.extend(records.get(partition, ()))
+                waiting.reached = group.reached(partition)
         for partition, position in gone.items():
             await self._gap(group, partition, position)
         if group.joined and not records:

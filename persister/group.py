@@ -27,6 +27,7 @@ from schemas.log.log_reader import (
     REQUEST_TIMEOUT_S,
     START_TIMEOUT_S,
     answered,
+    next_offset,
     stopped,
 )
 from schemas.process.standstill import Seen
@@ -66,6 +67,7 @@ class Group:
             group_id=PERSISTER_GROUP,
             enable_auto_commit=False,
             auto_offset_reset="none",
+            isolation_level="read_uncommitted",
             fetch_min_bytes=fetch_min_bytes,
             fetch_max_wait_ms=fetch_wait_ms,
             fetch_max_bytes=FETCH_MAX_BYTES,
@@ -109,11 +111,17 @@ class Group:
         except NoOffsetForPartitionError:
             # A shard was assigned a moment ago and has no position yet.
             return {}, {}
-        return {
+        given = {
             partition: records
             for tp, raws in fetched.items()
             if (records := self._next_ones(partition := Partition(*tp), raws))
-        }, {}
+        }
+        self._pass_nothing()
+        return given, {}
+
+    def reached(self, partition: Partition) -> int:
+        """Give the position after all that was polled, and after offsets that hold no record."""
+        return self._positions.get(partition, 0)
 
     async def starts(self, partitions: Iterable[Partition]) -> dict[Partition, int]:
         """Ask for the first offsets that the log holds. Raises LogUnavailable."""
@@ -163,6 +171,13 @@ class Group:
         if records:
             self._positions[partition] = records[-1].offset + 1
         return records
+
+    def _pass_nothing(self) -> None:
+        """Go on where offsets were fetched that hold no record: markers of transactions, holes."""
+        for partition, position in self._positions.items():
+            reached = next_offset(self._consumer, _of(partition))
+            if reached is not None and reached > position:
+                self._positions[partition] = reached
 
     async def _revoked(self) -> None:
         self._change(frozenset())

@@ -50,7 +50,7 @@ class Stored:
     timestamp_ms: int
     key: bytes | None
     value: bytes | None
-    headers: Sequence[tuple[str, bytes]]
+    headers: Sequence[tuple[str, bytes | None]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +106,7 @@ def letters(records: Iterable[Stored]) -> list[Letter]:
     found: list[Letter] = []
     redriven: dict[str, str] = {}
     for record in records:
-        headers = {name: value.decode(errors="replace") for name, value in record.headers}
+        headers = {name: (value or b"").decode(errors="replace") for name, value in record.headers}
         if REDRIVEN in headers:
             redriven.setdefault(headers[REDRIVEN], headers.get(REDRIVEN_AS, ""))
         else:
@@ -135,7 +135,7 @@ def _letter(record: Stored, headers: dict[str, str]) -> Letter:
         offset=headers.get(OFFSET, "?"),
         reason=headers.get(REASON, "?"),
         tries=headers.get(TRIES, "?"),
-        headers=tuple((n, v) for n, v in record.headers if n not in OF_THE_LETTER),
+        headers=tuple((n, v or b"") for n, v in record.headers if n not in OF_THE_LETTER),
     )
 
 
