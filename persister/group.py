@@ -30,6 +30,7 @@ from schemas.log.log_reader import (
     next_offset,
     stopped,
 )
+from schemas.log.topic_check import check_topics
 from schemas.process.standstill import Seen
 from schemas.topics import PERSISTER_GROUP, SESSION_LOG, USER_MESSAGES
 
@@ -58,6 +59,7 @@ class Group:
         self.generation = 0
         """Changes whenever the assignment does: what was read before is no longer ours."""
         self._polled_s = 0.0
+        self._bootstrap = bootstrap
         self._writing = writing
         self._wait_ms = fetch_wait_ms
         self._positions: dict[Partition, int] = {}
@@ -81,7 +83,8 @@ class Group:
         )
 
     async def start(self) -> None:
-        """Connect and join. Raises LogUnavailable."""
+        """Connect and join, if the topics are such as can be stored. Raises LogUnavailable."""
+        await check_topics(self._bootstrap, (USER_MESSAGES, SESSION_LOG))
         listener = _Listener(self)
         self._consumer.subscribe(topics=[USER_MESSAGES, SESSION_LOG], listener=listener)
         await answered(self._consumer.start(), START_TIMEOUT_S)

@@ -15,9 +15,12 @@ from uuid import uuid4
 import psycopg
 import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 
 from schemas.events import UserMessage, encode
-from schemas.topics import HEADERS, SESSION_LOG, USER_MESSAGES, shard_of
+from schemas.log.topic_check import look_at_topics
+from schemas.topics import HEADERS, SESSION_LOG, USER_MESSAGES, shard_of, topics
 from tests.end_to_end.reader import Reader
 from tests.scripted_model.control import ModelControl
 from tests.scripted_model.script import answer_text
@@ -49,10 +52,9 @@ def stack(model: ModelControl, tmp_path_factory: pytest.TempPathFactory) -> Iter
 
 
 @asynccontextmanager
-async def stranger(stack: RunningStack, *, transactional: bool) -> AsyncIterator[AIOKafkaProducer]:
-    own = {"transactional_id": f"stranger-{uuid4().hex}"} if transactional else {}
+async def stranger(stack: RunningStack, **options: str) -> AsyncIterator[AIOKafkaProducer]:
     producer = AIOKafkaProducer(
-        bootstrap_servers=stack.file.kafka, max_request_size=2 * 1024 * 1024, **own
+        bootstrap_servers=stack.file.kafka, max_request_size=2 * 1024 * 1024, **options
     )
     await producer.start()
     try:
@@ -95,7 +97,9 @@ def ready(stack: RunningStack) -> bool:
     return True
 
 
-async def everything_goes_on(stack: RunningStack, session_id: str) -> None:
+async def everything_goes_on(
+    stack: RunningStack, session_id: str, watched_s: float = 2 * STALL_LIMIT_S
+) -> None:
     """A fresh answer, the rows at the log's end, and every tool content."""
     before = {name: stack.pid(name) for name in ("gateway-1", "worker-1", "persister-1")}
     url = stack.file.gateways[0].url
@@ -106,7 +110,7 @@ async def everything_goes_on(stack: RunningStack, session_id: str) -> None:
     at_the_end = await ends(stack)
     await until(lambda: stored(stack) == at_the_end, WITHIN_S, lambda: f"{stored(stack)}")
     # Longer than a reader may stand still: nobody is ended for offsets that hold no record.
-    await asyncio.sleep(2 * STALL_LIMIT_S)
+    await asyncio.sleep(watched_s)
     assert before == {name: stack.pid(name) for name in before}
     assert await asyncio.to_thread(ready, stack)
     for command in (
@@ -135,7 +139,7 @@ async def test_a_transaction_of_another_producer_stops_nobody(
     shard = shard_of(session_id, SHARDS)
     async with (
         Reader(stack.file.gateways[0].url, session_id) as reader,
-        stranger(stack, transactional=True) as producer,
+        stranger(stack, transactional_id=f"stranger-{session_id}") as producer,
     ):
         await producer.begin_transaction()
         await producer.send_and_wait(
@@ -158,7 +162,7 @@ async def test_markers_at_both_ends_of_every_shard_stop_nobody_also_after_a_rest
     stack: RunningStack,
 ) -> None:
     session_id = f"others-{uuid4().hex[:8]}"
-    async with stranger(stack, transactional=True) as producer:
+    async with stranger(stack, transactional_id=f"stranger-{session_id}") as producer:
         for commit in (True, False):
             await producer.begin_transaction()
             for topic in BOTH:
@@ -179,6 +183,44 @@ async def test_markers_at_both_ends_of_every_shard_stop_nobody_also_after_a_rest
             f"{name} is back",
         )
     await everything_goes_on(stack, session_id)
+
+
+@pytest.mark.parametrize("codec", ["gzip", "snappy", "lz4", "zstd"])
+async def test_whatever_compresses_everybody_reads_it(stack: RunningStack, codec: str) -> None:
+    # One producer, or the topic itself: without the codec each consumer ended in a crash loop.
+    session_id = f"others-{uuid4().hex[:8]}"
+    await compress(stack, codec)
+    try:
+        async with (
+            Reader(stack.file.gateways[0].url, session_id) as reader,
+            stranger(stack, compression_type=codec) as producer,
+        ):
+            await producer.send_and_wait(
+                USER_MESSAGES,
+                message(session_id, "theirs", "go [[key=theirs tokens=5 rate=200]]"),
+                key=session_id.encode(),
+                partition=shard_of(session_id, SHARDS),
+            )
+            assert (await reader.ended("theirs")).text == answer_text("theirs", 1, 5)
+        await everything_goes_on(stack, session_id, watched_s=0.0)
+        odd = await look_at_topics(stack.file.kafka, BOTH)
+        assert [f"compression.type={codec}" in each.text for each in odd] == [True, True]
+    finally:
+        await compress(stack, "producer")
+
+
+async def compress(stack: RunningStack, codec: str) -> None:
+    admin = AIOKafkaAdminClient(bootstrap_servers=stack.file.kafka)
+    await admin.start()
+    try:
+        for topic in topics(SHARDS, 1):
+            # This replaces all of a topic's settings.
+            config = topic.config | {"compression.type": codec}
+            await admin.alter_configs(
+                [ConfigResource(ConfigResourceType.TOPIC, topic.name, config)]
+            )
+    finally:
+        await admin.close()
 
 
 def strange(rng: random.Random) -> dict[str, object]:
@@ -229,7 +271,7 @@ async def test_a_record_that_one_reader_cant_use_ends_none(
     tell(f"seed {seed}")
     rng = random.Random(seed)
     session_id = f"others-{uuid4().hex[:8]}"
-    async with stranger(stack, transactional=False) as producer:
+    async with stranger(stack) as producer:
         for _ in range(STRANGE_RECORDS):
             record = strange(rng)
             for topic in BOTH:

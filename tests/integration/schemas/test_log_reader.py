@@ -13,7 +13,9 @@ from deploy.operators.tooling.log_range import LogRanges
 from schemas.log.gap import first_record_in
 from schemas.log.log_reader import LogReader, LogUnavailable
 from schemas.log.log_scan import SCAN_TIMEOUT_S, LogScanner, RangeTrimmed, ScanTooLarge
+from schemas.log.topic_check import TopicUnusable, check_topics
 from schemas.shard_log import Record
+from schemas.topics import SESSION_LOG, USER_MESSAGES
 from tests.stack import RunningStack
 from tests.trim import trim
 from tests.waiting import WITHIN_S, Changes
@@ -230,6 +232,13 @@ async def test_a_position_past_the_end_is_an_event(log: Log) -> None:
         reader.follow(0, 900)
         await seen.until(lambda: len(seen.offsets[0]) == 5)
     assert seen.gaps == [(0, 900, 0)]
+
+
+async def test_a_topic_that_cant_work_is_named_with_its_setting(log: Log) -> None:
+    # This one has the broker's own settings: CreateTime.
+    with pytest.raises(TopicUnusable, match=r"message\.timestamp\.type=CreateTime"):
+        await check_topics(log.kafka, [log.topic])
+    await check_topics(log.kafka, [USER_MESSAGES, SESSION_LOG])
 
 
 async def test_a_broker_that_is_not_there_is_named() -> None:
