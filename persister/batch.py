@@ -104,6 +104,29 @@ def drop(pending: Mapping[Partition, Pending[R]], stretches: Iterable[Stretch[R]
         waiting.position = stretch.next
 
 
+REFUSED_IN_A_ROW_MAX = 2
+"""So many records may be passed because Postgres refuses them; one more is no accident."""
+
+
+class RefusedInARow:
+    """How many records were refused, each alone, with none stored in between."""
+
+    def __init__(self) -> None:
+        self._count = 0
+
+    def another(self) -> bool:
+        """Take note of a refused record; true if it may be passed."""
+        if self._count >= REFUSED_IN_A_ROW_MAX:
+            return False
+        self._count += 1
+        return True
+
+    def stored(self, records: int, bad: int) -> None:
+        """Take note of a stored batch, in which so many were bad and left out."""
+        if records > bad:
+            self._count = 0
+
+
 class Limit:
     """The greatest number of records in a batch: halved by a refusal, doubled by a success."""
 

@@ -14,8 +14,9 @@ from aiokafka import ConsumerRecord
 from aiokafka.errors import KafkaError
 
 from persister import metrics
-from persister.batch import Limit, Partition, Pending, Stretch, drop, take
+from persister.batch import Limit, Partition, Pending, RefusedInARow, Stretch, drop, take
 from persister.group import Group
+from persister.known_good import known_good_rows
 from persister.lost import Lost
 from persister.settings import PersisterSettings
 from persister.store import (
@@ -23,6 +24,7 @@ from persister.store import (
     PositionsHeld,
     RowRefused,
     Store,
+    StoreNotRight,
     StoreUnavailable,
     Superseded,
 )
@@ -50,6 +52,7 @@ class Consumer:
         self._store = store
         self._writer = writer
         self._limit = Limit(settings.batch_max_records)
+        self._refused_in_a_row = RefusedInARow()
         self._lost = Lost(store, settings.epoch, settings.shards)
         self._writing = asyncio.Lock()
         self._group: Group | None = None
@@ -103,6 +106,11 @@ class Consumer:
                     ended = await self._store.end_stalled_writers()
                     if ended:
                         log.warning("ended stalled writers", count=ended)
+            except StoreNotRight as error:
+                metrics.ROLLED_BACK.labels("not_right").inc()
+                metrics.STORE_NOT_RIGHT.set(1)
+                log.error("the store is not right, nothing is passed", reason=str(error))
+                await self._wait(stop, "the store is not right", error)
             except StoreUnavailable as error:
                 metrics.ROLLED_BACK.labels("unavailable").inc()
                 metrics.POSTGRES_UP.set(0)
@@ -164,7 +172,7 @@ class Consumer:
             async with self._writing:
                 written = await self._writer.write(stretches)
         except RowRefused as error:
-            self._bisect(stretches, error)
+            await self._refused(stretches, error)
             return
         except BaseException:
             self._positioned = None
@@ -178,6 +186,9 @@ class Consumer:
             metrics.RECORDS.labels(stretch.partition.topic).inc(len(stretch.records))
             metrics.POSITION.labels(*stretch.partition).set(stretch.next)
         self._limit.stored()
+        records = sum(len(stretch.records) for stretch in stretches)
+        self._refused_in_a_row.stored(records, written.bad)
+        metrics.STORE_NOT_RIGHT.set(0)
         self._well()
         if self._positioned == group.generation:
             drop(self._pending, stretches)
@@ -185,10 +196,18 @@ class Consumer:
         if began - self._committed_at > COMMIT_EVERY_S:
             await self._commit(group)
 
-    def _bisect(self, stretches: list[Stretch[ConsumerRecord]], error: RowRefused) -> None:
+    async def _refused(self, stretches: list[Stretch[ConsumerRecord]], error: RowRefused) -> None:
+        """Try again with fewer; one record alone is passed, if it is not the tables' fault."""
         metrics.ROLLED_BACK.labels("refused").inc()
         if self._limit.refused(sum(len(stretch.records) for stretch in stretches)):
-            [stretch] = stretches
+            try:
+                await self._store.try_out(known_good_rows())
+            except RowRefused as fault:
+                raise StoreNotRight(f"it refuses rows that are right: {fault}") from fault
+            stretch = next(each for each in stretches if each.records)
+            if not self._refused_in_a_row.another():
+                at = _where(stretch)
+                raise StoreNotRight(f"it refuses one record after another, now {at}: {error}")
             log.error("record refused", reason=str(error), at=_where(stretch))
             self._writer.refuse(stretch, f"Postgres refuses it: {error}")
 

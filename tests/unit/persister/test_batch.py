@@ -5,7 +5,7 @@ from collections import deque
 from hypothesis import given
 from hypothesis import strategies as st
 
-from persister.batch import Limit, Partition, Pending, drop, take
+from persister.batch import Limit, Partition, Pending, RefusedInARow, drop, take
 from tests.written import LogRecord
 
 ONE, TWO = Partition("t", 0), Partition("t", 1)
@@ -97,6 +97,15 @@ def test_every_record_is_taken_once_in_order(
             taken[stretch.partition] += [record.offset for record in stretch.records]
         drop(pending, stretches)
     assert taken == {Partition("t", n): list(range(len(each))) for n, each in enumerate(sizes)}
+
+
+def test_one_record_after_another_is_not_refused_for_its_content() -> None:
+    refused = RefusedInARow()
+    assert [refused.another() for _ in range(3)] == [True, True, False]
+    refused.stored(1, bad=1)  # only the letter of the one before
+    assert not refused.another()
+    refused.stored(2, bad=1)
+    assert refused.another()
 
 
 def test_refusals_halve_down_to_the_bad_record_and_successes_grow_back() -> None:
