@@ -36,6 +36,7 @@ from schemas.topics import SESSION_LOG
 BACKOFF_FIRST_S = 0.2
 BACKOFF_MOST_S = 5.0
 COMMIT_EVERY_S = 1.0
+FIND_AGAIN_S = 5.0
 
 log = structlog.get_logger(__name__)
 
@@ -58,6 +59,8 @@ class Consumer:
         self._group: Group | None = None
         self._pending: dict[Partition, Pending[ConsumerRecord]] = {}
         self._positioned: int | None = None
+        self._find_at_s: float | None = None
+        """When to look again for shards whose beginning nobody could say."""
         self._uncommitted: dict[Partition, int] = {}
         self._committed_at = 0.0
         self._backoff_s = BACKOFF_FIRST_S
@@ -119,14 +122,13 @@ class Consumer:
                 await self._wait(stop, "kafka unavailable", error)
 
     async def _step(self, group: Group) -> None:
-        if self._positioned != group.generation:
+        late = self._find_at_s is not None and time.monotonic() > self._find_at_s
+        if late or self._positioned != group.generation:
             await self._find_positions(group)
         if any(waiting.waits for waiting in self._pending.values()):
             await self._write(group)
             return
         await self._commit(group)
-        if await self._lost.end_some(group, self._pending):
-            self._writer.forget()
         records, gone = await group.poll()
         if self._positioned == group.generation:
             for partition, waiting in self._pending.items():
@@ -136,6 +138,9 @@ class Consumer:
             await self._gap(group, partition, position)
         if group.joined and not records:
             self._well()
+            # After the poll: whatever becomes of this look, what has come is read.
+            if await self._lost.end_some(group, self._pending):
+                self._writer.forget()
 
     async def _find_positions(self, group: Group) -> None:
         """Read every position from Postgres; what is pending elsewhere than there is dropped."""
@@ -157,7 +162,11 @@ class Consumer:
         if group.generation != generation:
             return  # given other shards meanwhile: again
         self._pending = {}
-        for partition in group.assigned:
+        without = [each for each in group.assigned if each not in stored]
+        if without:
+            log.warning("shards without a leader are left for later", count=len(without))
+        self._find_at_s = time.monotonic() + FIND_AGAIN_S if without else None
+        for partition in group.assigned & stored.keys():
             position = stored[partition].next_offset
             self._pending[partition] = Pending(position)
             self._uncommitted[partition] = position
@@ -212,8 +221,11 @@ class Consumer:
             self._writer.refuse(stretch, f"Postgres refuses it: {error}")
 
     async def _gap(self, group: Group, partition: Partition, position: int) -> None:
-        start = (await group.starts([partition]))[partition]
-        end = (await group.ends([partition]))[partition]
+        starts, ends = await group.starts([partition]), await group.ends([partition])
+        if partition not in starts or partition not in ends:
+            group.read_from(partition, position)  # no leader now: the next fetch brings us here
+            return
+        start, end = starts[partition], ends[partition]
         if start <= position <= end:
             group.read_from(partition, position)
             return

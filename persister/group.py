@@ -27,7 +27,9 @@ from schemas.log.log_reader import (
     REQUEST_TIMEOUT_S,
     START_TIMEOUT_S,
     answered,
+    consumer,
     next_offset,
+    offsets_of,
     stopped,
 )
 from schemas.log.topic_check import check_topics
@@ -64,6 +66,8 @@ class Group:
         self._wait_ms = fetch_wait_ms
         self._positions: dict[Partition, int] = {}
         self._sought_again: set[Partition] = set()
+        # Questions go over a connection of their own: behind the long poll each would wait for it.
+        self._asker = consumer(bootstrap)
         self._consumer = AIOKafkaConsumer(
             bootstrap_servers=bootstrap.split(","),
             group_id=PERSISTER_GROUP,
@@ -87,11 +91,13 @@ class Group:
         await check_topics(self._bootstrap, (USER_MESSAGES, SESSION_LOG))
         listener = _Listener(self)
         self._consumer.subscribe(topics=[USER_MESSAGES, SESSION_LOG], listener=listener)
+        await answered(self._asker.start(), START_TIMEOUT_S)
         await answered(self._consumer.start(), START_TIMEOUT_S)
 
     async def close(self) -> None:
         """Leave the group and disconnect, for at most a few seconds."""
-        await stopped(self._consumer, CLOSE_TIMEOUT_S)
+        clients = (self._consumer, self._asker)
+        await asyncio.gather(*(stopped(each, CLOSE_TIMEOUT_S) for each in clients))
 
     def read_from(self, partition: Partition, position: int) -> None:
         """Read the shard from `position` on."""
@@ -127,16 +133,15 @@ class Group:
         return self._positions.get(partition, 0)
 
     async def starts(self, partitions: Iterable[Partition]) -> dict[Partition, int]:
-        """Ask for the first offsets that the log holds. Raises LogUnavailable."""
-        return _by_partition(
-            await answered(self._consumer.beginning_offsets([_of(each) for each in partitions]))
-        )
+        """Ask for the first offsets that the log holds; none of a shard without a leader.
+
+        Raises LogUnavailable.
+        """
+        return _by_partition(await offsets_of(self._asker, map(_of, partitions), "starts"))
 
     async def ends(self, partitions: Iterable[Partition]) -> dict[Partition, int]:
-        """Ask, now, for the offsets after the last records. Raises LogUnavailable."""
-        return _by_partition(
-            await answered(self._consumer.end_offsets([_of(each) for each in partitions]))
-        )
+        """Ask, now, for the offsets after the last records, as `starts` does."""
+        return _by_partition(await offsets_of(self._asker, map(_of, partitions), "ends"))
 
     async def seen(self) -> dict[Partition, Seen]:
         """Ask where the log ends, and say where each shard that is read is. Raises LogUnavailable.
@@ -149,7 +154,9 @@ class Group:
         return {
             each: Seen(at, ends[each], self._consumer.last_poll_timestamp(_of(each)) or 0)
             for each in read
-            if (at := self._positions.get(each)) is not None and each in self.assigned
+            if each in ends
+            and (at := self._positions.get(each)) is not None
+            and each in self.assigned
         }
 
     async def commit(self, positions: Mapping[Partition, int]) -> None:

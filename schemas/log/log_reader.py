@@ -17,7 +17,7 @@ sought for a reader's sake.
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Sequence
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from aiokafka.errors import KafkaError, OffsetOutOfRangeError
@@ -83,6 +83,30 @@ def next_offset(client: AIOKafkaConsumer, partition: TopicPartition) -> int | No
 def nothing_before(position: int, timestamp_ms: int) -> Record:
     """Give what stands for the offsets before `position` that hold no record."""
     return Record(position - 1, timestamp_ms, "", NOTHING)
+
+
+async def offsets_of(
+    client: AIOKafkaConsumer, partitions: Iterable[TopicPartition], which: Literal["starts", "ends"]
+) -> dict[TopicPartition, int]:
+    """Ask for the first or the next offsets in one request; none of partitions without a leader.
+
+    One that has none would hold up the answer about all others until the time-out.
+
+    Raises:
+        LogUnavailable: the broker did not answer in time.
+    """
+    wanted = list(partitions)
+    for topic in {each.topic for each in wanted}:
+        await answered(client._client.add_topic(topic))
+    cluster = client._client.cluster
+    led = [each for each in wanted if cluster.leader_for_partition(each) not in (None, -1)]
+    if len(led) < len(wanted):
+        client._client.force_metadata_update()
+    if not led:
+        return {}
+    ask = client.beginning_offsets if which == "starts" else client.end_offsets
+    found: dict[TopicPartition, int] = await answered(ask(led))
+    return found
 
 
 class LogReader:
