@@ -235,10 +235,19 @@ async def test_a_position_past_the_end_is_an_event(log: Log) -> None:
 
 
 async def test_a_topic_that_cant_work_is_named_with_its_setting(log: Log) -> None:
-    # This one has the broker's own settings: CreateTime.
-    with pytest.raises(TopicUnusable, match=r"message\.timestamp\.type=CreateTime"):
-        await check_topics(log.kafka, [log.topic])
-    await check_topics(log.kafka, [USER_MESSAGES, SESSION_LOG])
+    odd = f"{log.topic}-odd"
+    config = {"cleanup.policy": "compact", "message.timestamp.type": "CreateTime"}
+    admin = AIOKafkaAdminClient(bootstrap_servers=log.kafka)
+    await admin.start()
+    try:
+        await admin.create_topics([NewTopic(odd, 1, 1, topic_configs=config)])
+        with pytest.raises(TopicUnusable) as raised:
+            await check_topics(log.kafka, [odd])
+        assert all(f"{name}={value}" in str(raised.value) for name, value in config.items())
+        await check_topics(log.kafka, [USER_MESSAGES, SESSION_LOG])
+    finally:
+        await admin.delete_topics([odd])
+        await admin.close()
 
 
 async def test_a_broker_that_is_not_there_is_named() -> None:
