@@ -162,10 +162,13 @@ async def test_an_older_epoch_begins_anew_and_a_newer_one_stays(store: Store) ->
 async def test_a_refused_row_leaves_nothing_and_the_store_goes_on(
     store: Store, database: Database
 ) -> None:
-    database.rows("ALTER TABLE streaming_messages ADD CHECK (content <> 'no')")
-    say = Say("s1", "m1")
+    say, too_long = Say("s1", "m1"), RowFold(EPOCH, 1)
+    key = ("s" * 300, "m1")
+    too_long.restore([key], [], {})
+    events: list[Any] = Say(*key).answer(["no"])
+    rows = too_long.fold([(0, offset, event) for offset, event in enumerate(events)])
     with pytest.raises(RowRefused):
-        await _write(store, say.answer(["no"]), [])
+        await store.save(rows, [])
     assert database.value("SELECT count(*) FROM answers") == 0
     await _write(store, say.answer(["yes"]), [])
     assert database.text("s1") == "yes"
