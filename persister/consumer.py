@@ -162,11 +162,12 @@ class Consumer:
         if group.generation != generation:
             return  # given other shards meanwhile: again
         self._pending = {}
-        without = [each for each in group.assigned if each not in stored]
+        known = {each for each in group.assigned if each in stored and stored[each].epoch == epoch}
+        without = group.assigned - known
         if without:
             log.warning("shards without a leader are left for later", count=len(without))
         self._find_at_s = time.monotonic() + FIND_AGAIN_S if without else None
-        for partition in group.assigned & stored.keys():
+        for partition in known:
             position = stored[partition].next_offset
             self._pending[partition] = Pending(position)
             self._uncommitted[partition] = position
