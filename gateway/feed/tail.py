@@ -14,9 +14,10 @@ from gateway.feed.ends import Ends
 from gateway.feed.followers import Followers
 from schemas.log.log_reader import LogReader, LogUnavailable
 from schemas.log.log_scan import LogScanner
+from schemas.log.topic_check import check_topics
 from schemas.process.reader_watch import ReaderWatch
 from schemas.shard_log import Record, ShardLog
-from schemas.topics import SESSION_LOG
+from schemas.topics import SESSION_LOG, USER_MESSAGES
 
 log = structlog.get_logger(__name__)
 
@@ -36,6 +37,7 @@ class Tail:
         self.shard_logs: list[ShardLog] = []
         self.log_starts: dict[int, int] = {}
         """The first offset that each shard still held a while ago; it only goes forward."""
+        self._bootstrap = bootstrap
         self._shards = range(shards)
         self._followers = followers
         self._reader = LogReader(
@@ -48,7 +50,12 @@ class Tail:
         self._reached_at_s = 0.0
 
     async def start(self) -> None:
-        """Connect and follow every shard from its end. Raises LogUnavailable."""
+        """Connect and follow every shard from its end.
+
+        Raises:
+            LogUnavailable: no broker answered, or a topic has settings that can't work.
+        """
+        await check_topics(self._bootstrap, (USER_MESSAGES, SESSION_LOG))
         await self._reader.start()
         self.log_starts = await self._reader.start_offsets(self._shards)
         ends = await self._reader.end_offsets(self._shards)
