@@ -1,10 +1,11 @@
 """Runs the protocol on one socket: a position in the log on one side, a client on the other.
 
 What comes from the log is pushed into the socket by whoever reads the log, while the socket takes
-it; what the client says is read and performed one frame after another. So a connection costs one
-task, and it is idle when nothing happens.
+it; what the client says is read and performed one frame after another, at most one a turn of the
+loop. So a connection costs one task, and it is idle when nothing happens.
 """
 
+import asyncio
 import time
 from collections.abc import Callable, Collection, Coroutine, Sequence
 from dataclasses import dataclass
@@ -22,6 +23,7 @@ from gateway.feed.resume import fits, resume_position
 from gateway.feed.tail import Tail
 from gateway.snapshot.snapshots import FoldUnavailable, Snapshots
 from gateway.socket.address import Address
+from gateway.socket.frame_bucket import CANCEL_COSTS, FrameBucket
 from gateway.socket.protocol import Action, Beat, Close, Protocol, Send, StopAnswer, Submit, refused
 from gateway.socket.websocket import WebSocket, wire
 from gateway.submit.submit import Submitter
@@ -40,6 +42,12 @@ from schemas.log.log_reader import LogUnavailable
 from schemas.log.log_scan import RangeTrimmed, ScanTooLarge
 from schemas.shard_log import PositionGone, ShardLog
 from schemas.transcript import Place
+
+LOOK_UP_LIMIT_S = 1.0
+"""Whether there is something to stop is asked no longer than this: a stop is wanted at once."""
+STOPPED_AGAIN_S = 5.0
+"""A cancel that is in the log is not written again so soon."""
+STOPPED_MAX = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +73,8 @@ class Connection:
     """
 
     __slots__ = (
+        "_bucket",
+        "_ended",
         "_history_is_unavailable",
         "_joined",
         "_position",
@@ -72,6 +82,7 @@ class Connection:
         "_shared",
         "_snapshot_is_due",
         "_socket",
+        "_stopped_at_s",
         "caught_up",
         "history",
         "joined_at",
@@ -87,12 +98,16 @@ class Connection:
         self.caught_up = False
         self._position = 0
         self._joined = False
+        self._ended = False
         self._snapshot_is_due = False
         self._history_is_unavailable = False
         self._socket = socket
         self._shared = shared
+        now_s = time.monotonic()
+        self._bucket = FrameBucket(now_s)
+        self._stopped_at_s: dict[str, float] = {}
         self._protocol = Protocol(
-            self.session_id, time.monotonic(), _new_id, shared.models, shared.idle_limit_s
+            self.session_id, now_s, _new_id, shared.models, shared.idle_limit_s
         )
 
     @property
@@ -111,13 +126,39 @@ class Connection:
         try:
             await self._join(cursor)
             async for frame in self._socket:
-                self._shared.counters.frames_received += 1
-                for action in self._protocol.receive(frame, utc_now()):
-                    await self._perform(action)
+                if not self._is_heard():
+                    break
+                await self._take(frame)
         except ConnectionClosed:
             return
         finally:
             self._shared.followers.remove(self)
+
+    def _is_heard(self) -> bool:
+        """Say whether what the client said is still performed.
+
+        What lies in the buffers of a socket that has closed is not: nobody waits for it. Except a
+        few frames of a client that said goodbye after them, in order: it has said what it wanted.
+        """
+        if self._ended:
+            return False
+        if self._socket.open:
+            return True
+        return self._socket.left_in_order and not self._bucket.wait_s(time.monotonic())
+
+    async def _take(self, frame: str | bytes) -> None:
+        """Perform a frame, then let everybody else go on: the library would give the next at once.
+
+        Who has asked for more than its share waits, and what it goes on saying waits in its kernel.
+        """
+        self._shared.counters.frames_received += 1
+        actions = self._protocol.receive(frame, utc_now())
+        for action in actions:
+            await self._perform(action)
+        extra = CANCEL_COSTS * sum(isinstance(action, StopAnswer) for action in actions)
+        now_s = time.monotonic()
+        self._bucket.take(len(frame), now_s, extra)
+        await asyncio.sleep(self._bucket.wait_s(now_s))
 
     def wake(self, first_offset: int, feed: Feed) -> None:
         """Records of the session have come: give them to the client, if its socket takes them."""
@@ -172,7 +213,7 @@ class Connection:
 
     def close_soon(self, code: CloseCode, reason: str) -> None:
         """Close the socket without waiting for it; nothing more is sent to it."""
-        self._joined = False
+        self._joined, self._ended = False, True
         if self._socket.open:
             self._shared.counters.count_closed(code)
             self._shared.spawn(self._socket.end(code, reason))
@@ -245,32 +286,55 @@ class Connection:
         await self._socket.until_writable()
 
     async def _stop(self, stop: StopAnswer) -> None:
-        message_id = stop.message_id
-        if message_id is None:
-            try:
-                message_id = await self._running()
-            except FoldUnavailable:
+        """Publish the cancel, if there is something to stop: else the log would hold floods."""
+        try:
+            async with asyncio.timeout(None if stop.message_id is None else LOOK_UP_LIMIT_S):
+                message_id = await self._to_stop(stop.message_id)
+        except (FoldUnavailable, TimeoutError):
+            # Whether a message that is named has ended can't be told now: the worker will know.
+            message_id = stop.message_id
+            if message_id is None:
                 self._refuse("unavailable", "what runs can't be told now: name the message")
                 return
-            if message_id is None:
-                self._refuse("nothing_to_cancel", "no answer runs in this session")
-                return
+        if message_id is None:
+            text = "no answer runs in this session"
+            if stop.message_id is not None:
+                text = "no message of this id waits for an answer or is being answered"
+            self._refuse("nothing_to_cancel", text, stop.message_id)
+            return
+        now_s = time.monotonic()
+        if now_s - self._stopped_at_s.get(message_id, -STOPPED_AGAIN_S) < STOPPED_AGAIN_S:
+            return  # it is in the log
         error = await self._shared.submitter.stop(stop.of(self.session_id, message_id))
         if error is not None:
             self._say(error)
+            return
+        self._stopped_at_s[message_id] = now_s
+        while len(self._stopped_at_s) > STOPPED_MAX:
+            del self._stopped_at_s[next(iter(self._stopped_at_s))]
 
-    async def _running(self) -> str | None:
-        """Give the message whose answer runs now, by a fold made for it."""
+    async def _to_stop(self, message_id: str | None) -> str | None:
+        """Give the message whose answer a cancel stops, by a fold made for it; None: there is none.
+
+        Without `message_id` it is the one that runs. One that the fold does not know may have been
+        accepted a moment ago, and no worker has said anything of it yet.
+        """
         nothing_ended = Place(self._shared.epoch + 1, 0)
         fold = await self._shared.snapshots.fold(self.session_id, self.shard, nothing_ended, 0)
+        if message_id is not None:
+            message = fold.transcript.messages.get(message_id)
+            if message is not None:
+                return None if message.terminal else message_id
+            accepted = await self._shared.submitter.has_accepted(self.session_id, message_id)
+            return message_id if accepted else None
         running = fold.transcript.running()
         if running is None:
             # A message between two attempts counts as running for who wants to stop it.
             running = next((m for m in fold.transcript.open_messages() if m.released), None)
         return None if running is None else running.message_id
 
-    def _refuse(self, code: GatewayErrorCode, message: str) -> None:
-        self._say(refused(self.session_id, code, message))
+    def _refuse(self, code: GatewayErrorCode, message: str, message_id: str | None = None) -> None:
+        self._say(refused(self.session_id, code, message, message_id))
 
     def _go_on(self) -> None:
         if self._joined and not self.caught_up:

@@ -67,6 +67,12 @@ class Claims:
         verdict = cast(Verdict, answer[0].decode())
         return Claim(verdict, key, content_hash, owner, int(answer[1]))
 
+    async def known(self, session_id: str, message_id: str) -> bool | None:
+        """Say whether the message was claimed, here or elsewhere; None: Redis is away."""
+        key = redis_keys.claim(self._epoch, session_id, message_id)
+        held = await self._ask(lambda: self._redis.exists(key))
+        return None if held is None else bool(held)
+
     async def accept(self, claim: Claim) -> None:
         """Note that the broker has acknowledged the message."""
         value = f"accepted {claim.content_hash}"

@@ -50,6 +50,10 @@ class Submitter:
         await self._claims.accept(claim)
         return _accepted(message, duplicate=False)
 
+    async def has_accepted(self, session_id: str, message_id: str) -> bool:
+        """Say whether the message may be in the log; with Redis away any may be."""
+        return await self._claims.known(session_id, message_id) is not False
+
     async def stop(self, cancel: Cancel) -> Frame | None:
         """Publish a cancel; what it does is told by the log. Gives the error, if there is one."""
         try:
