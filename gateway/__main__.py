@@ -106,7 +106,12 @@ async def _run(settings: GatewaySettings) -> int:
             spawn=tasks.create_task,
         )
         # The tail is asked first: where it is the cause, its reason says more than the canary's.
-        server = ChatServer(settings, shared, lambda: tail.not_ready() or canary.not_ready())
+        server = ChatServer(
+            settings,
+            shared,
+            lambda: tail.not_ready() or snapshots.not_ready() or canary.not_ready(),
+            lambda: [told for told in (snapshots.failing(),) if told],
+        )
         services = [
             tasks.create_task(service) for service in (tail.run(), snapshots.run(), server.sweep())
         ]
@@ -140,7 +145,7 @@ async def _serve_until(
     server: ChatServer,
     canary: Canary,
 ) -> None:
-    admin = AdminPort(settings.admin_port, server.not_ready)
+    admin = AdminPort(settings.admin_port, server.not_ready, server.failing)
     try:
         host, port = await server.start()
         await admin.start()

@@ -7,10 +7,12 @@ snapshot when it can.
 """
 
 import asyncio
+import contextlib
+import time
 from collections import deque
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Coroutine
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol, TypeVar
 
 import structlog
 
@@ -24,13 +26,17 @@ from schemas.cursor import Cursor
 from schemas.frames import Snapshot
 from schemas.log.log_reader import LogUnavailable
 from schemas.log.log_scan import RangeTrimmed, ScanTooLarge
-from schemas.transcript import Message, Place, Transcript
+from schemas.transcript import Place, Transcript
 
 log = structlog.get_logger(__name__)
 
 AT_ONCE = 4
 STORE_LIMIT_S = 2.5
 RETRY_S = 1.0
+FAILING_LIMIT_S = 10.0
+"""Rows that could not be read for so long are told; then it is asked whether Postgres is away."""
+PROBE_EVERY_S = 5.0
+T = TypeVar("T")
 
 
 class FoldUnavailable(Exception):
@@ -75,7 +81,9 @@ class Snapshots:
         self._waiting: deque[Joiner] = deque()
         self._wake = asyncio.Event()
         self._store_is_away = False
-        self._tasks: asyncio.TaskGroup | None = None
+        self._reads: set[asyncio.Task[Any]] = set()
+        self._failing_since_s: float | None = None
+        self._only_the_pool_fails = False
 
     def request(self, joiner: Joiner) -> None:
         """Have the joiner given a snapshot, as soon as that can be done."""
@@ -89,11 +97,42 @@ class Snapshots:
         await self._store.open()
         try:
             async with asyncio.TaskGroup() as tasks:
-                self._tasks = tasks
+                tasks.create_task(self._watch())
                 for _ in range(AT_ONCE):
                     tasks.create_task(self._serve())
         finally:
+            # The process ends: nobody misses the connections of these.
+            for read in self._reads:
+                read.cancel()
             await self._store.close()
+
+    def failing(self) -> str | None:
+        """Say for how long no rows could be read, if that is long: joiners get no snapshot."""
+        for_s = self._failing_s()
+        return f"no snapshots for {for_s:.0f} s" if for_s > FAILING_LIMIT_S else None
+
+    def not_ready(self) -> str | None:
+        """Say that joiners are better off elsewhere, or None.
+
+        While Postgres is away every gateway is in the same place, and chat goes on: that is none.
+        """
+        return f"{self.failing()}, though Postgres answers" if self._only_the_pool_fails else None
+
+    def _failing_s(self) -> float:
+        since_s = self._failing_since_s
+        return 0.0 if since_s is None else time.monotonic() - since_s
+
+    async def _watch(self) -> None:
+        while True:
+            await asyncio.sleep(PROBE_EVERY_S)
+            if self.failing() is not None:
+                # Nobody may be waiting: then nothing else would find out that it works again.
+                with contextlib.suppress(FoldUnavailable):
+                    await self._read("", 0, Place(self._epoch, 0), 0)
+            answers = self.failing() is not None and await self._store.answers()
+            self._only_the_pool_fails = answers and self.failing() is not None
+            if self._only_the_pool_fails:
+                log.error("no rows can be read, though Postgres answers")
 
     async def fold(self, session_id: str, shard: int, joined: Place, history: int) -> Fold:
         """Make the fold of a session up to the newest record; text only where `shown` says so.
@@ -170,27 +209,34 @@ class Snapshots:
 
     async def _read(self, session_id: str, shard: int, joined: Place, history: int) -> Stored:
         """Read the rows, but wait no longer than the limit: a server that hangs is away."""
-        assert self._tasks is not None  # noqa: S101 - run runs
-        reading = self._tasks.create_task(
-            self._read_once(session_id, shard, lambda rows: shown(rows, joined, history))
+        outcome = await self._within_limit(
+            self._store.read(session_id, shard, lambda rows: shown(rows, joined, history))
         )
-        done, _ = await asyncio.wait({reading}, timeout=STORE_LIMIT_S)
-        outcome = (
-            reading.result() if done else StoreUnavailable(f"no answer in {STORE_LIMIT_S:g} s")
-        )
-        # The cancelled read is not waited for: psycopg asks the server to cancel, which may hang.
-        reading.cancel()
         self._store_is_away = isinstance(outcome, StoreUnavailable)
         if isinstance(outcome, StoreUnavailable):
+            self._failing_since_s = self._failing_since_s or time.monotonic()
             for joiner in self._waiting:
                 joiner.history_is_unavailable()
             raise FoldUnavailable(str(outcome)) from outcome
+        self._failing_since_s = None
         return outcome
 
-    async def _read_once(
-        self, session_id: str, shard: int, shown_of: Callable[[Sequence[Message]], Collection[str]]
-    ) -> Stored | StoreUnavailable:
+    async def _within_limit(self, reading: Coroutine[Any, Any, T]) -> T | StoreUnavailable:
+        # A pooled read is never cancelled, neither at its limit nor with whoever waits for it: that
+        # can lose its connection for good, and after a flood of joins that left there was none. It
+        # is let go, and ends when the server has answered or the connection breaks.
+        read = asyncio.create_task(reading)
+        self._reads.add(read)
+        read.add_done_callback(self._let_go)
+        done, _ = await asyncio.wait({read}, timeout=STORE_LIMIT_S)
+        if not done:
+            return StoreUnavailable(f"no answer in {STORE_LIMIT_S:g} s")
         try:
-            return await self._store.read(session_id, shard, shown_of)
+            return read.result()
         except StoreUnavailable as error:
             return error
+
+    def _let_go(self, read: "asyncio.Task[Any]") -> None:
+        self._reads.discard(read)
+        if not read.cancelled():
+            read.exception()  # seen here; whoever still waits for it sees it too

@@ -1,5 +1,6 @@
 """What Postgres holds of a session, and how far in the log that is: read in one moment."""
 
+import asyncio
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -15,7 +16,7 @@ from schemas.transcript import Message
 
 POOL_MAX = 4
 WAIT_LIMIT_S = 2.0
-CONNECTION = {
+CONNECTION: dict[str, Any] = {
     "connect_timeout": 2,
     "tcp_user_timeout": 5000,
     "application_name": "talklog-gateway",
@@ -46,6 +47,7 @@ class Store:
 
     def __init__(self, dsn: str, epoch: int) -> None:
         self._epoch = epoch
+        self._dsn = dsn
         self._pool: AsyncConnectionPool[AsyncConnection[DictRow]] = AsyncConnectionPool(
             dsn,
             min_size=0,
@@ -65,6 +67,17 @@ class Store:
     async def close(self) -> None:
         """Close every connection."""
         await self._pool.close(timeout=WAIT_LIMIT_S)
+
+    async def answers(self) -> bool:
+        """Say whether Postgres takes a connection, one beside the pool's."""
+        try:
+            connection = await asyncio.wait_for(
+                AsyncConnection.connect(self._dsn, autocommit=True, **CONNECTION), WAIT_LIMIT_S
+            )
+        except (Error, TimeoutError, OSError):
+            return False
+        await connection.close()
+        return True
 
     async def read(
         self, session_id: str, shard: int, shown: Callable[[Sequence[Message]], Collection[str]]

@@ -48,11 +48,16 @@ class ChatServer:
     """The gateway's public port."""
 
     def __init__(
-        self, settings: GatewaySettings, shared: Shared, not_ready: Callable[[], str | None]
+        self,
+        settings: GatewaySettings,
+        shared: Shared,
+        not_ready: Callable[[], str | None],
+        failing: Callable[[], Sequence[str]] = lambda: (),
     ) -> None:
         self._settings = settings
         self._shared = shared
         self._not_ready = not_ready
+        self._failing = failing
         self._origins = settings.allowed_origins()
         self._page = PageFiles()
         self._server: Server | None = None
@@ -105,6 +110,10 @@ class ChatServer:
         except TimeoutError:
             log.warning("connections left after the drain", after_s=grace_s)
 
+    def failing(self) -> Sequence[str]:
+        """Say what fails though clients may be sent here: it fails elsewhere too."""
+        return self._failing()
+
     def not_ready(self) -> str | None:
         """Say why a client should not be sent here now, or None."""
         return "draining" if self.draining else self._not_ready()
@@ -121,7 +130,8 @@ class ChatServer:
             return text(200, "ok\n")
         if path == "/readyz":
             reason = self.not_ready()
-            return text(503 if reason else 200, f"{reason or 'ready'}\n")
+            told = reason or "; ".join(["ready", *self._failing()])
+            return text(503 if reason else 200, f"{told}\n")
         return self._page.answer(path) or text(404, "not found\n")
 
     async def _serve(self, socket: ServerConnection) -> None:
