@@ -16,7 +16,7 @@ from websockets.http11 import Request, Response
 
 from gateway.page.page_files import PageFiles, text
 from gateway.settings import GatewaySettings
-from gateway.socket.address import Address, BadAddress, origin_allowed, parse
+from gateway.socket.address import Address, BadAddress, only, origin_allowed, parse
 from gateway.socket.connection import Connection, Shared
 from gateway.socket.websocket import CLOSE_TIMEOUT_S, WRITE_HIGH_WATER_BYTES, WebSocket
 from schemas.close_codes import CloseCode
@@ -123,7 +123,7 @@ class ChatServer:
 
     def _answer(self, _: ServerConnection, request: Request) -> Response | None:
         """Answer plain GETs; None goes on with the WebSocket handshake."""
-        if request.headers.get("Upgrade", "").lower() == "websocket":
+        if "websocket" in ",".join(request.headers.get_all("Upgrade")).lower():
             return None
         path = request.path.partition("?")[0]
         if path == "/healthz":
@@ -150,7 +150,9 @@ class ChatServer:
     def _admit(self, socket: WebSocket) -> Address:
         assert socket.request is not None  # noqa: S101 - the handshake is over
         headers = socket.request.headers
-        if not origin_allowed(headers.get("Origin"), headers.get("Host"), self._origins):
+        # `get_all`, as headers may come more than once: `get` raises then.
+        origin, host = only(headers.get_all("Origin")), only(headers.get_all("Host"))
+        if not origin_allowed(origin, host, self._origins):
             raise Refusal(CloseCode.FORBIDDEN, "this origin may not connect")
         try:
             address = parse(socket.request.path)
