@@ -1,7 +1,8 @@
 """Limits that two tiers (or a tier and its clients) must agree on. Bytes are of UTF-8."""
 
-FRAME_MAX_BYTES = 64 * 1024
 CONTENT_MAX_BYTES = 32 * 1024
+FRAME_MAX_BYTES = 6 * CONTENT_MAX_BYTES + 4 * 1024
+"""Content that is short enough fits in however JSON writes it (`\\u0041` is six bytes for one)."""
 SESSION_ID_MAX_CHARS = 255
 MESSAGE_ID_MAX_CHARS = 64
 

@@ -201,6 +201,29 @@ for (const [code, state] of [[1000, "stopped"], [1001, "waiting"], [1006, "waiti
   });
 }
 
+test("a socket closed for a frame that was too big fails its message, and goes on without it", () => {
+  // Seen: the message was sent again after every reload, and every socket was closed for it, for an hour.
+  const { world, session } = live();
+  session.send("small");
+  const big = session.send("b".repeat(300_000));
+  session.send("small too");
+  world.socket.closes(1009);
+  assert.equal(session.view.own.get(big).submit, "failed");
+  assert.equal(session.connection.state, "connecting");
+  world.socket.opens();
+  world.socket.gives(connected(true));
+  assert.deepEqual(world.socket.of("user_message").map(({ content }) => content), ["small", "small too"]);
+});
+
+test("a message that was accepted is not what the socket was closed for", () => {
+  const { world, session } = live();
+  const id = session.send("x".repeat(1000));
+  world.socket.gives({ type: "status", state: "accepted", message_id: id });
+  world.socket.closes(1009);
+  assert.notEqual(session.view.own.get(id).submit, "failed");
+  assert.equal(session.connection.state, "stopped");
+});
+
 test("too many: not before the time in the reason", () => {
   const { world, session } = live();
   world.socket.closes(4009, '{"retry_after_ms": 7000}');

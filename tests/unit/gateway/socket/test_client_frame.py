@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.socket.client_frame import Ask, BadFrame, Ping, RenewToken, Stop, parse
+from schemas.limits import CONTENT_MAX_BYTES, FRAME_MAX_BYTES
 
 
 def ask(**fields: object) -> str:
@@ -78,6 +79,24 @@ def test_a_bad_frame_is_told_what_to_change(frame: str, code: str, says: str) ->
 
 def test_the_longest_content_is_taken() -> None:
     assert parse(ask(content="é" * 16_384)) == Ask("é" * 16_384, None, "enqueue", None)
+
+
+@given(st.sampled_from("a\x01é\u20ac\U0001f600"), st.sampled_from(["\\u", "plain"]))
+def test_the_longest_content_fits_into_a_frame_however_it_is_written(
+    character: str, how: str
+) -> None:
+    content = character * (CONTENT_MAX_BYTES // len(character.encode()))
+    written = json.dumps(content)
+    if how == "\\u":
+        units = content.encode("utf-16-be")
+        written = "".join(f"\\u{units[at : at + 2].hex()}" for at in range(0, len(units), 2))
+        written = f'"{written}"'
+    fields = f'"message_id":"{"m" * 64}","on_busy":"interrupt","model":"{"x" * 256}"'
+    frame = f'{{"type":"user_message","content":{written},{fields}}}'
+    assert len(frame.encode()) <= FRAME_MAX_BYTES
+    request = parse(frame, {"x" * 256})
+    assert isinstance(request, Ask)
+    assert request.content == content
 
 
 def test_a_refusal_names_the_message_if_it_has_a_good_id() -> None:
