@@ -109,8 +109,13 @@ async def _run(settings: GatewaySettings) -> int:
         server = ChatServer(
             settings,
             shared,
-            lambda: tail.not_ready() or snapshots.not_ready() or canary.not_ready(),
-            lambda: [told for told in (snapshots.failing(),) if told],
+            lambda: (
+                tail.not_ready()
+                or snapshots.not_ready()
+                # In a shard that has no leader it can't come back; the others work.
+                or (None if tail.is_dead(canary.shard) else canary.not_ready())
+            ),
+            lambda: [told for told in (tail.failing(), snapshots.failing()) if told],
         )
         services = [
             tasks.create_task(service) for service in (tail.run(), snapshots.run(), server.sweep())
@@ -132,6 +137,7 @@ def _code(stopped_by: "asyncio.Future[signal.Signals]") -> int:
 
 def _gauges(tail: Tail, producer: LogProducer, canary: Canary) -> dict[str, Callable[[], float]]:
     return {
+        "dead_shards": tail.dead,
         "shard_log_bytes": tail.bytes_in_memory,
         "scans": lambda: tail.scanner.scans,
         "producers_replaced": lambda: producer.replaced,

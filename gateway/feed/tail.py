@@ -3,14 +3,18 @@
 All shards are followed from the log's end at the start, always, and every record is kept for a
 while whether or not somebody follows its session: so a client that comes back after a moment, from
 this gateway or from another, is served from memory.
+
+A shard whose partition has no leader is dead for a while: it is told, its sessions wait, and the
+others feel nothing of it. One that is dead when the gateway starts is followed when it answers.
 """
 
 import asyncio
-from collections.abc import Sequence
+import time
+from collections.abc import Iterable, Sequence
 
 import structlog
 
-from gateway.feed.ends import Ends
+from gateway.feed.ends import Ends, each_by_itself
 from gateway.feed.followers import Followers
 from schemas.log.log_reader import LogReader, LogUnavailable
 from schemas.log.log_scan import LogScanner
@@ -25,6 +29,8 @@ SILENCE_LIMIT_S = 10.0
 """A broker that has not answered for so long is called unreachable."""
 BEHIND_LIMIT_S = 5.0
 """A tail that has not reached an end asked so long ago is called behind."""
+
+_NEVER = float("-inf")
 
 
 class Tail:
@@ -42,20 +48,20 @@ class Tail:
             bootstrap, SESSION_LOG, shards, on_records=self._append, on_gap=self._gap
         )
         self.scanner = LogScanner(bootstrap, SESSION_LOG, shards)
-        self.ends = Ends(self._reader.end_offsets)
+        self.ends = Ends(self._ends_of_followed)
         self._reading = ReaderWatch("the tail", self._reader.seen, stall_limit_s)
-        self._answered_at_s: float | None = None
-        self._reached_at_s = 0.0
+        self._started = False
+        self._answered_at_s: dict[int, float] = {}
+        self._reached_at_s: dict[int, float] = {}
+        self._dead: set[int] = set()
 
     async def start(self) -> None:
-        """Connect and follow every shard from its end. Raises LogUnavailable."""
+        """Connect and follow every shard from its end. Raises LogUnavailable if none answers."""
         await self._reader.start()
-        self.log_starts = await self._reader.start_offsets(self._shards)
-        ends = await self._reader.end_offsets(self._shards)
-        self.shard_logs = [ShardLog(ends[shard]) for shard in self._shards]
-        for shard in self._shards:
-            self._reader.follow(shard, ends[shard])
-        self._answered_at_s = self._reached_at_s = asyncio.get_running_loop().time()
+        self.shard_logs = [ShardLog(0) for _ in self._shards]
+        if not await self._ask():
+            raise LogUnavailable("no shard answers")
+        self._started = True
 
     async def run(self) -> None:
         """Read, answer and watch until cancelled. Raises ReaderStandsStill, in a group."""
@@ -78,43 +84,94 @@ class Tail:
         return (await self._reader.start_offsets([shard]))[shard]
 
     def not_ready(self) -> str | None:
-        """Say why clients can't be served now, or None."""
-        now_s = asyncio.get_running_loop().time()
-        if self._answered_at_s is None:
+        """Say why clients can't be served now, or None: some shards work."""
+        if not self._started:
             return "not started"
-        if now_s - self._answered_at_s > SILENCE_LIMIT_S:
+        if self._silent() == set(self._shards):
             return "the broker does not answer"
-        if now_s - self._reached_at_s > BEHIND_LIMIT_S + SILENCE_LIMIT_S:
+        if self._silent() | self._behind() == set(self._shards):
             return "the tail is behind the log"
         return self._reading.not_ready()
+
+    def failing(self) -> str | None:
+        """Name the shards that can't be served now, though others can."""
+        told = [("dead", self._silent()), ("behind", self._behind() - self._silent())]
+        words = [f"{what}: {_named(shards)}" for what, shards in told if shards]
+        return f"shards {', '.join(words)}" if words else None
+
+    def is_dead(self, shard: int) -> bool:
+        """Whether the shard has no leader, as far as is known."""
+        return shard in self._dead
+
+    def dead(self) -> int:
+        """How many shards did not answer when they were asked last."""
+        return len(self._dead)
+
+    def _silent(self) -> set[int]:
+        limit_s = time.monotonic() - SILENCE_LIMIT_S
+        return {shard for shard in self._shards if self._answered_at_s.get(shard, _NEVER) < limit_s}
+
+    def _behind(self) -> set[int]:
+        limit_s = time.monotonic() - (BEHIND_LIMIT_S + SILENCE_LIMIT_S)
+        return {shard for shard in self._shards if self._reached_at_s.get(shard, _NEVER) < limit_s}
 
     def bytes_in_memory(self) -> int:
         """Memory of all shard logs, about."""
         return sum(shard_log.bytes_in_memory for shard_log in self.shard_logs)
 
+    async def _ends_of_followed(self, shards: Iterable[int]) -> dict[int, int]:
+        # A position may only be given in a shard that is followed: what comes between the position
+        # and the place where following begins would be skipped.
+        if any(self._reader.position(shard) is None for shard in shards):
+            raise LogUnavailable("the shard did not answer yet")
+        return await self._reader.end_offsets(shards)
+
     async def _watch(self) -> None:
         """Ask again and again: does the broker answer, does the tail keep up, what was trimmed?"""
-        loop = asyncio.get_running_loop()
         while True:
-            try:
-                ends = await self._reader.end_offsets(self._shards)
-                self.log_starts = await self._reader.start_offsets(self._shards)
-            except LogUnavailable as error:
-                log.warning("the broker does not answer", error=str(error))
-                await asyncio.sleep(WATCH_EVERY_S)
-                continue
-            self._answered_at_s = loop.time()
-            await self._reach(ends)
+            await self._reach(await self._ask())
             await asyncio.sleep(WATCH_EVERY_S)
 
+    async def _ask(self) -> dict[int, int]:
+        """Ask for start and end of every shard; give the ends of those that answer."""
+        ends, starts = await asyncio.gather(
+            each_by_itself(self._reader.end_offsets, self._shards, self._dead, self._answered),
+            each_by_itself(self._reader.start_offsets, self._shards, self._dead),
+        )
+        self.log_starts.update(starts)
+        answered = {shard: end for shard, end in ends.items() if shard in starts}
+        for shard, end in answered.items():
+            if self._reader.position(shard) is None:
+                self.shard_logs[shard].seek(end)
+                self._reader.follow(shard, end)
+        self._answered(answered)
+        dead = set(self._shards) - answered.keys()
+        if dead - self._dead:
+            log.error("shards do not answer", shards=_named(dead))
+        elif self._dead and not dead:
+            log.info("all shards answer again")
+        self._dead = dead
+        return answered
+
+    def _answered(self, ends: dict[int, int]) -> None:
+        """Note it at once: those that answer nothing take their time-out."""
+        now_s = time.monotonic()
+        for shard, end in ends.items():
+            self._answered_at_s[shard] = now_s
+            if self.shard_logs[shard].end >= end:
+                self._reached_at_s[shard] = now_s
+
     async def _reach(self, ends: dict[int, int]) -> None:
-        loop = asyncio.get_running_loop()
-        deadline_s = loop.time() + BEHIND_LIMIT_S
-        while any(self.shard_logs[shard].end < end for shard, end in ends.items()):
-            if loop.time() > deadline_s:
+        deadline_s = time.monotonic() + BEHIND_LIMIT_S
+        while True:
+            now_s = time.monotonic()
+            behind = {shard: end for shard, end in ends.items() if self.shard_logs[shard].end < end}
+            for shard in ends.keys() - behind.keys():
+                self._reached_at_s[shard] = now_s
+            if not behind or now_s > deadline_s:
                 return
+            ends = behind
             await asyncio.sleep(0.05)
-        self._reached_at_s = loop.time()
 
     def _append(self, shard: int, records: Sequence[Record]) -> None:
         shard_log = self.shard_logs[shard]
@@ -125,3 +182,7 @@ class Tail:
         log.error("log gap", shard=shard, from_offset=from_offset, to_offset=to_offset)
         self.shard_logs[shard].seek(to_offset)
         self._followers.position_lost(shard)
+
+
+def _named(shards: Iterable[int]) -> str:
+    return " ".join(map(str, sorted(shards)))

@@ -89,8 +89,7 @@ class Snapshots:
         """Have the joiner given a snapshot, as soon as that can be done."""
         if self._store_is_away:
             joiner.history_is_unavailable()
-        self._waiting.append(joiner)
-        self._wake.set()
+        self._enqueue(joiner)
 
     async def run(self) -> None:
         """Serve until cancelled."""
@@ -187,11 +186,23 @@ class Snapshots:
             try:
                 await self._give(joiner)
             except FoldUnavailable as error:
-                self._counters.snapshots_failed += 1
                 log.warning("no snapshot for now", error=str(error))
-                joiner.history_is_unavailable()
-                self._waiting.append(joiner)
-                await asyncio.sleep(RETRY_S)
+                self._again_later(joiner)
+                if self._store_is_away:
+                    await asyncio.sleep(RETRY_S)  # the others would fare no better
+            except Exception:
+                # Of one joiner: the others, and this process, have nothing to do with it.
+                log.exception("a snapshot failed", session_id=joiner.session_id)
+                self._again_later(joiner)
+
+    def _again_later(self, joiner: Joiner) -> None:
+        self._counters.snapshots_failed += 1
+        joiner.history_is_unavailable()
+        asyncio.get_running_loop().call_later(RETRY_S, self._enqueue, joiner)
+
+    def _enqueue(self, joiner: Joiner) -> None:
+        self._waiting.append(joiner)
+        self._wake.set()
 
     async def _give(self, joiner: Joiner) -> None:
         joined = Place(self._epoch, joiner.joined_at)
