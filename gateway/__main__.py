@@ -89,7 +89,7 @@ async def _run(settings: GatewaySettings) -> int:
     except StoppedFirst:
         leaving.within(CLOSE_LIMIT_S, _code(stopped_by))
         return _code(stopped_by)
-    claims = Claims(settings.redis_url, settings.epoch, settings.messages_per_minute)
+    claims = Claims(settings.redis_url, settings.epoch, settings.messages_per_minute, counters)
     store = Store(settings.postgres_dsn, settings.epoch)
     snapshots = Snapshots(store, tail, settings.epoch, counters)
     producer.begin()
@@ -120,7 +120,7 @@ async def _run(settings: GatewaySettings) -> int:
         services = [
             tasks.create_task(service) for service in (tail.run(), snapshots.run(), server.sweep())
         ]
-        gauges = _gauges(tail, producer, canary)
+        gauges = _gauges(tail, producer, canary, claims)
         REGISTRY.register(GatewayMetrics(counters, followers, gauges))
         await _serve_until(stopped_by, settings, server, canary)
         # Every client was sent away and every accepted message is in the log: nothing can be lost.
@@ -135,8 +135,11 @@ def _code(stopped_by: "asyncio.Future[signal.Signals]") -> int:
     return EXIT_INTERRUPTED if stopped_by.result() is signal.SIGINT else 0
 
 
-def _gauges(tail: Tail, producer: LogProducer, canary: Canary) -> dict[str, Callable[[], float]]:
+def _gauges(
+    tail: Tail, producer: LogProducer, canary: Canary, claims: Claims
+) -> dict[str, Callable[[], float]]:
     return {
+        "redis_away": claims.away,
         "dead_shards": tail.dead,
         "shard_log_bytes": tail.bytes_in_memory,
         "scans": lambda: tail.scanner.scans,

@@ -18,6 +18,8 @@ class Counters:
     submitted: int = 0
     outcomes_unknown: int = 0
     duplicates: int = 0
+    claims_missing: int = 0
+    redis_failures: int = 0
     resumed: int = 0
     not_recovered: int = 0
     snapshots: int = 0
