@@ -19,6 +19,7 @@ import structlog
 from gateway.counters import Counters
 from gateway.feed.delivery import readable
 from gateway.feed.reach import Reach, reach
+from gateway.feed.slices import in_slices
 from gateway.feed.tail import Tail
 from gateway.snapshot.snapshot import end_lost, shown, snapshot
 from gateway.snapshot.stored import Store, Stored, StoreUnavailable
@@ -64,7 +65,7 @@ class Joiner(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Fold:
-    """The fold of a session up to `position`; to be used before anything is waited for."""
+    """The fold of a session up to `position`, which the tail held when it was given."""
 
     transcript: Transcript
     position: int
@@ -153,13 +154,14 @@ class Snapshots:
                 found = await reach(self._tail, shard, begin)
         except (LogUnavailable, ScanTooLarge, RangeTrimmed) as error:
             raise FoldUnavailable(str(error)) from error
-        # From here on nothing is waited for: the fold ends where the tail ends.
-        return self._folded(stored, found, session_id, log_start)
+        return await self._folded(stored, found, session_id, shard)
 
-    def _folded(self, stored: Stored, found: Reach, session_id: str, log_start: int) -> Fold:
+    async def _folded(self, stored: Stored, found: Reach, session_id: str, shard: int) -> Fold:
+        # The fold ends where the tail ends now; who goes on from there must find it in the tail.
+        end, log_start = found.end, self._tail.log_starts[shard]
         transcript = Transcript(messages={m.message_id: m for m in stored.messages})
         named = set()
-        for record in found.records(session_id):
+        async for record in in_slices(found.records(session_id)):
             event = readable(record, session_id)
             if event is not None:
                 transcript.apply(event, Place(self._epoch, record.offset))
@@ -173,7 +175,9 @@ class Snapshots:
                 log_start,
                 lambda id_: id_ in named or stored.named_in_epoch.get(id_, 0) >= self._epoch,
             )
-        return Fold(transcript, found.end)
+        if self._tail.shard_logs[shard].start > end:
+            raise FoldUnavailable("the tail ran ahead of the fold")
+        return Fold(transcript, end)
 
     async def _serve(self) -> None:
         while True:

@@ -19,7 +19,8 @@ from gateway.counters import Counters
 from gateway.feed.delivery import frames_of
 from gateway.feed.followers import Feed, Followers, cursor_prefix
 from gateway.feed.reach import reach
-from gateway.feed.resume import fits, resume_position
+from gateway.feed.resume import fits, may_fit, resume_position
+from gateway.feed.slices import in_slices
 from gateway.feed.tail import Tail
 from gateway.snapshot.snapshots import FoldUnavailable, Snapshots
 from gateway.socket.address import Address
@@ -40,7 +41,7 @@ from schemas.frames import (
 )
 from schemas.log.log_reader import LogUnavailable
 from schemas.log.log_scan import RangeTrimmed, ScanTooLarge
-from schemas.shard_log import PositionGone, ShardLog
+from schemas.shard_log import PositionGone, Record, ShardLog
 from schemas.transcript import Place
 
 LOOK_UP_LIMIT_S = 1.0
@@ -223,6 +224,8 @@ class Connection:
         try:
             end = await self._shared.tail.ends.end(self.shard)
             recovered = cursor is not None and await self._recover(cursor, end)
+            if self._log.start > end:  # that took long: begin where the log ends by now
+                end = await self._shared.tail.ends.end(self.shard)
         except LogUnavailable:
             frame = refused(self.session_id, "unavailable", "the log does not answer")
             self.say_and_close_soon(frame, CloseCode.SERVICE_RESTART, "the log does not answer")
@@ -248,18 +251,26 @@ class Connection:
         except (ScanTooLarge, RangeTrimmed):
             shared.counters.not_recovered += 1
             return False
-        # From here on nothing is waited for, so the range stays in memory until all of it is on
-        # its way: a resume that was promised is never taken back.
-        prefix = cursor_prefix(shared.epoch, self.shard)
-        frames = list(frames_of(found.records(self.session_id), self.session_id, prefix))
-        if not fits(frames):
+        # The records are held from here on, so they may leave the tail while they are decoded. But
+        # where they end must be in it afterwards: a resume that was promised is never taken back.
+        end_of_range, records = found.end, found.records(self.session_id)
+        frames = await self._resumed(records) if may_fit(records) else None
+        if frames is None or self._log.start > end_of_range:
             shared.counters.not_recovered += 1
             return False
         shared.counters.resumed += 1
         self._say_connected(True)
         self._push([wire(frame) for frame in frames])
-        self._go_live(found.end)
+        self._go_live(end_of_range)
         return True
+
+    async def _resumed(self, records: Sequence[Record]) -> list[bytes] | None:
+        """Give the frames of a resume, made in slices of the loop, or None if they are too many."""
+        prefix = cursor_prefix(self._shared.epoch, self.shard)
+        frames: list[bytes] = []
+        async for frame in in_slices(frames_of(records, self.session_id, prefix)):
+            frames.append(frame)
+        return frames if fits(frames) else None
 
     def _say_connected(self, recovered: bool | None) -> None:
         epoch = self._shared.epoch
