@@ -172,7 +172,11 @@ async def _started(settings: GatewaySettings, followers: Followers) -> Tail:
     """Connect to the log; a broker that is still starting is waited for."""
     for _ in range(START_TRIES):
         tail = Tail(
-            settings.kafka, settings.shards, followers, stall_limit_s=settings.stall_limit_s
+            settings.kafka,
+            settings.shards,
+            followers,
+            stall_limit_s=settings.stall_limit_s,
+            budget_bytes=settings.shard_log_bytes,
         )
         try:
             await tail.start()

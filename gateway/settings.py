@@ -23,6 +23,11 @@ class GatewaySettings(Connections):
     idle_limit_s: float = Field(
         0.0, ge=0, description="a socket on which nothing is said for so long is closed; 0: never"
     )
+    shard_log_bytes: int = Field(
+        256 * 1024 * 1024,
+        ge=1024 * 1024,
+        description="memory for the newest records of all shards; sockets are served from it",
+    )
     grace_s: float = Field(5.0, ge=0, le=3600, description="longest time a drain may take")
     canary_every_s: float = Field(
         5.0, ge=0, description="/readyz: how often the way through the log is tried; 0: never"

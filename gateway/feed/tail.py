@@ -16,6 +16,7 @@ import structlog
 
 from gateway.feed.ends import Ends, each_by_itself
 from gateway.feed.followers import Followers
+from gateway.feed.shares import shares
 from schemas.log.log_reader import LogReader, LogUnavailable
 from schemas.log.log_scan import LogScanner
 from schemas.process.reader_watch import ReaderWatch
@@ -37,13 +38,20 @@ class Tail:
     """The shard logs, and what can be asked of the log; wakes the followers while `run` runs."""
 
     def __init__(
-        self, bootstrap: str, shards: int, followers: Followers, *, stall_limit_s: float
+        self,
+        bootstrap: str,
+        shards: int,
+        followers: Followers,
+        *,
+        stall_limit_s: float,
+        budget_bytes: int,
     ) -> None:
         self.shard_logs: list[ShardLog] = []
         self.log_starts: dict[int, int] = {}
         """The first offset that each shard still held a while ago; it only goes forward."""
         self._shards = range(shards)
         self._followers = followers
+        self._budget_bytes = budget_bytes
         self._reader = LogReader(
             bootstrap, SESSION_LOG, shards, on_records=self._append, on_gap=self._gap
         )
@@ -59,6 +67,7 @@ class Tail:
         """Connect and follow every shard from its end. Raises LogUnavailable if none answers."""
         await self._reader.start()
         self.shard_logs = [ShardLog(0) for _ in self._shards]
+        self._share_out()
         if not await self._ask():
             raise LogUnavailable("no shard answers")
         self._started = True
@@ -129,6 +138,7 @@ class Tail:
     async def _watch(self) -> None:
         """Ask again and again: does the broker answer, does the tail keep up, what was trimmed?"""
         while True:
+            self._share_out()
             await self._reach(await self._ask())
             await asyncio.sleep(WATCH_EVERY_S)
 
@@ -152,6 +162,12 @@ class Tail:
             log.info("all shards answer again")
         self._dead = dead
         return answered
+
+    def _share_out(self) -> None:
+        """Give the shards that are followed now the larger part of the memory."""
+        sizes = shares(self._budget_bytes, len(self._shards), self._followers.shards())
+        for shard_log, max_bytes in zip(self.shard_logs, sizes, strict=True):
+            shard_log.resize(max_bytes)
 
     def _answered(self, ends: dict[int, int]) -> None:
         """Note it at once: those that answer nothing take their time-out."""

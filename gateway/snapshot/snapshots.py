@@ -9,7 +9,6 @@ snapshot when it can.
 import asyncio
 import contextlib
 import time
-from collections import deque
 from collections.abc import Coroutine
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
@@ -79,7 +78,7 @@ class Snapshots:
         self._tail = tail
         self._epoch = epoch
         self._counters = counters
-        self._waiting: deque[Joiner] = deque()
+        self._waiting: dict[Joiner, None] = {}  # in their order
         self._wake = asyncio.Event()
         self._store_is_away = False
         self._reads: set[asyncio.Task[Any]] = set()
@@ -91,6 +90,10 @@ class Snapshots:
         if self._store_is_away:
             joiner.history_is_unavailable()
         self._enqueue(joiner)
+
+    def withdraw(self, joiner: Joiner) -> None:
+        """Forget a joiner that has gone: what waits is what lives."""
+        self._waiting.pop(joiner, None)
 
     async def run(self) -> None:
         """Serve until cancelled."""
@@ -184,7 +187,8 @@ class Snapshots:
             while not self._waiting:
                 self._wake.clear()
                 await self._wake.wait()
-            joiner = self._waiting.popleft()
+            joiner = next(iter(self._waiting))
+            del self._waiting[joiner]
             if joiner.gone:
                 continue
             try:
@@ -205,7 +209,9 @@ class Snapshots:
         asyncio.get_running_loop().call_later(RETRY_S, self._enqueue, joiner)
 
     def _enqueue(self, joiner: Joiner) -> None:
-        self._waiting.append(joiner)
+        if joiner.gone:
+            return
+        self._waiting[joiner] = None
         self._wake.set()
 
     async def _give(self, joiner: Joiner) -> None:

@@ -6,6 +6,7 @@ loop. So a connection costs one task, and it is idle when nothing happens.
 """
 
 import asyncio
+import random
 import time
 from collections.abc import Callable, Collection, Coroutine, Sequence
 from dataclasses import dataclass
@@ -39,6 +40,7 @@ from schemas.frames import (
     Snapshot,
     encode,
 )
+from schemas.limits import HEARTBEAT_S
 from schemas.log.log_reader import LogUnavailable
 from schemas.log.log_scan import RangeTrimmed, ScanTooLarge
 from schemas.shard_log import PositionGone, Record, ShardLog
@@ -46,6 +48,7 @@ from schemas.transcript import Place
 
 LOOK_UP_LIMIT_S = 1.0
 """Whether there is something to stop is asked no longer than this: a stop is wanted at once."""
+HEARTBEAT_LEAST = 0.7
 STOPPED_AGAIN_S = 5.0
 """A cancel that is in the log is not written again so soon."""
 STOPPED_MAX = 64
@@ -108,7 +111,13 @@ class Connection:
         self._bucket = FrameBucket(now_s)
         self._stopped_at_s: dict[str, float] = {}
         self._protocol = Protocol(
-            self.session_id, now_s, _new_id, shared.models, shared.idle_limit_s
+            self.session_id,
+            now_s,
+            _new_id,
+            shared.models,
+            shared.idle_limit_s,
+            # Those that joined in one moment, after a gateway has gone, do not beat in one moment.
+            heartbeat_s=HEARTBEAT_S * random.uniform(HEARTBEAT_LEAST, 1.0),  # noqa: S311
         )
 
     @property
@@ -134,6 +143,7 @@ class Connection:
             return
         finally:
             self._shared.followers.remove(self)
+            self._shared.snapshots.withdraw(self)
 
     def _is_heard(self) -> bool:
         """Say whether what the client said is still performed.

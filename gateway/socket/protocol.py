@@ -73,6 +73,7 @@ class Protocol:
         "_active",
         "_active_at_s",
         "_bad_frames",
+        "_heartbeat_s",
         "_idle_limit_s",
         "_models",
         "_new_id",
@@ -87,6 +88,7 @@ class Protocol:
         new_id: Callable[[], str],
         models: Collection[str] = (),
         idle_limit_s: float = 0.0,
+        heartbeat_s: float = HEARTBEAT_S,
     ) -> None:
         self._session_id = session_id
         self._new_id = new_id
@@ -94,6 +96,7 @@ class Protocol:
         self._bad_frames = 0
         self._spoke_at_s = now_s
         self._idle_limit_s = idle_limit_s
+        self._heartbeat_s = heartbeat_s
         self._active = False  # something happened since `_active_at_s`; the next tick dates it
         self._active_at_s = now_s
 
@@ -127,7 +130,7 @@ class Protocol:
             self._active, self._active_at_s = False, now_s
         elif 0 < self._idle_limit_s <= now_s - self._active_at_s:
             return [Close(CloseCode.IDLE, f"nothing was said for {self._idle_limit_s:g} s")]
-        if now_s - self._spoke_at_s < HEARTBEAT_S:
+        if now_s - self._spoke_at_s < self._heartbeat_s:
             return []
         self._spoke_at_s = now_s
         return [Beat()]

@@ -41,6 +41,7 @@ NAMES: frozenset[str] = frozenset(
         "GRACE_S",
         "IDLE_LIMIT_S",
         "CANARY_EVERY_S",
+        "SHARD_LOG_BYTES",
         # workers
         "SYSTEM_PROMPT",
         "MAX_RUNNING",

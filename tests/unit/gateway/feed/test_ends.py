@@ -113,7 +113,7 @@ class Reader:
 def tail_of(monkeypatch: pytest.MonkeyPatch) -> Callable[[Broker], Tail]:
     def made(broker: Broker) -> Tail:
         monkeypatch.setattr(module, "LogReader", lambda *_, **__: Reader(broker))
-        return Tail("nowhere:1", len(SHARDS), Followers(1), stall_limit_s=30.0)
+        return Tail("nowhere:1", len(SHARDS), Followers(1), stall_limit_s=30.0, budget_bytes=2**28)
 
     return made
 
@@ -164,3 +164,15 @@ async def test_a_gateway_is_red_when_none_works(
     monkeypatch.setattr(module, "SILENCE_LIMIT_S", 10.0)
     await tail._ask()
     assert tail.not_ready() is None
+
+
+async def test_the_budget_is_shared_out_among_the_shards_again_and_again(
+    tail_of: Callable[[Broker], Tail],
+) -> None:
+    tail = tail_of(Broker())
+    await tail.start()
+    assert {log.max_bytes for log in tail.shard_logs} == {32 * 2**20}
+    tail._budget_bytes = 30 * 2**20
+    tail._followers.shards = lambda: {2}  # type: ignore[method-assign]
+    tail._share_out()
+    assert [log.max_bytes // 2**20 for log in tail.shard_logs] == [2, 2, 16, 2, 2, 2, 2, 2]

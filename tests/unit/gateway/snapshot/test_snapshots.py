@@ -111,3 +111,48 @@ async def test_what_fails_is_told_and_a_pool_that_fails_alone_is_not_ready(
     finally:
         serving.cancel()
         await asyncio.wait({serving})
+
+
+class Joiner:
+    session_id, shard, joined_at, history, gone = "s", 0, 0, 0, False
+
+    def __init__(self) -> None:
+        self.frames: list[object] = []
+
+    def take_snapshot(self, frame: object, position: int) -> None:
+        self.frames.append(frame)
+
+    def history_is_unavailable(self) -> None:
+        pass
+
+
+async def test_who_has_gone_leaves_the_queue() -> None:
+    # Seen: 3,900 dead connections were held, for they waited behind a Postgres that was away.
+    snapshots = made(Store())
+    joiners = [Joiner() for _ in range(100)]
+    for joiner in joiners:
+        snapshots.request(joiner)
+    for joiner in joiners[:99]:
+        snapshots.withdraw(joiner)
+        snapshots.withdraw(joiner)
+    assert list(snapshots._waiting) == joiners[99:]
+    joiners[99].gone = True
+    snapshots._again_later(joiners[99])
+    snapshots._enqueue(joiners[0])
+    assert len(snapshots._waiting) == 2
+
+
+async def test_a_mistake_of_ours_in_one_snapshot_is_that_joiners_alone() -> None:
+    store = Store()
+    store.may_read.set()
+    snapshots = made(store)
+    unlucky, other = Joiner(), Joiner()
+    unlucky.joined_at = None  # type: ignore[assignment]  # a surprise
+    unlucky.shard = 17
+    snapshots.request(unlucky)
+    snapshots.request(other)
+    serving = asyncio.create_task(snapshots.run())
+    await until(lambda: other.frames, 30, "the other's snapshot")
+    assert not serving.done()
+    serving.cancel()
+    await asyncio.wait({serving})
