@@ -9,7 +9,7 @@ snapshot when it can.
 import asyncio
 import contextlib
 import time
-from collections.abc import Coroutine
+from collections.abc import Collection, Coroutine, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
@@ -20,10 +20,10 @@ from gateway.feed.delivery import readable
 from gateway.feed.reach import Reach, reach
 from gateway.feed.slices import in_slices
 from gateway.feed.tail import Tail
-from gateway.snapshot.snapshot import end_lost, shown, snapshot
-from gateway.snapshot.stored import Store, Stored, StoreUnavailable
+from gateway.snapshot.snapshot import end_lost, entries, snapshot
+from gateway.snapshot.stored import Store, Stored, StoreUnavailable, Wanted
 from schemas.cursor import Cursor
-from schemas.frames import Snapshot
+from schemas.frames import History, Snapshot
 from schemas.log.log_reader import LogUnavailable
 from schemas.log.log_scan import RangeTrimmed, ScanTooLarge
 from schemas.transcript import Place, Transcript
@@ -64,10 +64,16 @@ class Joiner(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Fold:
-    """The fold of a session up to `position`, which the tail held when it was given."""
+    """The fold of a session up to `position`, which the tail held when it was given.
+
+    Of the messages that have ended `transcript` holds the newest, as many as were asked for;
+    `ended` are ids of others, and `more` says that there are older ones.
+    """
 
     transcript: Transcript
     position: int
+    ended: Sequence[str] = ()
+    more: bool = False
 
 
 class Snapshots:
@@ -131,21 +137,30 @@ class Snapshots:
             if self.failing() is not None:
                 # Nobody may be waiting: then nothing else would find out that it works again.
                 with contextlib.suppress(FoldUnavailable):
-                    await self._read("", 0, Place(self._epoch, 0), 0)
+                    await self._read(Wanted("", 0, Place(self._epoch, 0), 0, 0))
             answers = self.failing() is not None and await self._store.answers()
             self._only_the_pool_fails = answers and self.failing() is not None
             if self._only_the_pool_fails:
                 log.error("no rows can be read, though Postgres answers")
 
-    async def fold(self, session_id: str, shard: int, joined: Place, history: int) -> Fold:
-        """Make the fold of a session up to the newest record; text only where `shown` says so.
+    async def fold(
+        self,
+        session_id: str,
+        shard: int,
+        joined: Place,
+        history: int,
+        asked: Collection[str] = (),
+    ) -> Fold:
+        """Make the fold of a session up to the newest record; see `Fold` for what it holds.
+
+        `asked`: messages that are named in its `ended` if they have ended, however long ago.
 
         Raises:
             FoldUnavailable: it can't be made now.
         """
         try:
-            stored = await self._read(session_id, shard, joined, history)
             log_start = self._tail.log_starts[shard]
+            stored = await self._read(Wanted(session_id, shard, joined, history, log_start))
             begin = log_start if stored.next_offset is None else stored.next_offset
             try:
                 found = await reach(self._tail, shard, begin)
@@ -157,18 +172,33 @@ class Snapshots:
                 found = await reach(self._tail, shard, begin)
         except (LogUnavailable, ScanTooLarge, RangeTrimmed) as error:
             raise FoldUnavailable(str(error)) from error
-        return await self._folded(stored, found, session_id, shard)
+        return await self._folded(stored, found, session_id, shard, asked)
 
-    async def _folded(self, stored: Stored, found: Reach, session_id: str, shard: int) -> Fold:
+    async def _folded(
+        self, stored: Stored, found: Reach, session_id: str, shard: int, asked: Collection[str]
+    ) -> Fold:
         # The fold ends where the tail ends now; who goes on from there must find it in the tail.
         end, log_start = found.end, self._tail.log_starts[shard]
         transcript = Transcript(messages={m.message_id: m for m in stored.messages})
-        named = set()
+        held, named = set(transcript.messages), set()
+        ended = [message_id for message_id in stored.ended if message_id not in held]
+        over = set(ended)
         async for record in in_slices(found.records(session_id)):
             event = readable(record, session_id)
-            if event is not None:
+            if event is not None and event.message_id not in over:  # after a terminal: ignored
                 transcript.apply(event, Place(self._epoch, record.offset))
                 named.add(event.message_id)
+        # What looks new may have ended long ago, and a late event names it: then it is not new.
+        unknown = (transcript.messages.keys() | set(asked)) - held - over
+        if unknown:
+            late = await self._within_limit(
+                self._store.ended_before(session_id, unknown, stored.next_offset or 0)
+            )
+            if isinstance(late, StoreUnavailable):
+                raise FoldUnavailable(str(late))
+            ended = [*late, *ended]
+            for message_id in late & transcript.messages.keys():
+                del transcript.messages[message_id]
         if stored.next_offset is not None:
             # Only messages of an earlier epoch are known to be over here. Whether a message is
             # lost because the log was trimmed is the persister's to say: it has read both topics.
@@ -180,7 +210,7 @@ class Snapshots:
             )
         if self._tail.shard_logs[shard].start > end:
             raise FoldUnavailable("the tail ran ahead of the fold")
-        return Fold(transcript, end)
+        return Fold(transcript, end, ended, stored.more)
 
     async def _serve(self) -> None:
         while True:
@@ -224,15 +254,28 @@ class Snapshots:
             joined=joined,
             history=joiner.history,
             log_start=self._tail.log_starts[joiner.shard],
+            ended=fold.ended,
+            more=fold.more,
         )
         joiner.take_snapshot(frame, fold.position)
         self._counters.snapshots += 1
 
-    async def _read(self, session_id: str, shard: int, joined: Place, history: int) -> Stored:
+    async def earlier(self, session_id: str, before: str | None, limit: int) -> History:
+        """Give finished messages that began before that one; the newest, if it is not known.
+
+        Raises:
+            FoldUnavailable: Postgres does not answer now.
+        """
+        page = await self._asked(self._store.earlier(session_id, before, limit))
+        found = [entry for message in page.messages for entry in entries(message)]
+        return History(session_id=session_id, before=before, messages=found, more=page.more)
+
+    async def _read(self, wanted: Wanted) -> Stored:
         """Read the rows, but wait no longer than the limit: a server that hangs is away."""
-        outcome = await self._within_limit(
-            self._store.read(session_id, shard, lambda rows: shown(rows, joined, history))
-        )
+        return await self._asked(self._store.read(wanted))
+
+    async def _asked(self, reading: Coroutine[Any, Any, T]) -> T:
+        outcome = await self._within_limit(reading)
         self._store_is_away = isinstance(outcome, StoreUnavailable)
         if isinstance(outcome, StoreUnavailable):
             self._failing_since_s = self._failing_since_s or time.monotonic()

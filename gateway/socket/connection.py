@@ -25,8 +25,18 @@ from gateway.feed.slices import in_slices
 from gateway.feed.tail import Tail
 from gateway.snapshot.snapshots import FoldUnavailable, Snapshots
 from gateway.socket.address import Address
-from gateway.socket.frame_bucket import CANCEL_COSTS, FrameBucket
-from gateway.socket.protocol import Action, Beat, Close, Protocol, Send, StopAnswer, Submit, refused
+from gateway.socket.frame_bucket import LOOK_UP_COSTS, FrameBucket
+from gateway.socket.protocol import (
+    Action,
+    Beat,
+    Close,
+    GiveEarlier,
+    Protocol,
+    Send,
+    StopAnswer,
+    Submit,
+    refused,
+)
 from gateway.socket.websocket import WebSocket, wire
 from gateway.submit.submit import Submitter
 from schemas.close_codes import CloseCode
@@ -166,7 +176,9 @@ class Connection:
         actions = self._protocol.receive(frame, utc_now())
         for action in actions:
             await self._perform(action)
-        extra = CANCEL_COSTS * sum(isinstance(action, StopAnswer) for action in actions)
+        extra = LOOK_UP_COSTS * sum(
+            isinstance(action, StopAnswer | GiveEarlier) for action in actions
+        )
         now_s = time.monotonic()
         self._bucket.take(len(frame), now_s, extra)
         await asyncio.sleep(self._bucket.wait_s(now_s))
@@ -299,6 +311,8 @@ class Connection:
                 self._say(await self._shared.submitter.submit(message))
             case StopAnswer():
                 await self._stop(action)
+            case GiveEarlier(before, limit):
+                await self._give_earlier(before, limit)
             case Close(code, reason):
                 self.close_soon(code, reason)
             case Beat():
@@ -334,6 +348,12 @@ class Connection:
         while len(self._stopped_at_s) > STOPPED_MAX:
             del self._stopped_at_s[next(iter(self._stopped_at_s))]
 
+    async def _give_earlier(self, before: str | None, limit: int) -> None:
+        try:
+            self._say(await self._shared.snapshots.earlier(self.session_id, before, limit))
+        except FoldUnavailable:
+            self._refuse("unavailable", "earlier messages can't be read now")
+
     async def _to_stop(self, message_id: str | None) -> str | None:
         """Give the message whose answer a cancel stops, by a fold made for it; None: there is none.
 
@@ -341,7 +361,12 @@ class Connection:
         accepted a moment ago, and no worker has said anything of it yet.
         """
         nothing_ended = Place(self._shared.epoch + 1, 0)
-        fold = await self._shared.snapshots.fold(self.session_id, self.shard, nothing_ended, 0)
+        asked = () if message_id is None else (message_id,)
+        fold = await self._shared.snapshots.fold(
+            self.session_id, self.shard, nothing_ended, 0, asked
+        )
+        if message_id in fold.ended:
+            return None
         if message_id is not None:
             message = fold.transcript.messages.get(message_id)
             if message is not None:

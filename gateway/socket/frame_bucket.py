@@ -2,14 +2,15 @@
 
 Every frame costs the loop something: a ping too, a duplicate, one that is no JSON. Nothing is
 refused when the bucket is empty: the socket is read on later, so that a flood waits in the kernel
-of whoever sends it. A cancel costs more, because what it stops is looked up first.
+of whoever sends it. A cancel costs more, because what it stops is looked up first, and so does a
+page of the history.
 """
 
 BURST = 200.0
 """So many at once: a page that comes back sends up to 50 messages and their stops."""
 PER_SECOND = 50.0
 BYTES_A_TOKEN = 8 * 1024
-CANCEL_COSTS = 5.0
+LOOK_UP_COSTS = 5.0
 
 
 class FrameBucket:

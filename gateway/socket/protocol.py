@@ -8,7 +8,7 @@ order in which they were sent.
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
-from gateway.socket.client_frame import Ask, BadFrame, Ping, Stop, parse
+from gateway.socket.client_frame import Ask, BadFrame, Earlier, Ping, Stop, parse
 from schemas.close_codes import CloseCode
 from schemas.events import Cancel, UserMessage
 from schemas.frames import Frame, GatewayErrorCode, Pong, Refused
@@ -47,6 +47,14 @@ class StopAnswer:
 
 
 @dataclass(frozen=True, slots=True)
+class GiveEarlier:
+    """Give a page of finished messages that stand before that one."""
+
+    before: str | None
+    limit: int
+
+
+@dataclass(frozen=True, slots=True)
 class Beat:
     """Say that the connection lives, with its cursor."""
 
@@ -59,7 +67,7 @@ class Close:
     reason: str
 
 
-Action = Send | Submit | StopAnswer | Beat | Close
+Action = Send | Submit | StopAnswer | GiveEarlier | Beat | Close
 
 
 class Protocol:
@@ -151,6 +159,8 @@ class Protocol:
             return [Submit(message)]
         if isinstance(request, Stop):
             return [StopAnswer(request.message_id, created_at)]
+        if isinstance(request, Earlier):
+            return [GiveEarlier(request.before, request.limit)]
         if isinstance(request, Ping):
             return [Send(Pong(session_id=self._session_id, nonce=request.nonce))]
         return [Send(refused(self._session_id, "unsupported", "there is no authentication here"))]

@@ -5,6 +5,7 @@ while /readyz said ready. A pooled read that is cancelled can lose its connectio
 """
 
 import asyncio
+from collections.abc import Sequence
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -14,7 +15,8 @@ from gateway.counters import Counters
 from gateway.snapshot import snapshots as module
 from gateway.snapshot.snapshots import FoldUnavailable, Snapshots
 from gateway.snapshot.stored import Stored, StoreUnavailable
-from schemas.shard_log import ShardLog
+from schemas.events import Prompt, Status, encode
+from schemas.shard_log import Record, ShardLog
 from schemas.transcript import Place
 from tests.waiting import until
 
@@ -27,6 +29,8 @@ class Store:
         self.begun = self.cancelled = 0
         self.away = False
         self.up = True
+        self.ended: set[str] = set()
+        self.newest: Sequence[str] = ()
 
     async def open(self) -> None:
         pass
@@ -37,6 +41,9 @@ class Store:
     async def answers(self) -> bool:
         return self.up
 
+    async def ended_before(self, session_id: str, message_ids: set[str], offset: int) -> set[str]:
+        return message_ids & self.ended
+
     async def read(self, *_: object) -> Stored:
         self.begun += 1
         try:
@@ -46,7 +53,7 @@ class Store:
             raise
         if self.away:
             raise StoreUnavailable("away")
-        return Stored(None, [], {})
+        return Stored(None, [], {}, self.newest)
 
 
 def made(store: Store) -> Snapshots:
@@ -111,6 +118,33 @@ async def test_what_fails_is_told_and_a_pool_that_fails_alone_is_not_ready(
     finally:
         serving.cancel()
         await asyncio.wait({serving})
+
+
+def start(offset: int, message_id: str) -> Record:
+    event = Status(
+        session_id="s",
+        message_id=message_id,
+        created_at="",
+        state="generating",
+        attempt="late",
+        fence=(1, 1, 0),
+        prompt=Prompt(content="?", created_at=""),
+    )
+    return Record(offset, 0, "s", encode(event))
+
+
+async def test_a_late_start_of_what_ended_long_ago_is_not_a_new_answer() -> None:
+    """The rows of a long session are not read; what the log names of them is looked up."""
+    store = Store()
+    store.may_read.set()
+    store.ended, store.newest = {"long-ago"}, ["lately"]
+    snapshots = made(store)
+    snapshots._tail.shard_logs[0].append(
+        [start(0, "long-ago"), start(1, "lately"), start(2, "new")]
+    )
+    made_now = await snapshots.fold("s", 0, Place(1, 0), 0, ["never"])
+    assert list(made_now.transcript.messages) == ["new"]
+    assert made_now.ended == ["long-ago", "lately"]
 
 
 class Joiner:

@@ -68,6 +68,11 @@ def test_the_other_requests() -> None:
         (json.dumps({"type": "ping", "nonce": "x" * 257}), "bad_frame", "nonce"),
         (json.dumps({"type": "ping", "nonce": 10**30}), "bad_frame", "nonce"),
         ('{"type":"token"}', "bad_frame", "token"),
+        ('{"type":"history","limit":0}', "bad_frame", "1 to 100"),
+        ('{"type":"history","limit":101}', "bad_frame", "1 to 100"),
+        ('{"type":"history","limit":true}', "bad_frame", "1 to 100"),
+        ('{"type":"history","limit":1.5}', "bad_frame", "1 to 100"),
+        ('{"type":"history","before":"a b"}', "bad_message_id", "before"),
     ],
 )
 def test_a_bad_frame_is_told_what_to_change(frame: str, code: str, says: str) -> None:
@@ -113,7 +118,17 @@ def test_any_text_is_a_request_or_a_bad_frame(text: str) -> None:
 
 @given(st.recursive(st.none() | st.booleans() | st.floats() | st.text(), st.lists, max_leaves=5))
 def test_any_value_in_any_field_is_a_request_or_a_bad_frame(value: object) -> None:
-    for field in ("type", "content", "message_id", "on_busy", "model", "nonce", "token"):
-        for kind in ("user_message", "cancel", "ping", "token"):
+    for field in (
+        "type",
+        "content",
+        "message_id",
+        "on_busy",
+        "model",
+        "nonce",
+        "token",
+        "limit",
+        "before",
+    ):
+        for kind in ("user_message", "cancel", "ping", "token", "history"):
             with suppress(BadFrame):
                 parse(json.dumps({"type": kind, "content": "x", field: value}))
