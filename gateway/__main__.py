@@ -98,7 +98,7 @@ async def _run(settings: GatewaySettings) -> int:
             epoch=settings.epoch,
             tail=tail,
             followers=followers,
-            submitter=Submitter(producer, claims, settings.shards),
+            submitter=Submitter(producer, claims, settings.shards, counters),
             snapshots=snapshots,
             counters=counters,
             models=settings.allowed_models(),
@@ -120,8 +120,8 @@ async def _run(settings: GatewaySettings) -> int:
         services = [
             tasks.create_task(service) for service in (tail.run(), snapshots.run(), server.sweep())
         ]
-        gauges = _gauges(tail, producer, canary, claims)
-        REGISTRY.register(GatewayMetrics(counters, followers, gauges))
+        gauges = _gauges(tail, canary, claims)
+        REGISTRY.register(GatewayMetrics(counters, followers, _counts(tail, producer), gauges))
         await _serve_until(stopped_by, settings, server, canary)
         # Every client was sent away and every accepted message is in the log: nothing can be lost.
         leaving.within(CLOSE_LIMIT_S, _code(stopped_by))
@@ -135,15 +135,18 @@ def _code(stopped_by: "asyncio.Future[signal.Signals]") -> int:
     return EXIT_INTERRUPTED if stopped_by.result() is signal.SIGINT else 0
 
 
-def _gauges(
-    tail: Tail, producer: LogProducer, canary: Canary, claims: Claims
-) -> dict[str, Callable[[], float]]:
+def _counts(tail: Tail, producer: LogProducer) -> dict[str, Callable[[], float]]:
+    return {
+        "scans": lambda: tail.scanner.scans,
+        "producers_replaced": lambda: producer.replaced,
+    }
+
+
+def _gauges(tail: Tail, canary: Canary, claims: Claims) -> dict[str, Callable[[], float]]:
     return {
         "redis_away": claims.away,
         "dead_shards": tail.dead,
         "shard_log_bytes": tail.bytes_in_memory,
-        "scans": lambda: tail.scanner.scans,
-        "producers_replaced": lambda: producer.replaced,
         "canary_round_trip_seconds": canary.round_trip_s,
     }
 

@@ -25,7 +25,12 @@ class Counters:
     snapshots: int = 0
     snapshots_failed: int = 0
     closed: dict[int, int] = field(default_factory=dict)
+    refused: dict[str, int] = field(default_factory=dict)
 
     def count_closed(self, code: int) -> None:
         """Count a socket that this gateway closed with `code`."""
         self.closed[code] = self.closed.get(code, 0) + 1
+
+    def count_refused(self, code: str) -> None:
+        """Count an error that a client was told, by its code."""
+        self.refused[code] = self.refused.get(code, 0) + 1

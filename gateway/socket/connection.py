@@ -47,6 +47,7 @@ from schemas.frames import (
     GatewayErrorCode,
     Heartbeat,
     HistoryUnavailable,
+    Refused,
     Snapshot,
     encode,
 )
@@ -412,6 +413,8 @@ class Connection:
         self.close_soon(CloseCode.SLOW_CLIENT, "too slow: connect again with the last cursor")
 
     def _say(self, frame: Frame) -> None:
+        if isinstance(frame, Refused):
+            self._shared.counters.count_refused(frame.code)
         self._push([wire(encode(frame))])
 
     @property
