@@ -33,6 +33,8 @@ DRAIN_SLICE = 100
 DRAIN_SLICE_EVERY_S = 0.05
 RECONNECT_SPREAD_MS = 2_000
 TOO_MANY_RETRY_MS = 5_000
+REFUSED_MAX, REFUSED_MAX_CHARS = 100, 200
+"""So many origins that were refused are logged, each once."""
 
 
 class Refusal(Exception):
@@ -59,6 +61,7 @@ class ChatServer:
         self._not_ready = not_ready
         self._failing = failing
         self._origins = settings.allowed_origins()
+        self._refused_origins: set[str] = set()
         self._page = PageFiles()
         self._server: Server | None = None
         self.draining = False
@@ -147,13 +150,21 @@ class ChatServer:
         shard = shard_of(address.session_id, self._settings.shards)
         await Connection(socket, address, shard, self._shared).run(address.cursor)
 
+    def _tell_refused(self, origin: str) -> None:
+        """Log an origin the first time: its page shows nothing, and here is who can allow it."""
+        origin = origin[:REFUSED_MAX_CHARS]
+        if origin not in self._refused_origins and len(self._refused_origins) < REFUSED_MAX:
+            self._refused_origins.add(origin)
+            log.warning("origin refused: allow it by TALKLOG_ORIGINS", origin=origin)
+
     def _admit(self, socket: WebSocket) -> Address:
         assert socket.request is not None  # noqa: S101 - the handshake is over
         headers = socket.request.headers
         # `get_all`, as headers may come more than once: `get` raises then.
         origin, host = only(headers.get_all("Origin")), only(headers.get_all("Host"))
         if not origin_allowed(origin, host, self._origins):
-            raise Refusal(CloseCode.FORBIDDEN, "this origin may not connect")
+            self._tell_refused(origin or "two origins")
+            raise Refusal(CloseCode.FORBIDDEN, "this origin may not connect: see TALKLOG_ORIGINS")
         try:
             address = parse(socket.request.path)
         except BadAddress as error:
