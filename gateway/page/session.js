@@ -105,6 +105,12 @@ export class Session {
     this.connect();
   }
 
+  /** Ask for up to `limit` finished messages before the first one of the view; false if that can't be asked now. */
+  earlier({ limit = 20 } = {}) {
+    const [before] = this.view.messages.keys();
+    return this.connection.state === "live" && this.#link.send({ type: "history", limit, ...(before ? { before } : {}) });
+  }
+
   /** Put in a token: the first, or one before the old expires. */
   setToken(token) {
     this.#token = token;
