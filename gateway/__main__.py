@@ -26,6 +26,7 @@ from gateway.submit.claims import Claims
 from gateway.submit.submit import Submitter
 from schemas.log.log_reader import LogUnavailable
 from schemas.log.producer import LogProducer
+from schemas.log.topic_check import check_topics
 from schemas.process.admin_port import AdminPort
 from schemas.process.exit_codes import EXIT_FAILED, EXIT_INTERRUPTED
 from schemas.process.logs import configure
@@ -38,6 +39,7 @@ from schemas.process.stopping import (
     StoppedFirst,
     unless_stopped,
 )
+from schemas.topics import SESSION_LOG, USER_MESSAGES
 
 log = structlog.get_logger("gateway")
 
@@ -70,8 +72,8 @@ def main() -> int:
     ):
         try:
             code = runner.run(_run(settings))
-        except* StartFailed as failures:
-            log.error("start failed", reason=str(failures.exceptions[0]))
+        except* StartFailed:
+            pass  # said where it was found: what is still to be closed may not end
         except* Exception as failures:
             log.error("failed", exc_info=failures)
     return code
@@ -89,7 +91,7 @@ async def _run(settings: GatewaySettings) -> int:
     except StoppedFirst:
         leaving.within(CLOSE_LIMIT_S, _code(stopped_by))
         return _code(stopped_by)
-    claims = Claims(settings.redis_url, settings.epoch, settings.messages_per_minute)
+    claims = Claims(settings.redis_url, settings.epoch, settings.messages_per_minute, counters)
     store = Store(settings.postgres_dsn, settings.epoch)
     snapshots = Snapshots(store, tail, settings.epoch, counters)
     producer.begin()
@@ -98,7 +100,7 @@ async def _run(settings: GatewaySettings) -> int:
             epoch=settings.epoch,
             tail=tail,
             followers=followers,
-            submitter=Submitter(producer, claims, settings.shards),
+            submitter=Submitter(producer, claims, settings.shards, counters),
             snapshots=snapshots,
             counters=counters,
             models=settings.allowed_models(),
@@ -106,13 +108,28 @@ async def _run(settings: GatewaySettings) -> int:
             spawn=tasks.create_task,
         )
         # The tail is asked first: where it is the cause, its reason says more than the canary's.
-        server = ChatServer(settings, shared, lambda: tail.not_ready() or canary.not_ready())
+        server = ChatServer(
+            settings,
+            shared,
+            lambda: (
+                tail.not_ready()
+                or snapshots.not_ready()
+                # In a shard that has no leader it can't come back; the others work.
+                or (None if tail.is_dead(canary.shard) else canary.not_ready())
+            ),
+            lambda: [told for told in (tail.failing(), snapshots.failing()) if told],
+        )
         services = [
             tasks.create_task(service) for service in (tail.run(), snapshots.run(), server.sweep())
         ]
-        gauges = _gauges(tail, producer, canary)
-        REGISTRY.register(GatewayMetrics(counters, followers, gauges))
-        await _serve_until(stopped_by, settings, server, canary)
+        gauges = _gauges(tail, canary, claims)
+        REGISTRY.register(GatewayMetrics(counters, followers, _counts(tail, producer), gauges))
+        try:
+            await _serve_until(stopped_by, settings, server, canary)
+        except BaseException:
+            # A part that does not end when it is cancelled is not waited for.
+            leaving.within(CLOSE_LIMIT_S, EXIT_FAILED)
+            raise
         # Every client was sent away and every accepted message is in the log: nothing can be lost.
         leaving.within(CLOSE_LIMIT_S, _code(stopped_by))
         for service in services:
@@ -125,11 +142,18 @@ def _code(stopped_by: "asyncio.Future[signal.Signals]") -> int:
     return EXIT_INTERRUPTED if stopped_by.result() is signal.SIGINT else 0
 
 
-def _gauges(tail: Tail, producer: LogProducer, canary: Canary) -> dict[str, Callable[[], float]]:
+def _counts(tail: Tail, producer: LogProducer) -> dict[str, Callable[[], float]]:
     return {
-        "shard_log_bytes": tail.bytes_in_memory,
         "scans": lambda: tail.scanner.scans,
         "producers_replaced": lambda: producer.replaced,
+    }
+
+
+def _gauges(tail: Tail, canary: Canary, claims: Claims) -> dict[str, Callable[[], float]]:
+    return {
+        "redis_away": claims.away,
+        "dead_shards": tail.dead,
+        "shard_log_bytes": tail.bytes_in_memory,
         "canary_round_trip_seconds": canary.round_trip_s,
     }
 
@@ -140,12 +164,12 @@ async def _serve_until(
     server: ChatServer,
     canary: Canary,
 ) -> None:
-    admin = AdminPort(settings.admin_port, server.not_ready)
+    admin = AdminPort(settings.admin_port, server.not_ready, server.failing)
     try:
         host, port = await server.start()
         await admin.start()
     except OSError as error:
-        raise StartFailed(f"can't listen: {error}") from error
+        raise start_failed(f"can't listen: {error}") from error
     log.info("ready", url=f"http://{settings.host}:{port}/", epoch=settings.epoch)
     async with canary.beating(host, port):
         reason = await stopped_by
@@ -158,9 +182,14 @@ async def _started(settings: GatewaySettings, followers: Followers) -> Tail:
     """Connect to the log; a broker that is still starting is waited for."""
     for _ in range(START_TRIES):
         tail = Tail(
-            settings.kafka, settings.shards, followers, stall_limit_s=settings.stall_limit_s
+            settings.kafka,
+            settings.shards,
+            followers,
+            stall_limit_s=settings.stall_limit_s,
+            budget_bytes=settings.shard_log_bytes,
         )
         try:
+            await check_topics(settings.kafka, (USER_MESSAGES, SESSION_LOG))
             await tail.start()
         except LogUnavailable as error:
             log.warning("the log does not answer", kafka=settings.kafka, reason=str(error))
@@ -171,7 +200,13 @@ async def _started(settings: GatewaySettings, followers: Followers) -> Tail:
             await tail.stop()
             raise
         return tail
-    raise StartFailed(f"no broker answers at TALKLOG_KAFKA={settings.kafka}")
+    raise start_failed(f"no broker answers at TALKLOG_KAFKA={settings.kafka}")
+
+
+def start_failed(reason: str) -> StartFailed:
+    """Say why the gateway can't start, and give what ends it."""
+    log.error("start failed", reason=reason)
+    return StartFailed(reason)
 
 
 def _signals(asked: Callable[[], None]) -> "asyncio.Future[signal.Signals]":

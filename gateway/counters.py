@@ -18,12 +18,19 @@ class Counters:
     submitted: int = 0
     outcomes_unknown: int = 0
     duplicates: int = 0
+    claims_missing: int = 0
+    redis_failures: int = 0
     resumed: int = 0
     not_recovered: int = 0
     snapshots: int = 0
     snapshots_failed: int = 0
     closed: dict[int, int] = field(default_factory=dict)
+    refused: dict[str, int] = field(default_factory=dict)
 
     def count_closed(self, code: int) -> None:
         """Count a socket that this gateway closed with `code`."""
         self.closed[code] = self.closed.get(code, 0) + 1
+
+    def count_refused(self, code: str) -> None:
+        """Count an error that a client was told, by its code."""
+        self.refused[code] = self.refused.get(code, 0) + 1

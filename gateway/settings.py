@@ -5,6 +5,7 @@ from typing import Literal
 
 from pydantic import Field, ValidationInfo, field_validator
 
+from gateway.origins import normalised
 from schemas.process.connections import Connections, Port
 
 
@@ -14,7 +15,9 @@ class GatewaySettings(Connections):
     host: str = Field("127.0.0.1", description="address to listen on")
     port: Port = Field(8000, description="port to listen on; 0: a free one")
     origins: str = Field(
-        "", description="origins a browser may connect from, separated by commas; empty: this host"
+        "",
+        description="origins of pages that may connect, as `https://chat.example`, separated by "
+        "commas; `null`: a page opened as a file; empty: this host's own",
     )
     auth: Literal["none", "jwt"] = Field("none", description="none: loopback only")
     models: str = Field("", description="models a client may ask for, separated by commas")
@@ -22,6 +25,11 @@ class GatewaySettings(Connections):
     connections_per_session: int = Field(10, ge=1, description="on this gateway")
     idle_limit_s: float = Field(
         0.0, ge=0, description="a socket on which nothing is said for so long is closed; 0: never"
+    )
+    shard_log_bytes: int = Field(
+        256 * 1024 * 1024,
+        ge=1024 * 1024,
+        description="memory for the newest records of all shards; sockets are served from it",
     )
     grace_s: float = Field(5.0, ge=0, le=3600, description="longest time a drain may take")
     canary_every_s: float = Field(
@@ -38,9 +46,14 @@ class GatewaySettings(Connections):
             raise ValueError(f"without authentication only loopback is served, not {host!r}")
         return auth
 
+    @field_validator("origins")
+    @classmethod
+    def _origins_as_browsers_send_them(cls, origins: str) -> str:
+        return ",".join(normalised(origins))
+
     def allowed_origins(self) -> frozenset[str]:
         """Give the allow-list of origins, empty if only the host itself is allowed."""
-        return frozenset(_listed(self.origins.lower()))
+        return frozenset(_listed(self.origins))
 
     def allowed_models(self) -> frozenset[str]:
         """Give the models that a client may name."""

@@ -139,11 +139,23 @@ AS_IN_THE_FOLD = tuple(
 
 
 class Snapshot(Frame, frozen=True, kw_only=True, tag="snapshot"):
-    """The fold's state of the session at the cursor; it replaces what the client held."""
+    """The fold's state of the session at the cursor; it replaces what the client held.
+
+    `more`: there are finished messages that it does not hold; a `history` request gives them.
+    """
 
     cursor: str
     messages: Sequence[SnapshotPrompt | SnapshotAnswer]
     ended: Sequence[str]
+    more: bool = False
+
+
+class History(Frame, frozen=True, kw_only=True, tag="history"):
+    """Finished messages that stand before `before`, oldest first; `more`: there are older ones."""
+
+    before: str | None
+    messages: Sequence[SnapshotPrompt | SnapshotAnswer]
+    more: bool
 
 
 _encoder = msgspec.json.Encoder()

@@ -1,7 +1,8 @@
 """Limits that two tiers (or a tier and its clients) must agree on. Bytes are of UTF-8."""
 
-FRAME_MAX_BYTES = 64 * 1024
 CONTENT_MAX_BYTES = 32 * 1024
+FRAME_MAX_BYTES = 6 * CONTENT_MAX_BYTES + 4 * 1024
+"""Content that is short enough fits in however JSON writes it (`\\u0041` is six bytes for one)."""
 SESSION_ID_MAX_CHARS = 255
 MESSAGE_ID_MAX_CHARS = 64
 
@@ -9,6 +10,8 @@ ANSWER_MAX_BYTES = 256 * 1024
 ANSWER_MAX_S = 600.0
 SNAPSHOT_MAX_BYTES = 512 * 1024
 ENDED_MAX_IDS = 1000
+HISTORY_PAGE = 20
+HISTORY_PAGE_MAX = 100
 
 HEARTBEAT_S = 15.0
 BAD_FRAMES_MAX = 10

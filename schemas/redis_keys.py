@@ -1,4 +1,8 @@
-"""The keys in Redis. All of it can be lost: that makes things slower, never wrong."""
+"""The keys in Redis. All of it can be lost: that makes things slower, never wrong.
+
+What stands in braces decides where a key lies on a cluster. One script takes a claim and the rate
+of its session, so both are where the session is.
+"""
 
 SESSION_TTL_S = 24 * 3600
 CLAIM_PENDING_S = 15
@@ -16,12 +20,12 @@ def claim(epoch: int, session_id: str, message_id: str) -> str:
     The epoch is in the key: a claim older than the topics would call a message accepted that is in
     no log.
     """
-    return f"message:{epoch}:{session_id}:{message_id}"
+    return f"message:{epoch}:{{{session_id}}}:{message_id}"
 
 
 def rate(user: str) -> str:
     """Bucket of messages a minute."""
-    return f"rate:{user}"
+    return f"rate:{{{user}}}"
 
 
 def connections(user: str) -> str:

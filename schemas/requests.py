@@ -10,7 +10,7 @@ import msgspec
 from msgspec import Meta, Struct
 
 from schemas.events import MessageId, OnBusy
-from schemas.limits import CONTENT_MAX_BYTES
+from schemas.limits import CONTENT_MAX_BYTES, HISTORY_PAGE, HISTORY_PAGE_MAX
 
 
 class Request(Struct, frozen=True, kw_only=True, tag_field="type", omit_defaults=True):
@@ -46,7 +46,14 @@ class RenewToken(Request, frozen=True, kw_only=True, tag="token"):
     token: str
 
 
-REQUESTS = (Ask, Stop, Ping, RenewToken)
+class Earlier(Request, frozen=True, kw_only=True, tag="history"):
+    """Give finished messages that stand before that one; the newest, if none is named."""
+
+    before: MessageId | None = None
+    limit: Annotated[int, Meta(ge=1, le=HISTORY_PAGE_MAX)] = HISTORY_PAGE
+
+
+REQUESTS = (Ask, Stop, Ping, RenewToken, Earlier)
 _encoder = msgspec.json.Encoder()
 
 

@@ -63,6 +63,16 @@ class ShardLog:
         """Memory of the records, about."""
         return self._bytes
 
+    @property
+    def max_bytes(self) -> int:
+        """So much it may hold."""
+        return self._max_bytes
+
+    def resize(self, max_bytes: int) -> None:
+        """Hold so much from now on; what is too much leaves at once."""
+        self._max_bytes = max_bytes
+        self._trim()
+
     def append(self, records: Sequence[Record]) -> None:
         """Take the next records of the shard, ascending, none of them below `end`."""
         for record in records:

@@ -20,6 +20,7 @@ from schemas.log.gap import first_record_in
 from schemas.log.log_reader import LogReader
 from schemas.log.log_scan import LogScanner
 from schemas.log.producer import LogProducer
+from schemas.log.topic_check import check_topics
 from schemas.process import logs
 from schemas.process.admin_port import AdminPort
 from schemas.process.exit_codes import EXIT_FAILED, EXIT_INTERRUPTED
@@ -107,6 +108,7 @@ class Process:
             settings.kafka, linger_ms=settings.linger_ms, on_failed=metrics.SENDS_FAILED.inc
         )
         await self._started(stack.enter_async_context(producer))
+        await self._started(check_topics(settings.kafka, (USER_MESSAGES, SESSION_LOG)))
         # Its own: a letter that fails must not throw away the producer of the answers.
         dead_letters = LogProducer(settings.kafka, linger_ms=0, on_failed=metrics.SENDS_FAILED.inc)
         stack.push_async_callback(dead_letters.aclose)

@@ -61,6 +61,8 @@ class Link:
         self._address = address
         self._on_change = on_change
         self._socket: ClientConnection | None = None
+        self._submitted: set[str] = set()
+        """Ids that went out on this socket."""
         self._cancels: set[str] = set()
         self._wanted = asyncio.Event()
 
@@ -70,6 +72,8 @@ class Link:
         while True:
             code, reason, joined = await self._one_connection()
             failures = 0 if joined else failures + 1
+            if code == CloseCode.FRAME_TOO_BIG and self._fail_too_big():
+                continue  # what it was closed for is not sent again
             wait_s = delay_s(code, reason, failures, random.random())  # noqa: S311 - jitter
             if wait_s is None:
                 raise Stopped(why(code, reason))
@@ -96,6 +100,7 @@ class Link:
         """Connect, receive until the socket closes: its code and reason, and if it ever joined."""
         self._enter("connecting")
         self._wanted.clear()
+        self._submitted.clear()
         joined = False
         try:
             async with connect(
@@ -139,7 +144,33 @@ class Link:
     async def _submit(self, message_id: str) -> None:
         own = self.view.own.get(message_id)
         if own is not None:
+            self._submitted.add(message_id)
             await self._send(Ask(message_id=message_id, content=own.content))
+
+    def _fail_too_big(self) -> bool:
+        """Fail the message that the socket was closed for; sent again, it would close all others.
+
+        The largest of those that went out and were not accepted.
+        """
+        sent = [
+            own
+            for message_id in self._submitted
+            if (own := self.view.own.get(message_id)) and own.submit in ("sending", "unknown")
+        ]
+        if not sent:
+            return False
+        largest = max(sent, key=lambda own: len(json.dumps(own.content)))
+        self.view.receive(
+            {
+                "type": "error",
+                "code": "content_too_long",
+                "message": "the message is too big",
+                "retryable": False,
+                "message_id": largest.message_id,
+            }
+        )
+        self._on_change()
+        return True
 
     async def _send(self, request: Request) -> None:
         if self._socket is None:

@@ -23,6 +23,7 @@ GATEWAY_FRAMES = (
     frames.HistoryUnavailable,
     frames.Reconnect,
     frames.Snapshot,
+    frames.History,
     frames.Heartbeat,
     frames.Pong,
     frames.Refused,

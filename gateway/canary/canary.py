@@ -54,7 +54,7 @@ class Canary:
         # Each process draws a session of its own, so that no person and no other gateway is in it.
         self.session_id = f"talklog-canary-{ULID()}"
         self._producer = producer
-        self._shard = shard_of(self.session_id, shards)
+        self.shard = shard_of(self.session_id, shards)
         self._every_s = every_s
         self._limit_s = every_s * BEATS_A_LIMIT
         self._watch = CanaryWatch(self._limit_s)
@@ -103,7 +103,7 @@ class Canary:
                 attempt = str(ULID())
                 self._watch.sent(attempt, time.monotonic())
                 key, value = self.session_id.encode(), encode(self._event(attempt))
-                await self._producer.send(SESSION_LOG, self._shard, key, value)
+                await self._producer.send(SESSION_LOG, self.shard, key, value)
         except (TimeoutError, SendFailed) as error:
             log.warning("the canary was not sent", error=f"{type(error).__name__}: {error}")
 

@@ -1,7 +1,9 @@
-"""Where the log ends, asked now: one request to the broker for all who wait when it begins.
+"""Where the log ends, asked now: one request a shard, for all who wait when it begins.
 
 Who joins is promised everything from the end that was asked after it joined. A thousand clients
-that join at once would otherwise ask a thousand times.
+that join a shard at once would otherwise ask a thousand times. Each shard is asked by itself,
+because one request for several fails as a whole: a partition without a leader would take the others
+along.
 """
 
 import asyncio
@@ -19,6 +21,7 @@ class Ends:
     def __init__(self, ask: Ask) -> None:
         self._ask = ask
         self._waiting: dict[int, list[asyncio.Future[int]]] = defaultdict(list)
+        self._asked: set[int] = set()
         self._wake = asyncio.Event()
 
     async def end(self, shard: int) -> int:
@@ -34,19 +37,60 @@ class Ends:
 
     async def run(self) -> None:
         """Serve until cancelled."""
-        while True:
-            await self._wake.wait()
-            self._wake.clear()
-            waiting, self._waiting = self._waiting, defaultdict(list)
-            try:
-                ends = await self._ask(list(waiting))
-            except LogUnavailable as error:
-                for answer in _open(answer for answers in waiting.values() for answer in answers):
-                    answer.set_exception(LogUnavailable(str(error)))
-                continue
-            for shard, answers in waiting.items():
-                for answer in _open(answers):
-                    answer.set_result(ends[shard])
+        async with asyncio.TaskGroup() as tasks:
+            while True:
+                await self._wake.wait()
+                self._wake.clear()
+                for shard in [each for each in self._waiting if each not in self._asked]:
+                    self._asked.add(shard)
+                    tasks.create_task(self._serve(shard))
+
+    async def _serve(self, shard: int) -> None:
+        """Ask for one shard, again and again while somebody waits for it."""
+        try:
+            while waiting := self._waiting.pop(shard, None):
+                try:
+                    end = (await self._ask([shard]))[shard]
+                except LogUnavailable as error:
+                    for answer in _open(waiting):
+                        answer.set_exception(LogUnavailable(str(error)))
+                else:
+                    for answer in _open(waiting):
+                        answer.set_result(end)
+        finally:
+            self._asked.discard(shard)
+
+
+async def each_by_itself(
+    ask: Ask,
+    shards: Iterable[int],
+    doubtful: Iterable[int],
+    tell: Callable[[dict[int, int]], None] = lambda _: None,
+) -> dict[int, int]:
+    """Ask for many shards, give what is answered; `tell` is told each answer at once.
+
+    One request for all that are not `doubtful`, and one for each of the others beside it; if the
+    large one fails, one for each of its shards. So a shard without a leader costs one time-out when
+    it is new, and the others nothing.
+    """
+    found: dict[int, int] = {}
+
+    async def answers(asked: list[int]) -> bool:
+        try:
+            part = await ask(asked) if asked else {}
+        except LogUnavailable:
+            return False
+        found.update(part)
+        tell(part)
+        return True
+
+    doubtful = set(doubtful)
+    sound = [shard for shard in shards if shard not in doubtful]
+    asked = [sound, *([shard] for shard in sorted(doubtful))]
+    answered = await asyncio.gather(*map(answers, asked))
+    if not answered[0]:
+        await asyncio.gather(*(answers([shard]) for shard in sound))
+    return found
 
 
 def _open(answers: Iterable["asyncio.Future[int]"]) -> list["asyncio.Future[int]"]:

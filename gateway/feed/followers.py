@@ -4,6 +4,7 @@ The sockets of one session are nearly always at the same position, so what one o
 made once and shared by all that ask for the same position in the same moment.
 """
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Protocol
 
@@ -53,6 +54,7 @@ class Followers:
         self._own_session = own_session
         self._by_session: dict[str, list[Follower]] = {}
         self._count = 0
+        self._by_shard: Counter[int] = Counter()
 
     def __iter__(self) -> Iterator[Follower]:
         for followers in list(self._by_session.values()):
@@ -72,10 +74,15 @@ class Followers:
         """Number of followers of a session."""
         return len(self._by_session.get(session_id, ()))
 
+    def shards(self) -> set[int]:
+        """Give the shards that somebody follows."""
+        return {shard for shard, count in self._by_shard.items() if count}
+
     def add(self, follower: Follower) -> None:
         """Begin to follow; from now on it is woken."""
         self._by_session.setdefault(follower.session_id, []).append(follower)
         self._count += 1
+        self._by_shard[follower.shard] += 1
 
     def remove(self, follower: Follower) -> None:
         """Stop following (nothing, if it did not)."""
@@ -83,6 +90,7 @@ class Followers:
         if follower in followers:
             followers.remove(follower)
             self._count -= 1
+            self._by_shard[follower.shard] -= 1
             if not followers:
                 del self._by_session[follower.session_id]
 

@@ -4,10 +4,15 @@ A cursor is never guessed at: of another epoch, of another shard than the sessio
 end, or no cursor at all, it is answered by a snapshot.
 """
 
+from collections.abc import Iterable
+
 from schemas.cursor import BadCursor, parse
+from schemas.shard_log import Record
 
 RESUME_MAX_BYTES = 1024 * 1024
 """So much of frames is sent for a cursor; beyond it a snapshot is the shorter way."""
+RECORDS_MAX_BYTES = 4 * RESUME_MAX_BYTES
+"""Records are decoded for a cursor up to so much of them: merged, they may become a quarter."""
 
 
 def resume_position(cursor: str, *, epoch: int, shard: int, end: int) -> int | None:
@@ -19,6 +24,16 @@ def resume_position(cursor: str, *, epoch: int, shard: int, end: int) -> int | N
     if (last.epoch, last.shard) != (epoch, shard) or last.offset >= end:
         return None
     return last.offset + 1
+
+
+def may_fit(records: Iterable[Record]) -> bool:
+    """Say, before anything is decoded, whether the frames of the records may be few enough."""
+    left = RECORDS_MAX_BYTES
+    for record in records:
+        left -= len(record.value)
+        if left < 0:
+            return False
+    return True
 
 
 def fits(frames: list[bytes]) -> bool:

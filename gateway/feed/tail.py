@@ -3,21 +3,25 @@
 All shards are followed from the log's end at the start, always, and every record is kept for a
 while whether or not somebody follows its session: so a client that comes back after a moment, from
 this gateway or from another, is served from memory.
+
+A shard whose partition has no leader is dead for a while: it is told, its sessions wait, and the
+others feel nothing of it. One that is dead when the gateway starts is followed when it answers.
 """
 
 import asyncio
-from collections.abc import Sequence
+import time
+from collections.abc import Iterable, Sequence
 
 import structlog
 
-from gateway.feed.ends import Ends
+from gateway.feed.ends import Ends, each_by_itself
 from gateway.feed.followers import Followers
+from gateway.feed.shares import shares
 from schemas.log.log_reader import LogReader, LogUnavailable
 from schemas.log.log_scan import LogScanner
-from schemas.log.topic_check import check_topics
 from schemas.process.reader_watch import ReaderWatch
 from schemas.shard_log import Record, ShardLog
-from schemas.topics import SESSION_LOG, USER_MESSAGES
+from schemas.topics import SESSION_LOG
 
 log = structlog.get_logger(__name__)
 
@@ -27,42 +31,46 @@ SILENCE_LIMIT_S = 10.0
 BEHIND_LIMIT_S = 5.0
 """A tail that has not reached an end asked so long ago is called behind."""
 
+_NEVER = float("-inf")
+
 
 class Tail:
     """The shard logs, and what can be asked of the log; wakes the followers while `run` runs."""
 
     def __init__(
-        self, bootstrap: str, shards: int, followers: Followers, *, stall_limit_s: float
+        self,
+        bootstrap: str,
+        shards: int,
+        followers: Followers,
+        *,
+        stall_limit_s: float,
+        budget_bytes: int,
     ) -> None:
         self.shard_logs: list[ShardLog] = []
         self.log_starts: dict[int, int] = {}
         """The first offset that each shard still held a while ago; it only goes forward."""
-        self._bootstrap = bootstrap
         self._shards = range(shards)
         self._followers = followers
+        self._budget_bytes = budget_bytes
         self._reader = LogReader(
             bootstrap, SESSION_LOG, shards, on_records=self._append, on_gap=self._gap
         )
         self.scanner = LogScanner(bootstrap, SESSION_LOG, shards)
-        self.ends = Ends(self._reader.end_offsets)
+        self.ends = Ends(self._ends_of_followed)
         self._reading = ReaderWatch("the tail", self._reader.seen, stall_limit_s)
-        self._answered_at_s: float | None = None
-        self._reached_at_s = 0.0
+        self._started = False
+        self._answered_at_s: dict[int, float] = {}
+        self._reached_at_s: dict[int, float] = {}
+        self._dead: set[int] = set()
 
     async def start(self) -> None:
-        """Connect and follow every shard from its end.
-
-        Raises:
-            LogUnavailable: no broker answered, or a topic has settings that can't work.
-        """
-        await check_topics(self._bootstrap, (USER_MESSAGES, SESSION_LOG))
+        """Connect and follow every shard from its end. Raises LogUnavailable if none answers."""
         await self._reader.start()
-        self.log_starts = await self._reader.start_offsets(self._shards)
-        ends = await self._reader.end_offsets(self._shards)
-        self.shard_logs = [ShardLog(ends[shard]) for shard in self._shards]
-        for shard in self._shards:
-            self._reader.follow(shard, ends[shard])
-        self._answered_at_s = self._reached_at_s = asyncio.get_running_loop().time()
+        self.shard_logs = [ShardLog(0) for _ in self._shards]
+        self._share_out()
+        if not await self._ask():
+            raise LogUnavailable("no shard answers")
+        self._started = True
 
     async def run(self) -> None:
         """Read, answer and watch until cancelled. Raises ReaderStandsStill, in a group."""
@@ -85,43 +93,101 @@ class Tail:
         return (await self._reader.start_offsets([shard]))[shard]
 
     def not_ready(self) -> str | None:
-        """Say why clients can't be served now, or None."""
-        now_s = asyncio.get_running_loop().time()
-        if self._answered_at_s is None:
+        """Say why clients can't be served now, or None: some shards work."""
+        if not self._started:
             return "not started"
-        if now_s - self._answered_at_s > SILENCE_LIMIT_S:
+        if self._silent() == set(self._shards):
             return "the broker does not answer"
-        if now_s - self._reached_at_s > BEHIND_LIMIT_S + SILENCE_LIMIT_S:
+        if self._silent() | self._behind() == set(self._shards):
             return "the tail is behind the log"
         return self._reading.not_ready()
+
+    def failing(self) -> str | None:
+        """Name the shards that can't be served now, though others can."""
+        told = [("dead", self._silent()), ("behind", self._behind() - self._silent())]
+        words = [f"{what}: {_named(shards)}" for what, shards in told if shards]
+        return f"shards {', '.join(words)}" if words else None
+
+    def is_dead(self, shard: int) -> bool:
+        """Whether the shard has no leader, as far as is known."""
+        return shard in self._dead
+
+    def dead(self) -> int:
+        """How many shards did not answer when they were asked last."""
+        return len(self._dead)
+
+    def _silent(self) -> set[int]:
+        limit_s = time.monotonic() - SILENCE_LIMIT_S
+        return {shard for shard in self._shards if self._answered_at_s.get(shard, _NEVER) < limit_s}
+
+    def _behind(self) -> set[int]:
+        limit_s = time.monotonic() - (BEHIND_LIMIT_S + SILENCE_LIMIT_S)
+        return {shard for shard in self._shards if self._reached_at_s.get(shard, _NEVER) < limit_s}
 
     def bytes_in_memory(self) -> int:
         """Memory of all shard logs, about."""
         return sum(shard_log.bytes_in_memory for shard_log in self.shard_logs)
 
+    async def _ends_of_followed(self, shards: Iterable[int]) -> dict[int, int]:
+        # A position may only be given in a shard that is followed: what comes between the position
+        # and the place where following begins would be skipped.
+        if any(self._reader.position(shard) is None for shard in shards):
+            raise LogUnavailable("the shard did not answer yet")
+        return await self._reader.end_offsets(shards)
+
     async def _watch(self) -> None:
         """Ask again and again: does the broker answer, does the tail keep up, what was trimmed?"""
-        loop = asyncio.get_running_loop()
         while True:
-            try:
-                ends = await self._reader.end_offsets(self._shards)
-                self.log_starts = await self._reader.start_offsets(self._shards)
-            except LogUnavailable as error:
-                log.warning("the broker does not answer", error=str(error))
-                await asyncio.sleep(WATCH_EVERY_S)
-                continue
-            self._answered_at_s = loop.time()
-            await self._reach(ends)
+            self._share_out()
+            await self._reach(await self._ask())
             await asyncio.sleep(WATCH_EVERY_S)
 
+    async def _ask(self) -> dict[int, int]:
+        """Ask for start and end of every shard; give the ends of those that answer."""
+        ends, starts = await asyncio.gather(
+            each_by_itself(self._reader.end_offsets, self._shards, self._dead, self._answered),
+            each_by_itself(self._reader.start_offsets, self._shards, self._dead),
+        )
+        self.log_starts.update(starts)
+        answered = {shard: end for shard, end in ends.items() if shard in starts}
+        for shard, end in answered.items():
+            if self._reader.position(shard) is None:
+                self.shard_logs[shard].seek(end)
+                self._reader.follow(shard, end)
+        self._answered(answered)
+        dead = set(self._shards) - answered.keys()
+        if dead - self._dead:
+            log.error("shards do not answer", shards=_named(dead))
+        elif self._dead and not dead:
+            log.info("all shards answer again")
+        self._dead = dead
+        return answered
+
+    def _share_out(self) -> None:
+        """Give the shards that are followed now the larger part of the memory."""
+        sizes = shares(self._budget_bytes, len(self._shards), self._followers.shards())
+        for shard_log, max_bytes in zip(self.shard_logs, sizes, strict=True):
+            shard_log.resize(max_bytes)
+
+    def _answered(self, ends: dict[int, int]) -> None:
+        """Note it at once: those that answer nothing take their time-out."""
+        now_s = time.monotonic()
+        for shard, end in ends.items():
+            self._answered_at_s[shard] = now_s
+            if self.shard_logs[shard].end >= end:
+                self._reached_at_s[shard] = now_s
+
     async def _reach(self, ends: dict[int, int]) -> None:
-        loop = asyncio.get_running_loop()
-        deadline_s = loop.time() + BEHIND_LIMIT_S
-        while any(self.shard_logs[shard].end < end for shard, end in ends.items()):
-            if loop.time() > deadline_s:
+        deadline_s = time.monotonic() + BEHIND_LIMIT_S
+        while True:
+            now_s = time.monotonic()
+            behind = {shard: end for shard, end in ends.items() if self.shard_logs[shard].end < end}
+            for shard in ends.keys() - behind.keys():
+                self._reached_at_s[shard] = now_s
+            if not behind or now_s > deadline_s:
                 return
+            ends = behind
             await asyncio.sleep(0.05)
-        self._reached_at_s = loop.time()
 
     def _append(self, shard: int, records: Sequence[Record]) -> None:
         shard_log = self.shard_logs[shard]
@@ -132,3 +198,7 @@ class Tail:
         log.error("log gap", shard=shard, from_offset=from_offset, to_offset=to_offset)
         self.shard_logs[shard].seek(to_offset)
         self._followers.position_lost(shard)
+
+
+def _named(shards: Iterable[int]) -> str:
+    return " ".join(map(str, sorted(shards)))

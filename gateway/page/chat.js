@@ -16,7 +16,6 @@ import { Transcript } from "./transcript.js";
 import { notice } from "./words.js";
 
 const HISTORY = 100;
-const HISTORY_STEP = 4;
 const SLOW_DRAW_MS = 8;
 const EXAMPLES = [
   ["Explain a log to a child", "Explain to a ten-year-old what a log is, and why it helps not to lose anything."],
@@ -52,7 +51,6 @@ const sidebar = new Sidebar(
 );
 let session = null;
 let drawing = false;
-let history = HISTORY;
 let listed = false; // this chat has had its place in the list; if it is gone, someone removed it
 
 start();
@@ -84,10 +82,9 @@ function follow() {
   session?.close();
   transcript.clear();
   connectionView.reset();
-  history = HISTORY;
   listed = chats.entries.some((entry) => entry.id === id);
   const scheme = window.location.protocol === "https:" ? "wss:" : "ws:";
-  session = new Session({ url: `${scheme}//${window.location.host}`, sessionId: id, history });
+  session = new Session({ url: `${scheme}//${window.location.host}`, sessionId: id, history: HISTORY });
   outbox.restore(session, Date.now());
   composer.value = drafts.of(id);
   session.onChange = changed;
@@ -144,8 +141,7 @@ function stoppable() {
 }
 
 function showEarlier() {
-  history *= HISTORY_STEP;
-  session.reload({ history });
+  session.earlier({ limit: HISTORY });
 }
 
 function pressed(event) {
@@ -190,7 +186,7 @@ function drawNow() {
   transcript.draw(view, (id) => session.isStopping(id));
   if (view.joined) transcript.announce();
   byId("welcome").hidden = transcript.size > 0 || !(view.joined || view.historyMissing);
-  byId("earlier").hidden = view.ended.size === 0 || !view.joined;
+  byId("earlier").hidden = !view.more || !view.joined;
   composer.running = stoppable() !== null;
   connectionView.draw(session);
   // A chat opened by its address is named by the first thing said in it.

@@ -25,6 +25,7 @@ export const EMPTY_VIEW = Object.freeze({
   messages: new Map(),
   own: new Map(),
   ended: new Set(),
+  more: false, // there are finished messages before these
 });
 
 /** The cursor to resume with, or null: then the gateway answers with a snapshot. */
@@ -64,6 +65,7 @@ export function reduce(view, frame) {
   if (frame.type === "status" && frame.state === "connected") return connected(view, frame);
   if (view.broken) return view;
   if (frame.type === "snapshot") return snapshot(view, frame);
+  if (frame.type === "history") return earlier(view, frame);
   if (frame.type === "status" && frame.state === "accepted") return accepted(view, frame);
   if (frame.type === "status" && frame.state === "history_unavailable") return { ...view, historyMissing: true };
   if (isGatewayError(frame)) return refused(view, frame);
@@ -75,7 +77,7 @@ const isGatewayError = (frame) => frame.type === "error" && typeof frame.cursor 
 function connected(view, frame) {
   const fresh = { ...view, epoch: frame.epoch ?? null, broken: false, historyMissing: false };
   if (frame.recovered === true) return fresh;
-  return { ...fresh, joined: false, cursor: null, messages: new Map() };
+  return { ...fresh, more: false, joined: false, cursor: null, messages: new Map() };
 }
 
 function fromLog(view, frame) {
@@ -111,8 +113,21 @@ function snapshot(view, frame) {
   for (const [id, message] of own) {
     if (ended.has(id)) own.set(id, Object.freeze({ ...message, submit: "ended", error: null }));
   }
-  const next = { ...view, cursor: frame.cursor, joined: true, historyMissing: false, messages, own, ended };
+  const more = frame.more ?? ended.size > 0;
+  const next = { ...view, cursor: frame.cursor, joined: true, historyMissing: false, messages, own, ended, more };
   return settled(next, messages.keys());
+}
+
+/** A page of finished messages: they stand before all others, and change none of them. */
+function earlier(view, frame) {
+  if (!view.joined) return view; // asked before the socket broke
+  const older = new Map();
+  for (const entry of frame.messages ?? []) {
+    if (!view.messages.has(entry.message_id)) older.set(entry.message_id, withEntry(older.get(entry.message_id), entry));
+  }
+  const ended = new Set([...view.ended].filter((id) => !older.has(id)));
+  const next = { ...view, messages: new Map([...older, ...view.messages]), ended, more: frame.more === true };
+  return settled(next, older.keys());
 }
 
 /** One entry of a snapshot: what the user said, or the answer's state so far. */

@@ -25,6 +25,7 @@ export { EMPTY_VIEW, openMessages, reduce, resendAfter, resumeCursor, submitted,
 
 const UNKNOWN_RETRY_MS = 1_000;
 const OWN_MAX = 50;
+const FRAME_TOO_BIG = 1009;
 
 /** Why `send` refused: so many messages wait already for their first sign of life. */
 export class TooManyWaiting extends Error {}
@@ -48,6 +49,7 @@ export class Session {
   #timers;
   #token;
   #greeted = false; // `connected` has come on this socket: before it, `view.joined` is that of the last one
+  #submitted = new Set(); // ids that went out on this socket
   #cancels = new Set(); // ids to stop, asked again after every reconnect until they have ended
 
   /**
@@ -101,6 +103,12 @@ export class Session {
     this.#options.history = history;
     this.view = { ...this.view, joined: false };
     this.connect();
+  }
+
+  /** Ask for up to `limit` finished messages before the first one of the view; false if that can't be asked now. */
+  earlier({ limit = 20 } = {}) {
+    const [before] = this.view.messages.keys();
+    return this.connection.state === "live" && this.#link.send({ type: "history", limit, ...(before ? { before } : {}) });
   }
 
   /** Put in a token: the first, or one before the old expires. */
@@ -163,7 +171,10 @@ export class Session {
     this.#greeted = false;
     this.#timers.stopAll(); // what they would send is sent at the next join
     this.connection = { state: name === "open" ? "joining" : name, code, retryAtMs };
+    const tooBig = code === FRAME_TOO_BIG && this.#failTooBig();
+    this.#submitted.clear();
     this.onChange();
+    if (tooBig) this.connect(); // what it was closed for is not sent again
   }
 
   #receive(frame) {
@@ -206,7 +217,19 @@ export class Session {
     if (!own) return;
     const { content, on_busy, model } = own;
     const busy = on_busy === "enqueue" ? {} : { on_busy };
+    this.#submitted.add(messageId);
     this.#link.send({ type: "user_message", message_id: messageId, content, ...busy, ...(model ? { model } : {}) });
+  }
+
+  /** Fail the message that the socket was closed for; sent again, it would close every other socket too. */
+  #failTooBig() {
+    const sent = unsettled(this.view).filter(({ message_id, submit }) => submit !== "accepted" && this.#submitted.has(message_id));
+    const bytes = ({ content }) => new TextEncoder().encode(JSON.stringify(content)).length;
+    const [largest] = sent.sort((one, other) => bytes(other) - bytes(one));
+    if (!largest) return false;
+    const { message_id } = largest;
+    this.view = reduce(this.view, { type: "error", code: "content_too_long", message: "the message is too big", retryable: false, message_id });
+    return true;
   }
 
   #dropEndedCancels() {

@@ -59,16 +59,19 @@ def snapshot(
     history: int,
     log_start: int,
     max_bytes: int = SNAPSHOT_MAX_BYTES,
+    ended: Sequence[str] = (),
+    more: bool = False,
 ) -> Snapshot:
     """Make the frame; `cursor` is the place of the last record in the fold.
 
     The oldest finished messages are dropped into `ended` until the rest fits into `max_bytes`;
-    those that have not ended are never dropped.
+    those that have not ended are never dropped. `ended` are messages that ended before those of the
+    fold; `more`: there are some that it does not hold.
     """
     messages = list(transcript.messages.values())
     ids = _fitting(messages, shown(messages, joined, history), max_bytes)
     start = Place(cursor.epoch, log_start)
-    ended = [
+    over = [
         message.message_id
         for message in messages
         if message.terminal
@@ -80,7 +83,8 @@ def snapshot(
         session_id=session_id,
         cursor=str(cursor),
         messages=[entry for m in messages if m.message_id in ids for entry in entries(m)],
-        ended=ended[-ENDED_MAX_IDS:],
+        ended=list(dict.fromkeys([*ended, *over]))[-ENDED_MAX_IDS:],
+        more=more or any(m.terminal and m.message_id not in ids for m in messages),
     )
 
 

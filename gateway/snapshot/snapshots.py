@@ -7,30 +7,36 @@ snapshot when it can.
 """
 
 import asyncio
-from collections import deque
-from collections.abc import Callable, Collection, Sequence
+import contextlib
+import time
+from collections.abc import Collection, Coroutine, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol, TypeVar
 
 import structlog
 
 from gateway.counters import Counters
 from gateway.feed.delivery import readable
 from gateway.feed.reach import Reach, reach
+from gateway.feed.slices import in_slices
 from gateway.feed.tail import Tail
-from gateway.snapshot.snapshot import end_lost, shown, snapshot
-from gateway.snapshot.stored import Store, Stored, StoreUnavailable
+from gateway.snapshot.snapshot import end_lost, entries, snapshot
+from gateway.snapshot.stored import Store, Stored, StoreUnavailable, Wanted
 from schemas.cursor import Cursor
-from schemas.frames import Snapshot
+from schemas.frames import History, Snapshot
 from schemas.log.log_reader import LogUnavailable
 from schemas.log.log_scan import RangeTrimmed, ScanTooLarge
-from schemas.transcript import Message, Place, Transcript
+from schemas.transcript import Place, Transcript
 
 log = structlog.get_logger(__name__)
 
 AT_ONCE = 4
 STORE_LIMIT_S = 2.5
 RETRY_S = 1.0
+FAILING_LIMIT_S = 10.0
+"""Rows that could not be read for so long are told; then it is asked whether Postgres is away."""
+PROBE_EVERY_S = 5.0
+T = TypeVar("T")
 
 
 class FoldUnavailable(Exception):
@@ -58,10 +64,16 @@ class Joiner(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Fold:
-    """The fold of a session up to `position`; to be used before anything is waited for."""
+    """The fold of a session up to `position`, which the tail held when it was given.
+
+    Of the messages that have ended `transcript` holds the newest, as many as were asked for;
+    `ended` are ids of others, and `more` says that there are older ones.
+    """
 
     transcript: Transcript
     position: int
+    ended: Sequence[str] = ()
+    more: bool = False
 
 
 class Snapshots:
@@ -72,38 +84,83 @@ class Snapshots:
         self._tail = tail
         self._epoch = epoch
         self._counters = counters
-        self._waiting: deque[Joiner] = deque()
+        self._waiting: dict[Joiner, None] = {}  # in their order
         self._wake = asyncio.Event()
         self._store_is_away = False
-        self._tasks: asyncio.TaskGroup | None = None
+        self._reads: set[asyncio.Task[Any]] = set()
+        self._failing_since_s: float | None = None
+        self._only_the_pool_fails = False
 
     def request(self, joiner: Joiner) -> None:
         """Have the joiner given a snapshot, as soon as that can be done."""
         if self._store_is_away:
             joiner.history_is_unavailable()
-        self._waiting.append(joiner)
-        self._wake.set()
+        self._enqueue(joiner)
+
+    def withdraw(self, joiner: Joiner) -> None:
+        """Forget a joiner that has gone: what waits is what lives."""
+        self._waiting.pop(joiner, None)
 
     async def run(self) -> None:
         """Serve until cancelled."""
         await self._store.open()
         try:
             async with asyncio.TaskGroup() as tasks:
-                self._tasks = tasks
+                tasks.create_task(self._watch())
                 for _ in range(AT_ONCE):
                     tasks.create_task(self._serve())
         finally:
+            # The process ends: nobody misses the connections of these.
+            for read in self._reads:
+                read.cancel()
             await self._store.close()
 
-    async def fold(self, session_id: str, shard: int, joined: Place, history: int) -> Fold:
-        """Make the fold of a session up to the newest record; text only where `shown` says so.
+    def failing(self) -> str | None:
+        """Say for how long no rows could be read, if that is long: joiners get no snapshot."""
+        for_s = self._failing_s()
+        return f"no snapshots for {for_s:.0f} s" if for_s > FAILING_LIMIT_S else None
+
+    def not_ready(self) -> str | None:
+        """Say that joiners are better off elsewhere, or None.
+
+        While Postgres is away every gateway is in the same place, and chat goes on: that is none.
+        """
+        return f"{self.failing()}, though Postgres answers" if self._only_the_pool_fails else None
+
+    def _failing_s(self) -> float:
+        since_s = self._failing_since_s
+        return 0.0 if since_s is None else time.monotonic() - since_s
+
+    async def _watch(self) -> None:
+        while True:
+            await asyncio.sleep(PROBE_EVERY_S)
+            if self.failing() is not None:
+                # Nobody may be waiting: then nothing else would find out that it works again.
+                with contextlib.suppress(FoldUnavailable):
+                    await self._read(Wanted("", 0, Place(self._epoch, 0), 0, 0))
+            answers = self.failing() is not None and await self._store.answers()
+            self._only_the_pool_fails = answers and self.failing() is not None
+            if self._only_the_pool_fails:
+                log.error("no rows can be read, though Postgres answers")
+
+    async def fold(
+        self,
+        session_id: str,
+        shard: int,
+        joined: Place,
+        history: int,
+        asked: Collection[str] = (),
+    ) -> Fold:
+        """Make the fold of a session up to the newest record; see `Fold` for what it holds.
+
+        `asked`: messages that are named in its `ended` if they have ended, however long ago.
 
         Raises:
             FoldUnavailable: it can't be made now.
         """
         try:
-            stored = await self._read(session_id, shard, joined, history)
             log_start = self._tail.log_starts[shard]
+            stored = await self._read(Wanted(session_id, shard, joined, history, log_start))
             begin = log_start if stored.next_offset is None else stored.next_offset
             try:
                 found = await reach(self._tail, shard, begin)
@@ -115,17 +172,33 @@ class Snapshots:
                 found = await reach(self._tail, shard, begin)
         except (LogUnavailable, ScanTooLarge, RangeTrimmed) as error:
             raise FoldUnavailable(str(error)) from error
-        # From here on nothing is waited for: the fold ends where the tail ends.
-        return self._folded(stored, found, session_id, log_start)
+        return await self._folded(stored, found, session_id, shard, asked)
 
-    def _folded(self, stored: Stored, found: Reach, session_id: str, log_start: int) -> Fold:
+    async def _folded(
+        self, stored: Stored, found: Reach, session_id: str, shard: int, asked: Collection[str]
+    ) -> Fold:
+        # The fold ends where the tail ends now; who goes on from there must find it in the tail.
+        end, log_start = found.end, self._tail.log_starts[shard]
         transcript = Transcript(messages={m.message_id: m for m in stored.messages})
-        named = set()
-        for record in found.records(session_id):
+        held, named = set(transcript.messages), set()
+        ended = [message_id for message_id in stored.ended if message_id not in held]
+        over = set(ended)
+        async for record in in_slices(found.records(session_id)):
             event = readable(record, session_id)
-            if event is not None:
+            if event is not None and event.message_id not in over:  # after a terminal: ignored
                 transcript.apply(event, Place(self._epoch, record.offset))
                 named.add(event.message_id)
+        # What looks new may have ended long ago, and a late event names it: then it is not new.
+        unknown = (transcript.messages.keys() | set(asked)) - held - over
+        if unknown:
+            late = await self._within_limit(
+                self._store.ended_before(session_id, unknown, stored.next_offset or 0)
+            )
+            if isinstance(late, StoreUnavailable):
+                raise FoldUnavailable(str(late))
+            ended = [*late, *ended]
+            for message_id in late & transcript.messages.keys():
+                del transcript.messages[message_id]
         if stored.next_offset is not None:
             # Only messages of an earlier epoch are known to be over here. Whether a message is
             # lost because the log was trimmed is the persister's to say: it has read both topics.
@@ -135,24 +208,41 @@ class Snapshots:
                 log_start,
                 lambda id_: id_ in named or stored.named_in_epoch.get(id_, 0) >= self._epoch,
             )
-        return Fold(transcript, found.end)
+        if self._tail.shard_logs[shard].start > end:
+            raise FoldUnavailable("the tail ran ahead of the fold")
+        return Fold(transcript, end, ended, stored.more)
 
     async def _serve(self) -> None:
         while True:
             while not self._waiting:
                 self._wake.clear()
                 await self._wake.wait()
-            joiner = self._waiting.popleft()
+            joiner = next(iter(self._waiting))
+            del self._waiting[joiner]
             if joiner.gone:
                 continue
             try:
                 await self._give(joiner)
             except FoldUnavailable as error:
-                self._counters.snapshots_failed += 1
                 log.warning("no snapshot for now", error=str(error))
-                joiner.history_is_unavailable()
-                self._waiting.append(joiner)
-                await asyncio.sleep(RETRY_S)
+                self._again_later(joiner)
+                if self._store_is_away:
+                    await asyncio.sleep(RETRY_S)  # the others would fare no better
+            except Exception:
+                # Of one joiner: the others, and this process, have nothing to do with it.
+                log.exception("a snapshot failed", session_id=joiner.session_id)
+                self._again_later(joiner)
+
+    def _again_later(self, joiner: Joiner) -> None:
+        self._counters.snapshots_failed += 1
+        joiner.history_is_unavailable()
+        asyncio.get_running_loop().call_later(RETRY_S, self._enqueue, joiner)
+
+    def _enqueue(self, joiner: Joiner) -> None:
+        if joiner.gone:
+            return
+        self._waiting[joiner] = None
+        self._wake.set()
 
     async def _give(self, joiner: Joiner) -> None:
         joined = Place(self._epoch, joiner.joined_at)
@@ -164,33 +254,53 @@ class Snapshots:
             joined=joined,
             history=joiner.history,
             log_start=self._tail.log_starts[joiner.shard],
+            ended=fold.ended,
+            more=fold.more,
         )
         joiner.take_snapshot(frame, fold.position)
         self._counters.snapshots += 1
 
-    async def _read(self, session_id: str, shard: int, joined: Place, history: int) -> Stored:
+    async def earlier(self, session_id: str, before: str | None, limit: int) -> History:
+        """Give finished messages that began before that one; the newest, if it is not known.
+
+        Raises:
+            FoldUnavailable: Postgres does not answer now.
+        """
+        page = await self._asked(self._store.earlier(session_id, before, limit))
+        found = [entry for message in page.messages for entry in entries(message)]
+        return History(session_id=session_id, before=before, messages=found, more=page.more)
+
+    async def _read(self, wanted: Wanted) -> Stored:
         """Read the rows, but wait no longer than the limit: a server that hangs is away."""
-        assert self._tasks is not None  # noqa: S101 - run runs
-        reading = self._tasks.create_task(
-            self._read_once(session_id, shard, lambda rows: shown(rows, joined, history))
-        )
-        done, _ = await asyncio.wait({reading}, timeout=STORE_LIMIT_S)
-        outcome = (
-            reading.result() if done else StoreUnavailable(f"no answer in {STORE_LIMIT_S:g} s")
-        )
-        # The cancelled read is not waited for: psycopg asks the server to cancel, which may hang.
-        reading.cancel()
+        return await self._asked(self._store.read(wanted))
+
+    async def _asked(self, reading: Coroutine[Any, Any, T]) -> T:
+        outcome = await self._within_limit(reading)
         self._store_is_away = isinstance(outcome, StoreUnavailable)
         if isinstance(outcome, StoreUnavailable):
+            self._failing_since_s = self._failing_since_s or time.monotonic()
             for joiner in self._waiting:
                 joiner.history_is_unavailable()
             raise FoldUnavailable(str(outcome)) from outcome
+        self._failing_since_s = None
         return outcome
 
-    async def _read_once(
-        self, session_id: str, shard: int, shown_of: Callable[[Sequence[Message]], Collection[str]]
-    ) -> Stored | StoreUnavailable:
+    async def _within_limit(self, reading: Coroutine[Any, Any, T]) -> T | StoreUnavailable:
+        # A pooled read is never cancelled, neither at its limit nor with whoever waits for it: that
+        # can lose its connection for good, and after a flood of joins that left there was none. It
+        # is let go, and ends when the server has answered or the connection breaks.
+        read = asyncio.create_task(reading)
+        self._reads.add(read)
+        read.add_done_callback(self._let_go)
+        done, _ = await asyncio.wait({read}, timeout=STORE_LIMIT_S)
+        if not done:
+            return StoreUnavailable(f"no answer in {STORE_LIMIT_S:g} s")
         try:
-            return await self._store.read(session_id, shard, shown_of)
+            return read.result()
         except StoreUnavailable as error:
             return error
+
+    def _let_go(self, read: "asyncio.Task[Any]") -> None:
+        self._reads.discard(read)
+        if not read.cancelled():
+            read.exception()  # seen here; whoever still waits for it sees it too

@@ -1,27 +1,33 @@
 """What Postgres holds of a session, and how far in the log that is: read in one moment."""
 
-from collections.abc import Callable, Collection, Sequence
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from psycopg import AsyncConnection, AsyncCursor, Error, IsolationLevel
+from psycopg import AsyncConnection, Error, IsolationLevel
 from psycopg.rows import DictRow, dict_row
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
 from schemas.conversation import message_of, prompt_of
+from schemas.limits import ENDED_MAX_IDS, SNAPSHOT_MAX_BYTES
 from schemas.statements import statements
 from schemas.topics import SESSION_LOG
-from schemas.transcript import Message
+from schemas.transcript import Message, Place
 
 POOL_MAX = 4
 WAIT_LIMIT_S = 2.0
-CONNECTION = {
+CONNECTION: dict[str, Any] = {
     "connect_timeout": 2,
     "tcp_user_timeout": 5000,
     "application_name": "talklog-gateway",
     "options": "-c statement_timeout=5000",
 }
 STATEMENTS = statements("gateway.snapshot", "queries.sql")
+Ask = Callable[..., Awaitable[list[DictRow]]]
+_END = Place(2**62, 0)
+"""Every message stands before it."""
 
 
 class StoreUnavailable(Exception):
@@ -30,15 +36,38 @@ class StoreUnavailable(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """The fold of a session up to a position in the log.
+    """The fold of a session up to a position in the log: its open messages, and its newest.
 
     `next_offset` is None if nothing of this epoch's log is stored. `named_in_epoch` is the epoch of
-    the last record that names each message.
+    the last record that names each message. `ended` are the newest finished messages of which the
+    log still holds the last event, the oldest first; `more` says that there are older ones than
+    those in `messages`.
     """
 
     next_offset: int | None
     messages: Sequence[Message]
-    named_in_epoch: dict[str, int]
+    named_in_epoch: Mapping[str, int]
+    ended: Sequence[str] = ()
+    more: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What of a session is read: `history` finished messages, and all that ended since `joined`."""
+
+    session_id: str
+    shard: int
+    joined: Place
+    history: int
+    log_start: int
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Finished messages in the session's order, with their text; `more`: there are older ones."""
+
+    messages: Sequence[Message]
+    more: bool
 
 
 class Store:
@@ -46,6 +75,7 @@ class Store:
 
     def __init__(self, dsn: str, epoch: int) -> None:
         self._epoch = epoch
+        self._dsn = dsn
         self._pool: AsyncConnectionPool[AsyncConnection[DictRow]] = AsyncConnectionPool(
             dsn,
             min_size=0,
@@ -66,44 +96,112 @@ class Store:
         """Close every connection."""
         await self._pool.close(timeout=WAIT_LIMIT_S)
 
-    async def read(
-        self, session_id: str, shard: int, shown: Callable[[Sequence[Message]], Collection[str]]
-    ) -> Stored:
-        """Read the session; `shown` says of which messages the text is needed.
+    async def answers(self) -> bool:
+        """Say whether Postgres takes a connection, one beside the pool's."""
+        try:
+            connection = await asyncio.wait_for(
+                AsyncConnection.connect(self._dsn, autocommit=True, **CONNECTION), WAIT_LIMIT_S
+            )
+        except (Error, TimeoutError, OSError):
+            return False
+        await connection.close()
+        return True
 
-        Raises:
-            StoreUnavailable: Postgres is away, or slow.
+    async def read(self, wanted: Wanted) -> Stored:
+        """Read the session. Raises StoreUnavailable: Postgres is away, or slow."""
+        async with self._asking() as ask:
+            position = {"topic": SESSION_LOG, "shard": wanted.shard}
+            stored = next(iter(await ask("stored_position", **position)), None)
+            current = stored is not None and stored["epoch"] == self._epoch
+            [ended] = await ask("ended", **self._of(wanted))
+            chosen, more = await self._chosen(ask, wanted.session_id, _END, wanted.history)
+            still_open = await ask("open", session_id=wanted.session_id)
+            ids = [*{*chosen, *ended["since"], *(row["message_id"] for row in still_open)}]
+            rows, messages = await self._messages(ask, wanted.session_id, ids)
+            return Stored(
+                next_offset=stored["next_offset"] if stored is not None and current else None,
+                messages=messages,
+                named_in_epoch={row["message_id"]: row["named_in_epoch"] or 0 for row in rows},
+                ended=ended["ids"],
+                more=more,
+            )
+
+    async def earlier(self, session_id: str, before: str | None, limit: int) -> Page:
+        """Read finished messages that began before another one, or the newest if it is not stored.
+
+        As many as asked for, or as fit into a snapshot. Raises StoreUnavailable.
         """
+        async with self._asking() as ask:
+            places = await ask("place", session_id=session_id, message_id=before or "")
+            place = Place(places[0]["first_epoch"], places[0]["first_offset"]) if places else _END
+            chosen, more = await self._chosen(ask, session_id, place, limit)
+            _, messages = await self._messages(ask, session_id, chosen)
+            return Page(messages, more)
+
+    async def ended_before(
+        self, session_id: str, message_ids: Collection[str], offset: int
+    ) -> set[str]:
+        """Say which of the messages had ended before that offset. Raises StoreUnavailable."""
+        async with self._asking() as ask:
+            rows = await ask(
+                "ended_before",
+                session_id=session_id,
+                message_ids=list(message_ids),
+                epoch=self._epoch,
+                offset=offset,
+            )
+            return {row["message_id"] for row in rows}
+
+    def _of(self, wanted: Wanted) -> dict[str, Any]:
+        return {
+            "session_id": wanted.session_id,
+            "epoch": self._epoch,
+            "log_start": wanted.log_start,
+            "joined_epoch": wanted.joined.epoch,
+            "joined_offset": wanted.joined.offset,
+            "ids": ENDED_MAX_IDS,
+        }
+
+    @contextlib.asynccontextmanager
+    async def _asking(self) -> AsyncIterator[Ask]:
+        """Give what asks by a statement's name, in one transaction. Raises StoreUnavailable."""
         try:
             async with self._pool.connection() as connection, connection.cursor() as cursor:
-                return await self._read(cursor, session_id, shard, shown)
+
+                async def ask(statement: str, **values: object) -> list[DictRow]:
+                    await cursor.execute(STATEMENTS[statement], values)
+                    return await cursor.fetchall()
+
+                yield ask
         except (Error, PoolTimeout, OSError) as error:
             raise StoreUnavailable(f"{type(error).__name__}: {error}") from error
 
-    async def _read(
-        self,
-        cursor: AsyncCursor[DictRow],
-        session_id: str,
-        shard: int,
-        shown: Callable[[Sequence[Message]], Collection[str]],
-    ) -> Stored:
-        position = {"topic": SESSION_LOG, "shard": shard}
-        await cursor.execute(STATEMENTS["stored_position"], position)
-        stored = await cursor.fetchone()
-        await cursor.execute(STATEMENTS["states"], {"session_id": session_id})
-        rows = await cursor.fetchall()
-        messages = [message for row in rows if (message := message_of(row)) is not None]
-        message_ids = list(shown(messages))
-        if message_ids:
-            wanted = {"session_id": session_id, "message_ids": message_ids}
-            await cursor.execute(STATEMENTS["texts"], wanted)
-            _put_texts(messages, await cursor.fetchall())
-        current = stored is not None and stored["epoch"] == self._epoch
-        return Stored(
-            next_offset=stored["next_offset"] if stored is not None and current else None,
-            messages=messages,
-            named_in_epoch={row["message_id"]: row["named_in_epoch"] or 0 for row in rows},
+    async def _chosen(
+        self, ask: Ask, session_id: str, before: Place, limit: int
+    ) -> tuple[list[str], bool]:
+        """Give the ids of the newest that fit, at least one, and whether there are older ones."""
+        rows = await ask(
+            "chosen",
+            session_id=session_id,
+            before_epoch=before.epoch,
+            before_offset=before.offset,
+            messages=limit + 1,
         )
+        fitting = [
+            row for at, row in enumerate(rows) if row["bytes"] <= SNAPSHOT_MAX_BYTES or not at
+        ]
+        chosen = [row["message_id"] for row in fitting[:limit]]
+        return chosen, len(rows) > len(chosen)
+
+    async def _messages(
+        self, ask: Ask, session_id: str, ids: Sequence[str]
+    ) -> tuple[Sequence[DictRow], list[Message]]:
+        if not ids:
+            return [], []
+        rows = await ask("states", session_id=session_id, message_ids=list(ids))
+        messages = [message for row in rows if (message := message_of(row)) is not None]
+        _put_texts(messages, await ask("texts", session_id=session_id, message_ids=list(ids)))
+        return rows, messages
 
 
 async def _configure(connection: AsyncConnection[DictRow]) -> None:

@@ -1,13 +1,17 @@
 """What a WebSocket's address asks for, and whether a browser's page may ask. Pure."""
 
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from urllib.parse import parse_qs, unquote, urlsplit
 
 from schemas.limits import SESSION_ID_MAX_CHARS
 
 HISTORY_MAX = 1000
+CURSOR_MAX_CHARS = 64
+QUERY_MAX_CHARS = 4096
+QUERY_MAX_FIELDS = 16
+ORIGIN_MAX_CHARS = 1024
 _PATH = re.compile(r"/ws/chat/([^/]+)/?")
 _SESSION_ID = re.compile(r"[A-Za-z0-9._:-]+", re.ASCII)
 _LOOPBACK = {"localhost", "127.0.0.1", "::1"}
@@ -30,7 +34,7 @@ def parse(target: str) -> Address:
     """Read a request's target, `/ws/chat/{session_id}/?cursor=…&history=…`.
 
     Raises:
-        BadAddress: another path, or a session id that can't be one.
+        BadAddress: another path, a session id that can't be one, or a query that is too long.
     """
     target_path, _, target_query = target.partition("?")
     path = _PATH.fullmatch(target_path)
@@ -39,8 +43,10 @@ def parse(target: str) -> Address:
     session_id = unquote(path[1], errors="replace")
     if len(session_id) > SESSION_ID_MAX_CHARS or not _SESSION_ID.fullmatch(session_id):
         raise BadAddress(f"session_id is not 1 to {SESSION_ID_MAX_CHARS} of A-Za-z0-9._:-")
-    query = parse_qs(target_query)
+    query = _fields(target_query)
     cursor = query.get("cursor", [None])[0]
+    if cursor is not None and len(cursor) > CURSOR_MAX_CHARS:
+        cursor = ""  # none that can be gone on from: it is answered as one
     return Address(session_id, cursor, _count(query.get("history", ["0"])[0]))
 
 
@@ -53,6 +59,8 @@ def origin_allowed(origin: str | None, host: str | None, allowed: Collection[str
     """
     if origin is None:
         return True
+    if len(origin) > ORIGIN_MAX_CHARS:
+        return False
     origin = origin.lower()
     if allowed:
         return origin in allowed
@@ -63,5 +71,23 @@ def origin_allowed(origin: str | None, host: str | None, allowed: Collection[str
     return parts.netloc == (host or "").lower() and parts.hostname in _LOOPBACK
 
 
+def only(values: Sequence[str]) -> str | None:
+    """Give a header's value, "" if it is there more than once: two origins are none."""
+    return None if not values else values[0] if len(values) == 1 else ""
+
+
+def _fields(query: str) -> dict[str, list[str]]:
+    if len(query) > QUERY_MAX_CHARS:
+        raise BadAddress(f"the query has more than {QUERY_MAX_CHARS} characters")
+    try:
+        return parse_qs(query, max_num_fields=QUERY_MAX_FIELDS)
+    except ValueError:
+        raise BadAddress(f"the query has more than {QUERY_MAX_FIELDS} fields") from None
+
+
 def _count(text: str) -> int:
-    return min(int(text), HISTORY_MAX) if text.isascii() and text.isdigit() else 0
+    if not (text.isascii() and text.isdigit()):
+        return 0
+    # The length first: Python refuses to read a number of more than 4,300 digits.
+    digits = text.lstrip("0") or "0"
+    return min(int(digits), HISTORY_MAX) if len(digits) <= len(str(HISTORY_MAX)) else HISTORY_MAX

@@ -15,7 +15,12 @@ import msgspec
 
 from schemas.events import OnBusy
 from schemas.frames import GatewayErrorCode
-from schemas.limits import CONTENT_MAX_BYTES, MESSAGE_ID_MAX_CHARS
+from schemas.limits import (
+    CONTENT_MAX_BYTES,
+    HISTORY_PAGE,
+    HISTORY_PAGE_MAX,
+    MESSAGE_ID_MAX_CHARS,
+)
 
 NONCE_MAX_CHARS = 256
 NONCE_MAX = 2**53
@@ -66,7 +71,15 @@ class RenewToken:
     token: str
 
 
-Request = Ask | Stop | Ping | RenewToken
+@dataclass(frozen=True, slots=True)
+class Earlier:
+    """`history`: give finished messages that stand before that one."""
+
+    before: str | None
+    limit: int
+
+
+Request = Ask | Stop | Ping | RenewToken | Earlier
 
 
 def parse(text: str, models: Collection[str] = ()) -> Request:
@@ -154,8 +167,15 @@ def _token(frame: Mapping[str, Any], _: Collection[str]) -> RenewToken:
     return RenewToken(token)
 
 
-def _message_id(frame: Mapping[str, Any]) -> str | None:
-    message_id = frame.get("message_id")
+def _earlier(frame: Mapping[str, Any], _: Collection[str]) -> Earlier:
+    limit = frame.get("limit", HISTORY_PAGE)
+    if not isinstance(limit, int) or isinstance(limit, bool) or not 1 <= limit <= HISTORY_PAGE_MAX:
+        raise BadFrame("bad_frame", f"limit is not 1 to {HISTORY_PAGE_MAX}")
+    return Earlier(_message_id(frame, "before"), limit)
+
+
+def _message_id(frame: Mapping[str, Any], field: str = "message_id") -> str | None:
+    message_id = frame.get(field)
     if message_id is None:
         return None
     if (
@@ -164,7 +184,7 @@ def _message_id(frame: Mapping[str, Any]) -> str | None:
         or not _MESSAGE_ID.fullmatch(message_id)
     ):
         raise BadFrame(
-            "bad_message_id", f"message_id is not 1 to {MESSAGE_ID_MAX_CHARS} of A-Za-z0-9_-"
+            "bad_message_id", f"{field} is not 1 to {MESSAGE_ID_MAX_CHARS} of A-Za-z0-9_-"
         )
     return message_id
 
@@ -174,4 +194,5 @@ _READERS: Mapping[str, Callable[[Mapping[str, Any], Collection[str]], Request]] 
     "cancel": _stop,
     "ping": _ping,
     "token": _token,
+    "history": _earlier,
 }

@@ -1,10 +1,12 @@
 """Runs the protocol on one socket: a position in the log on one side, a client on the other.
 
 What comes from the log is pushed into the socket by whoever reads the log, while the socket takes
-it; what the client says is read and performed one frame after another. So a connection costs one
-task, and it is idle when nothing happens.
+it; what the client says is read and performed one frame after another, at most one a turn of the
+loop. So a connection costs one task, and it is idle when nothing happens.
 """
 
+import asyncio
+import random
 import time
 from collections.abc import Callable, Collection, Coroutine, Sequence
 from dataclasses import dataclass
@@ -18,11 +20,23 @@ from gateway.counters import Counters
 from gateway.feed.delivery import frames_of
 from gateway.feed.followers import Feed, Followers, cursor_prefix
 from gateway.feed.reach import reach
-from gateway.feed.resume import fits, resume_position
+from gateway.feed.resume import fits, may_fit, resume_position
+from gateway.feed.slices import in_slices
 from gateway.feed.tail import Tail
 from gateway.snapshot.snapshots import FoldUnavailable, Snapshots
 from gateway.socket.address import Address
-from gateway.socket.protocol import Action, Beat, Close, Protocol, Send, StopAnswer, Submit, refused
+from gateway.socket.frame_bucket import LOOK_UP_COSTS, FrameBucket
+from gateway.socket.protocol import (
+    Action,
+    Beat,
+    Close,
+    GiveEarlier,
+    Protocol,
+    Send,
+    StopAnswer,
+    Submit,
+    refused,
+)
 from gateway.socket.websocket import WebSocket, wire
 from gateway.submit.submit import Submitter
 from schemas.close_codes import CloseCode
@@ -33,13 +47,22 @@ from schemas.frames import (
     GatewayErrorCode,
     Heartbeat,
     HistoryUnavailable,
+    Refused,
     Snapshot,
     encode,
 )
+from schemas.limits import HEARTBEAT_S
 from schemas.log.log_reader import LogUnavailable
 from schemas.log.log_scan import RangeTrimmed, ScanTooLarge
-from schemas.shard_log import PositionGone, ShardLog
+from schemas.shard_log import PositionGone, Record, ShardLog
 from schemas.transcript import Place
+
+LOOK_UP_LIMIT_S = 1.0
+"""Whether there is something to stop is asked no longer than this: a stop is wanted at once."""
+HEARTBEAT_LEAST = 0.7
+STOPPED_AGAIN_S = 5.0
+"""A cancel that is in the log is not written again so soon."""
+STOPPED_MAX = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +88,8 @@ class Connection:
     """
 
     __slots__ = (
+        "_bucket",
+        "_ended",
         "_history_is_unavailable",
         "_joined",
         "_position",
@@ -72,6 +97,7 @@ class Connection:
         "_shared",
         "_snapshot_is_due",
         "_socket",
+        "_stopped_at_s",
         "caught_up",
         "history",
         "joined_at",
@@ -87,12 +113,22 @@ class Connection:
         self.caught_up = False
         self._position = 0
         self._joined = False
+        self._ended = False
         self._snapshot_is_due = False
         self._history_is_unavailable = False
         self._socket = socket
         self._shared = shared
+        now_s = time.monotonic()
+        self._bucket = FrameBucket(now_s)
+        self._stopped_at_s: dict[str, float] = {}
         self._protocol = Protocol(
-            self.session_id, time.monotonic(), _new_id, shared.models, shared.idle_limit_s
+            self.session_id,
+            now_s,
+            _new_id,
+            shared.models,
+            shared.idle_limit_s,
+            # Those that joined in one moment, after a gateway has gone, do not beat in one moment.
+            heartbeat_s=HEARTBEAT_S * random.uniform(HEARTBEAT_LEAST, 1.0),  # noqa: S311
         )
 
     @property
@@ -111,13 +147,42 @@ class Connection:
         try:
             await self._join(cursor)
             async for frame in self._socket:
-                self._shared.counters.frames_received += 1
-                for action in self._protocol.receive(frame, utc_now()):
-                    await self._perform(action)
+                if not self._is_heard():
+                    break
+                await self._take(frame)
         except ConnectionClosed:
             return
         finally:
             self._shared.followers.remove(self)
+            self._shared.snapshots.withdraw(self)
+
+    def _is_heard(self) -> bool:
+        """Say whether what the client said is still performed.
+
+        What lies in the buffers of a socket that has closed is not: nobody waits for it. Except a
+        few frames of a client that said goodbye after them, in order: it has said what it wanted.
+        """
+        if self._ended:
+            return False
+        if self._socket.open:
+            return True
+        return self._socket.left_in_order and not self._bucket.wait_s(time.monotonic())
+
+    async def _take(self, frame: str | bytes) -> None:
+        """Perform a frame, then let everybody else go on: the library would give the next at once.
+
+        Who has asked for more than its share waits, and what it goes on saying waits in its kernel.
+        """
+        self._shared.counters.frames_received += 1
+        actions = self._protocol.receive(frame, utc_now())
+        for action in actions:
+            await self._perform(action)
+        extra = LOOK_UP_COSTS * sum(
+            isinstance(action, StopAnswer | GiveEarlier) for action in actions
+        )
+        now_s = time.monotonic()
+        self._bucket.take(len(frame), now_s, extra)
+        await asyncio.sleep(self._bucket.wait_s(now_s))
 
     def wake(self, first_offset: int, feed: Feed) -> None:
         """Records of the session have come: give them to the client, if its socket takes them."""
@@ -172,7 +237,7 @@ class Connection:
 
     def close_soon(self, code: CloseCode, reason: str) -> None:
         """Close the socket without waiting for it; nothing more is sent to it."""
-        self._joined = False
+        self._joined, self._ended = False, True
         if self._socket.open:
             self._shared.counters.count_closed(code)
             self._shared.spawn(self._socket.end(code, reason))
@@ -182,6 +247,8 @@ class Connection:
         try:
             end = await self._shared.tail.ends.end(self.shard)
             recovered = cursor is not None and await self._recover(cursor, end)
+            if self._log.start > end:  # that took long: begin where the log ends by now
+                end = await self._shared.tail.ends.end(self.shard)
         except LogUnavailable:
             frame = refused(self.session_id, "unavailable", "the log does not answer")
             self.say_and_close_soon(frame, CloseCode.SERVICE_RESTART, "the log does not answer")
@@ -207,18 +274,26 @@ class Connection:
         except (ScanTooLarge, RangeTrimmed):
             shared.counters.not_recovered += 1
             return False
-        # From here on nothing is waited for, so the range stays in memory until all of it is on
-        # its way: a resume that was promised is never taken back.
-        prefix = cursor_prefix(shared.epoch, self.shard)
-        frames = list(frames_of(found.records(self.session_id), self.session_id, prefix))
-        if not fits(frames):
+        # The records are held from here on, so they may leave the tail while they are decoded. But
+        # where they end must be in it afterwards: a resume that was promised is never taken back.
+        end_of_range, records = found.end, found.records(self.session_id)
+        frames = await self._resumed(records) if may_fit(records) else None
+        if frames is None or self._log.start > end_of_range:
             shared.counters.not_recovered += 1
             return False
         shared.counters.resumed += 1
         self._say_connected(True)
         self._push([wire(frame) for frame in frames])
-        self._go_live(found.end)
+        self._go_live(end_of_range)
         return True
+
+    async def _resumed(self, records: Sequence[Record]) -> list[bytes] | None:
+        """Give the frames of a resume, made in slices of the loop, or None if they are too many."""
+        prefix = cursor_prefix(self._shared.epoch, self.shard)
+        frames: list[bytes] = []
+        async for frame in in_slices(frames_of(records, self.session_id, prefix)):
+            frames.append(frame)
+        return frames if fits(frames) else None
 
     def _say_connected(self, recovered: bool | None) -> None:
         epoch = self._shared.epoch
@@ -237,6 +312,8 @@ class Connection:
                 self._say(await self._shared.submitter.submit(message))
             case StopAnswer():
                 await self._stop(action)
+            case GiveEarlier(before, limit):
+                await self._give_earlier(before, limit)
             case Close(code, reason):
                 self.close_soon(code, reason)
             case Beat():
@@ -245,32 +322,66 @@ class Connection:
         await self._socket.until_writable()
 
     async def _stop(self, stop: StopAnswer) -> None:
-        message_id = stop.message_id
-        if message_id is None:
-            try:
-                message_id = await self._running()
-            except FoldUnavailable:
+        """Publish the cancel, if there is something to stop: else the log would hold floods."""
+        try:
+            async with asyncio.timeout(None if stop.message_id is None else LOOK_UP_LIMIT_S):
+                message_id = await self._to_stop(stop.message_id)
+        except (FoldUnavailable, TimeoutError):
+            # Whether a message that is named has ended can't be told now: the worker will know.
+            message_id = stop.message_id
+            if message_id is None:
                 self._refuse("unavailable", "what runs can't be told now: name the message")
                 return
-            if message_id is None:
-                self._refuse("nothing_to_cancel", "no answer runs in this session")
-                return
+        if message_id is None:
+            text = "no answer runs in this session"
+            if stop.message_id is not None:
+                text = "no message of this id waits for an answer or is being answered"
+            self._refuse("nothing_to_cancel", text, stop.message_id)
+            return
+        now_s = time.monotonic()
+        if now_s - self._stopped_at_s.get(message_id, -STOPPED_AGAIN_S) < STOPPED_AGAIN_S:
+            return  # it is in the log
         error = await self._shared.submitter.stop(stop.of(self.session_id, message_id))
         if error is not None:
             self._say(error)
+            return
+        self._stopped_at_s[message_id] = now_s
+        while len(self._stopped_at_s) > STOPPED_MAX:
+            del self._stopped_at_s[next(iter(self._stopped_at_s))]
 
-    async def _running(self) -> str | None:
-        """Give the message whose answer runs now, by a fold made for it."""
+    async def _give_earlier(self, before: str | None, limit: int) -> None:
+        try:
+            self._say(await self._shared.snapshots.earlier(self.session_id, before, limit))
+        except FoldUnavailable:
+            self._refuse("unavailable", "earlier messages can't be read now")
+
+    async def _to_stop(self, message_id: str | None) -> str | None:
+        """Give the message whose answer a cancel stops, by a fold made for it; None: there is none.
+
+        Without `message_id` it is the one that runs. One that the fold does not know may have been
+        accepted a moment ago, and no worker has said anything of it yet.
+        """
         nothing_ended = Place(self._shared.epoch + 1, 0)
-        fold = await self._shared.snapshots.fold(self.session_id, self.shard, nothing_ended, 0)
+        asked = () if message_id is None else (message_id,)
+        fold = await self._shared.snapshots.fold(
+            self.session_id, self.shard, nothing_ended, 0, asked
+        )
+        if message_id in fold.ended:
+            return None
+        if message_id is not None:
+            message = fold.transcript.messages.get(message_id)
+            if message is not None:
+                return None if message.terminal else message_id
+            accepted = await self._shared.submitter.has_accepted(self.session_id, message_id)
+            return message_id if accepted else None
         running = fold.transcript.running()
         if running is None:
             # A message between two attempts counts as running for who wants to stop it.
             running = next((m for m in fold.transcript.open_messages() if m.released), None)
         return None if running is None else running.message_id
 
-    def _refuse(self, code: GatewayErrorCode, message: str) -> None:
-        self._say(refused(self.session_id, code, message))
+    def _refuse(self, code: GatewayErrorCode, message: str, message_id: str | None = None) -> None:
+        self._say(refused(self.session_id, code, message, message_id))
 
     def _go_on(self) -> None:
         if self._joined and not self.caught_up:
@@ -302,6 +413,8 @@ class Connection:
         self.close_soon(CloseCode.SLOW_CLIENT, "too slow: connect again with the last cursor")
 
     def _say(self, frame: Frame) -> None:
+        if isinstance(frame, Refused):
+            self._shared.counters.count_refused(frame.code)
         self._push([wire(encode(frame))])
 
     @property

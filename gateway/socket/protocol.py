@@ -8,7 +8,7 @@ order in which they were sent.
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
-from gateway.socket.client_frame import Ask, BadFrame, Ping, Stop, parse
+from gateway.socket.client_frame import Ask, BadFrame, Earlier, Ping, Stop, parse
 from schemas.close_codes import CloseCode
 from schemas.events import Cancel, UserMessage
 from schemas.frames import Frame, GatewayErrorCode, Pong, Refused
@@ -47,6 +47,14 @@ class StopAnswer:
 
 
 @dataclass(frozen=True, slots=True)
+class GiveEarlier:
+    """Give a page of finished messages that stand before that one."""
+
+    before: str | None
+    limit: int
+
+
+@dataclass(frozen=True, slots=True)
 class Beat:
     """Say that the connection lives, with its cursor."""
 
@@ -59,7 +67,7 @@ class Close:
     reason: str
 
 
-Action = Send | Submit | StopAnswer | Beat | Close
+Action = Send | Submit | StopAnswer | GiveEarlier | Beat | Close
 
 
 class Protocol:
@@ -73,6 +81,7 @@ class Protocol:
         "_active",
         "_active_at_s",
         "_bad_frames",
+        "_heartbeat_s",
         "_idle_limit_s",
         "_models",
         "_new_id",
@@ -87,6 +96,7 @@ class Protocol:
         new_id: Callable[[], str],
         models: Collection[str] = (),
         idle_limit_s: float = 0.0,
+        heartbeat_s: float = HEARTBEAT_S,
     ) -> None:
         self._session_id = session_id
         self._new_id = new_id
@@ -94,6 +104,7 @@ class Protocol:
         self._bad_frames = 0
         self._spoke_at_s = now_s
         self._idle_limit_s = idle_limit_s
+        self._heartbeat_s = heartbeat_s
         self._active = False  # something happened since `_active_at_s`; the next tick dates it
         self._active_at_s = now_s
 
@@ -127,7 +138,7 @@ class Protocol:
             self._active, self._active_at_s = False, now_s
         elif 0 < self._idle_limit_s <= now_s - self._active_at_s:
             return [Close(CloseCode.IDLE, f"nothing was said for {self._idle_limit_s:g} s")]
-        if now_s - self._spoke_at_s < HEARTBEAT_S:
+        if now_s - self._spoke_at_s < self._heartbeat_s:
             return []
         self._spoke_at_s = now_s
         return [Beat()]
@@ -148,6 +159,8 @@ class Protocol:
             return [Submit(message)]
         if isinstance(request, Stop):
             return [StopAnswer(request.message_id, created_at)]
+        if isinstance(request, Earlier):
+            return [GiveEarlier(request.before, request.limit)]
         if isinstance(request, Ping):
             return [Send(Pong(session_id=self._session_id, nonce=request.nonce))]
         return [Send(refused(self._session_id, "unsupported", "there is no authentication here"))]

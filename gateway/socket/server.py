@@ -16,7 +16,7 @@ from websockets.http11 import Request, Response
 
 from gateway.page.page_files import PageFiles, text
 from gateway.settings import GatewaySettings
-from gateway.socket.address import Address, BadAddress, origin_allowed, parse
+from gateway.socket.address import Address, BadAddress, only, origin_allowed, parse
 from gateway.socket.connection import Connection, Shared
 from gateway.socket.websocket import CLOSE_TIMEOUT_S, WRITE_HIGH_WATER_BYTES, WebSocket
 from schemas.close_codes import CloseCode
@@ -33,6 +33,8 @@ DRAIN_SLICE = 100
 DRAIN_SLICE_EVERY_S = 0.05
 RECONNECT_SPREAD_MS = 2_000
 TOO_MANY_RETRY_MS = 5_000
+REFUSED_MAX, REFUSED_MAX_CHARS = 100, 200
+"""So many origins that were refused are logged, each once."""
 
 
 class Refusal(Exception):
@@ -48,12 +50,18 @@ class ChatServer:
     """The gateway's public port."""
 
     def __init__(
-        self, settings: GatewaySettings, shared: Shared, not_ready: Callable[[], str | None]
+        self,
+        settings: GatewaySettings,
+        shared: Shared,
+        not_ready: Callable[[], str | None],
+        failing: Callable[[], Sequence[str]] = lambda: (),
     ) -> None:
         self._settings = settings
         self._shared = shared
         self._not_ready = not_ready
+        self._failing = failing
         self._origins = settings.allowed_origins()
+        self._refused_origins: set[str] = set()
         self._page = PageFiles()
         self._server: Server | None = None
         self.draining = False
@@ -105,6 +113,10 @@ class ChatServer:
         except TimeoutError:
             log.warning("connections left after the drain", after_s=grace_s)
 
+    def failing(self) -> Sequence[str]:
+        """Say what fails though clients may be sent here: it fails elsewhere too."""
+        return self._failing()
+
     def not_ready(self) -> str | None:
         """Say why a client should not be sent here now, or None."""
         return "draining" if self.draining else self._not_ready()
@@ -114,14 +126,15 @@ class ChatServer:
 
     def _answer(self, _: ServerConnection, request: Request) -> Response | None:
         """Answer plain GETs; None goes on with the WebSocket handshake."""
-        if request.headers.get("Upgrade", "").lower() == "websocket":
+        if "websocket" in ",".join(request.headers.get_all("Upgrade")).lower():
             return None
         path = request.path.partition("?")[0]
         if path == "/healthz":
             return text(200, "ok\n")
         if path == "/readyz":
             reason = self.not_ready()
-            return text(503 if reason else 200, f"{reason or 'ready'}\n")
+            told = reason or "; ".join(["ready", *self._failing()])
+            return text(503 if reason else 200, f"{told}\n")
         return self._page.answer(path) or text(404, "not found\n")
 
     async def _serve(self, socket: ServerConnection) -> None:
@@ -137,11 +150,21 @@ class ChatServer:
         shard = shard_of(address.session_id, self._settings.shards)
         await Connection(socket, address, shard, self._shared).run(address.cursor)
 
+    def _tell_refused(self, origin: str) -> None:
+        """Log an origin the first time: its page shows nothing, and here is who can allow it."""
+        origin = origin[:REFUSED_MAX_CHARS]
+        if origin not in self._refused_origins and len(self._refused_origins) < REFUSED_MAX:
+            self._refused_origins.add(origin)
+            log.warning("origin refused: allow it by TALKLOG_ORIGINS", origin=origin)
+
     def _admit(self, socket: WebSocket) -> Address:
         assert socket.request is not None  # noqa: S101 - the handshake is over
         headers = socket.request.headers
-        if not origin_allowed(headers.get("Origin"), headers.get("Host"), self._origins):
-            raise Refusal(CloseCode.FORBIDDEN, "this origin may not connect")
+        # `get_all`, as headers may come more than once: `get` raises then.
+        origin, host = only(headers.get_all("Origin")), only(headers.get_all("Host"))
+        if not origin_allowed(origin, host, self._origins):
+            self._tell_refused(origin or "two origins")
+            raise Refusal(CloseCode.FORBIDDEN, "this origin may not connect: see TALKLOG_ORIGINS")
         try:
             address = parse(socket.request.path)
         except BadAddress as error:

@@ -3,6 +3,10 @@
 The library's `send` waits for the socket, one task a frame. Here a frame is encoded once for all
 sockets of its session (`wire`), and put straight into the transport's buffer while that is below
 its high-water mark; so idle connections cost no task, and readers of Kafka never wait for a socket.
+
+The library also takes in all that a read has brought before anything else may run: a few hundred
+KiB of the smallest frames are seconds. Here it is given a slice a turn of the loop, and no slice
+while frames wait to be performed.
 """
 
 import asyncio
@@ -14,6 +18,9 @@ from websockets.datastructures import Headers
 from websockets.frames import Frame, Opcode
 from websockets.http11 import Request
 from websockets.protocol import State
+
+READ_SLICE_BYTES = 2 * 1024
+"""So much is taken apart in one turn of the loop: at most 340 masked frames."""
 
 WRITE_HIGH_WATER_BYTES = 32 * 1024
 CLOSE_TIMEOUT_S = 5.0
@@ -34,11 +41,62 @@ class WebSocket(ServerConnection):
     """One WebSocket; `on_writable` is called when its write buffer has drained."""
 
     on_writable: Callable[[], None] | None = None
+    _unread = b""
+    """What has come and is not taken apart yet; nothing is read from the transport meanwhile."""
+    _slice_is_due = False
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Called by the transport when there is a client."""
+        super().connection_made(transport)
+        self.recv_messages.resume = self._take_slices
+
+    def data_received(self, data: bytes) -> None:
+        """Called by the transport with what it has read."""
+        self._unread += data
+        if not self._slice_is_due:
+            self._take_slice()
+
+    def eof_received(self) -> None:
+        """Called by the transport when nothing more comes: who is gone is not heard any more."""
+        self._unread = b""
+        super().eof_received()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Called by the transport when the connection has ended."""
+        self._unread = b""
+        super().connection_lost(exc)
+
+    def _take_slices(self) -> None:
+        """Go on: the frames that waited have been taken."""
+        if not self._slice_is_due:
+            self._slice_is_due = True
+            self.loop.call_soon(self._take_next_slice)
+
+    def _take_next_slice(self) -> None:
+        self._slice_is_due = False
+        if not self.recv_messages.paused:
+            self._take_slice()
+
+    def _take_slice(self) -> None:
+        part, self._unread = self._unread[:READ_SLICE_BYTES], self._unread[READ_SLICE_BYTES:]
+        if part:
+            super().data_received(part)
+        if self._unread:
+            self.transport.pause_reading()
+            if not self.recv_messages.paused:
+                self._take_slices()
+        elif not self.recv_messages.paused:
+            self.transport.resume_reading()
 
     @property
     def open(self) -> bool:
         """Whether frames can still be sent."""
         return self.protocol.state is State.OPEN
+
+    @property
+    def left_in_order(self) -> bool:
+        """Whether the client has said goodbye, and had said all it wanted before that."""
+        return self.protocol.close_rcvd is not None
 
     @property
     def writable(self) -> bool:

@@ -1,8 +1,8 @@
 """Submit claims and the message rate in Redis: they save duplicate records and hold back floods.
 
-Correctness needs neither: a second record of a message id joins the first. So with Redis away a
-message is simply published, and Redis is not asked again for a while, because a message must not
-wait for it each time.
+Correctness needs no claim: a second record of a message id joins the first. So with Redis away a
+message is published without one, and Redis is not asked again for a while, because a message must
+not wait for it each time. The rate is then this gateway's own. Both are counted, and told once.
 """
 
 import asyncio
@@ -13,12 +13,18 @@ from dataclasses import dataclass
 from importlib.resources import files
 from typing import Literal, cast
 
-from redis.asyncio import Redis
+import structlog
+from redis.asyncio import BlockingConnectionPool, Redis
 from redis.exceptions import RedisError
 
+from gateway.counters import Counters
+from gateway.submit.rates import Rates
 from schemas import redis_keys
 from schemas.events import UserMessage
 
+log = structlog.get_logger(__name__)
+
+CONNECTIONS_MAX = 50
 ANSWER_LIMIT_S = 0.5
 LEAVE_ALONE_S = 5.0
 
@@ -39,10 +45,21 @@ class Claim:
 class Claims:
     """Asks Redis, for a short time; an answer that does not come is `unknown`."""
 
-    def __init__(self, url: str, epoch: int, messages_per_minute: int) -> None:
-        self._redis = Redis.from_url(
-            url, socket_timeout=ANSWER_LIMIT_S, socket_connect_timeout=ANSWER_LIMIT_S
+    def __init__(self, url: str, epoch: int, messages_per_minute: int, counters: Counters) -> None:
+        # Who comes when all connections are taken waits for one. The library's own pool raises at
+        # once: a hundred claims in one moment looked like a Redis that is away.
+        self._redis = Redis.from_pool(
+            BlockingConnectionPool.from_url(
+                url,
+                max_connections=CONNECTIONS_MAX,
+                timeout=ANSWER_LIMIT_S,
+                socket_timeout=ANSWER_LIMIT_S,
+                socket_connect_timeout=ANSWER_LIMIT_S,
+            )
         )
+        self._counters = counters
+        self._rates = Rates(messages_per_minute)
+        self._away = False
         self._claim = self._redis.register_script(_script("claim.lua"))
         self._release = self._redis.register_script(_script("release.lua"))
         self._epoch = epoch
@@ -63,9 +80,23 @@ class Claims:
         keys = [key, redis_keys.rate(message.session_id)]
         answer = await self._ask(lambda: self._claim(keys=keys, args=arguments))
         if not isinstance(answer, list):
-            return Claim("unknown", key, content_hash, owner)
+            return self._unclaimed(message, key, content_hash, owner)
         verdict = cast(Verdict, answer[0].decode())
         return Claim(verdict, key, content_hash, owner, int(answer[1]))
+
+    def _unclaimed(self, message: UserMessage, key: str, content_hash: str, owner: str) -> Claim:
+        """Give what is said without Redis: it is published, as far as the rate allows."""
+        self._counters.claims_missing += 1
+        now_s = asyncio.get_running_loop().time()
+        wait_ms = self._rates.take(message.session_id, now_s)
+        verdict: Verdict = "limited" if wait_ms else "unknown"
+        return Claim(verdict, key, content_hash, owner, wait_ms)
+
+    async def known(self, session_id: str, message_id: str) -> bool | None:
+        """Say whether the message was claimed, here or elsewhere; None: Redis is away."""
+        key = redis_keys.claim(self._epoch, session_id, message_id)
+        held = await self._ask(lambda: self._redis.exists(key))
+        return None if held is None else bool(held)
 
     async def accept(self, claim: Claim) -> None:
         """Note that the broker has acknowledged the message."""
@@ -87,11 +118,25 @@ class Claims:
         if loop.time() < self._ask_again_at_s:
             return None
         try:
-            return await asyncio.wait_for(question(), ANSWER_LIMIT_S)
+            # Twice: to wait for a connection, then for the answer.
+            answer = await asyncio.wait_for(question(), 2 * ANSWER_LIMIT_S)
         # RuntimeError: what uvloop says of a connection that was reset since it was last used.
-        except (RedisError, OSError, TimeoutError, RuntimeError):
+        except (RedisError, OSError, TimeoutError, RuntimeError) as error:
             self._ask_again_at_s = loop.time() + LEAVE_ALONE_S
+            self._counters.redis_failures += 1
+            if not self._away:
+                reason = f"{type(error).__name__}: {error}"
+                log.warning("Redis is away: no claims, and a rate of our own", error=reason)
+            self._away = True
             return None
+        if self._away:
+            log.info("Redis answers again")
+        self._away = False
+        return answer
+
+    def away(self) -> int:
+        """1 while Redis does not answer, as far as is known; else 0."""
+        return int(self._away)
 
 
 def _script(name: str) -> str:

@@ -7,6 +7,7 @@ the claim says, by another before. A claim that is pending elsewhere is waited f
 
 import asyncio
 
+from gateway.counters import Counters
 from gateway.socket.protocol import refused
 from gateway.submit.claims import Claim, Claims
 from schemas.events import Cancel, UserEvent, UserMessage, encode
@@ -22,7 +23,10 @@ PENDING_LIMIT_S = CLAIM_PENDING_S + 1.0
 class Submitter:
     """Takes one message or cancel at a time for each connection."""
 
-    def __init__(self, producer: LogProducer, claims: Claims, shards: int) -> None:
+    def __init__(
+        self, producer: LogProducer, claims: Claims, shards: int, counters: Counters
+    ) -> None:
+        self._counters = counters
         self._producer = producer
         self._claims = claims
         self._shards = shards
@@ -34,6 +38,7 @@ class Submitter:
         """
         claim = await self._claim(message)
         if claim.verdict == "accepted":
+            self._counters.duplicates += 1
             return _accepted(message, duplicate=True)
         if claim.verdict == "reused":
             return _refused(message, "message_id_reused", "this id was sent with other content")
@@ -44,11 +49,17 @@ class Submitter:
         try:
             await self._publish(message)
         except SendFailed:
+            self._counters.outcomes_unknown += 1
             await self._claims.release(claim)
             text = "the log did not answer in time: send again with the same message_id"
             return _refused(message, "outcome_unknown", text)
+        self._counters.submitted += 1
         await self._claims.accept(claim)
         return _accepted(message, duplicate=False)
+
+    async def has_accepted(self, session_id: str, message_id: str) -> bool:
+        """Say whether the message may be in the log; with Redis away any may be."""
+        return await self._claims.known(session_id, message_id) is not False
 
     async def stop(self, cancel: Cancel) -> Frame | None:
         """Publish a cancel; what it does is told by the log. Gives the error, if there is one."""

@@ -1,6 +1,6 @@
 """Health and metrics of a process on its admin port, on 127.0.0.1, never on a public one."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from aiohttp import web
 from prometheus_client import REGISTRY, CollectorRegistry
@@ -12,14 +12,20 @@ NotReady = str | None
 class AdminPort:
     """Serves `/healthz` (the process lives), `/readyz` and `/metrics` between start and stop.
 
-    `not_ready()` gives the reason why the process cannot serve now, or None.
+    `not_ready()` gives the reason why the process cannot serve now, or None; `failing()` what a
+    process that is ready says of parts that fail.
     """
 
     def __init__(
-        self, port: int, not_ready: Callable[[], NotReady], registry: CollectorRegistry = REGISTRY
+        self,
+        port: int,
+        not_ready: Callable[[], NotReady],
+        failing: Callable[[], Sequence[str]] = lambda: (),
+        registry: CollectorRegistry = REGISTRY,
     ) -> None:
         self._port = port
         self._not_ready = not_ready
+        self._failing = failing
         self._collectors = registry
         self._runner: web.AppRunner | None = None
 
@@ -45,7 +51,8 @@ class AdminPort:
 
     async def _readyz(self, _: web.Request) -> web.Response:
         reason = self._not_ready()
-        return web.Response(text=f"{reason or 'ready'}\n", status=503 if reason else 200)
+        told = reason or "; ".join(["ready", *self._failing()])
+        return web.Response(text=f"{told}\n", status=503 if reason else 200)
 
     async def _metrics(self, _: web.Request) -> web.Response:
         return web.Response(

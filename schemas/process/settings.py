@@ -2,18 +2,23 @@
 
 All processes of an installation may share one environment, so a name is misspelt only if no tier
 knows it: `NAMES` lists every tier's (a test holds it to the settings classes).
+
+An orchestrator puts the addresses of its services into every environment, under names that begin
+like ours where a service's does. Those forms are told and passed over.
 """
 
 import difflib
+import re
 import sys
 from collections.abc import Mapping
-from typing import NoReturn, TypeVar
+from typing import Any, NoReturn, TypeVar
 
-from pydantic import ValidationError
+from pydantic import ValidationError, ValidationInfo, field_validator
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from schemas.process.exit_codes import EXIT_SETTINGS
+from schemas.process.workable import why_not
 
 PREFIX = "TALKLOG_"
 
@@ -41,6 +46,7 @@ NAMES: frozenset[str] = frozenset(
         "GRACE_S",
         "IDLE_LIMIT_S",
         "CANARY_EVERY_S",
+        "SHARD_LOG_BYTES",
         # workers
         "SYSTEM_PROMPT",
         "MAX_RUNNING",
@@ -75,6 +81,12 @@ NAMES: frozenset[str] = frozenset(
     )
 )
 
+_SERVICE = re.compile(
+    r"TALKLOG(_[A-Z0-9_]+)?_("
+    r"SERVICE_HOST|SERVICE_PORT(_[A-Z0-9_]+)?|PORT_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)"
+)
+_SERVICE_ADDRESS = re.compile(r"(tcp|udp|sctp)://\S*")
+
 S = TypeVar("S", bound="Settings")
 
 
@@ -91,6 +103,21 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="ignore")
 
+    @field_validator("*", mode="before")
+    @classmethod
+    def _not_of_an_orchestrator(cls, value: Any, info: ValidationInfo) -> Any:
+        name = info.field_name or ""
+        if injected(PREFIX + name.upper(), str(value)):
+            return cls.model_fields[name].get_default()
+        return value
+
+    @field_validator("*")
+    @classmethod
+    def _can_work(cls, value: Any, info: ValidationInfo) -> Any:
+        if isinstance(value, str) and (why := why_not(info.field_name or "", value)):
+            raise ValueError(why)
+        return value
+
 
 def variable(name: str, field: FieldInfo) -> str:
     """Give the environment variable of a field (an alias stands for the whole name)."""
@@ -104,6 +131,11 @@ def load(settings: type[S], environ: Mapping[str, str]) -> S:
     Raises:
         SettingsError: with every wrong value and every misspelt `TALKLOG_` name.
     """
+    passed_over = [name for name in sorted(environ) if injected(name, environ[name])]
+    if passed_over:
+        print(
+            f"settings: passed over, an orchestrator's: {', '.join(passed_over)}", file=sys.stderr
+        )
     problems = misspelt(environ)
     try:
         loaded = settings()
@@ -114,11 +146,24 @@ def load(settings: type[S], environ: Mapping[str, str]) -> S:
     return loaded
 
 
+def injected(name: str, value: str) -> bool:
+    """Whether it is what an orchestrator says of a service whose name begins with `talklog`.
+
+    `TALKLOG_PORT` is a setting too: an address in it is none.
+    """
+    if not name.startswith(PREFIX):
+        return False
+    if name.endswith("_PORT") and _SERVICE_ADDRESS.fullmatch(value):
+        return True
+    return name not in NAMES and _SERVICE.fullmatch(name) is not None
+
+
 def misspelt(environ: Mapping[str, str]) -> list[str]:
     """Give a line for every `TALKLOG_` name that no tier knows."""
     lines = []
     for name in sorted(environ):
-        if name.startswith(PREFIX) and name not in NAMES:
+        known = name in NAMES or injected(name, environ[name])
+        if name.startswith(PREFIX) and not known:
             lines.append(f"{name}: no such setting{_meant(name)}")
     return lines
 
@@ -149,6 +194,8 @@ def _problem(settings: type[Settings], detail: object) -> str:
         ),
         ".".join(location) or "settings",
     )
+    if any(variable(key, field) == name and not field.repr for key, field in fields.items()):
+        return f"{name}: {detail['msg']}"  # a secret: not to be shown
     if detail["type"] == "missing":
         return f"{name}: required, but not set"
     return f"{name}={detail.get('input')!r}: {detail['msg']}"

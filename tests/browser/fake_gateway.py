@@ -20,14 +20,14 @@ from websockets.http11 import Request, Response
 from gateway.feed.delivery import frames_of
 from gateway.page.page_files import PageFiles, text
 from gateway.socket import address
-from gateway.socket.protocol import Close, Protocol, Send, StopAnswer, Submit, refused
+from gateway.socket.protocol import Close, GiveEarlier, Protocol, Send, StopAnswer, Submit, refused
 from schemas import cursor, events, frames
 from schemas.close_codes import CloseCode
 from schemas.events import Chunk, Complete, Error, FinishReason, Prompt, Status, UserMessage
 from schemas.frames import Frame, GatewayErrorCode
 from schemas.shard_log import Record
 from schemas.transcript import Place, Transcript
-from tests.browser.snapshots import snapshot_of
+from tests.browser.snapshots import earlier_than, snapshot_of
 
 EPOCH, SHARD = 1, 0
 PREFIX = f"{EPOCH}.{SHARD}."
@@ -250,15 +250,19 @@ class FakeGateway:
             missing = frames.HistoryUnavailable(session_id=session_id)
             await _send(follower.socket, frames.encode(missing))
             return
+        transcript = self._transcript(session_id)
+        follower.position = len(self.records)
+        place = f"{PREFIX}{follower.position - 1}"
+        snapshot = snapshot_of(transcript, session_id, place, asked.history)
+        await _send(follower.socket, frames.encode(snapshot))
+
+    def _transcript(self, session_id: str) -> Transcript:
         transcript = Transcript()
         for record in self.records:
             event = events.decode_session_event(record.value)
             if event is not None and event.session_id == session_id:
                 transcript.apply(event, Place(EPOCH, record.offset))
-        follower.position = len(self.records)
-        place = f"{PREFIX}{follower.position - 1}"
-        snapshot = snapshot_of(transcript, session_id, place, asked.history)
-        await _send(follower.socket, frames.encode(snapshot))
+        return transcript
 
     def _recovered(self, asked: str | None) -> bool | None:
         if asked is None:
@@ -282,6 +286,10 @@ class FakeGateway:
             await follower.socket.close(action.code, action.reason)
         elif isinstance(action, StopAnswer):
             await self._stop(follower, action)
+        elif isinstance(action, GiveEarlier):
+            transcript = self._transcript(follower.session_id)
+            page = earlier_than(transcript, follower.session_id, action)
+            await _send(follower.socket, frames.encode(page))
         elif isinstance(action, Submit):
             await self._submit(follower, action.message)
 

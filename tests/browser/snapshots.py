@@ -1,7 +1,8 @@
 """A session's fold as a snapshot frame: open messages always, of the finished the newest few."""
 
 from gateway.snapshot.snapshot import entries
-from schemas.frames import Snapshot
+from gateway.socket.protocol import GiveEarlier
+from schemas.frames import History, Snapshot
 from schemas.transcript import Transcript
 
 
@@ -16,4 +17,17 @@ def snapshot_of(transcript: Transcript, session_id: str, cursor: str, history: i
         for entry in entries(message)
     ]
     ended = [message_id for message_id in finished if message_id in left_out]
-    return Snapshot(session_id=session_id, cursor=cursor, messages=shown, ended=ended)
+    return Snapshot(
+        session_id=session_id, cursor=cursor, messages=shown, ended=ended, more=bool(ended)
+    )
+
+
+def earlier_than(transcript: Transcript, session_id: str, asked: GiveEarlier) -> History:
+    """Give the finished messages before the one that is named."""
+    ids = list(transcript.messages)
+    end = ids.index(asked.before) if asked.before in ids else len(ids)
+    older = [transcript.messages[each] for each in ids[:end] if transcript.messages[each].terminal]
+    page = older[-asked.limit :]
+    found = [entry for message in page for entry in entries(message)]
+    more = len(page) < len(older)
+    return History(session_id=session_id, before=asked.before, messages=found, more=more)

@@ -201,6 +201,29 @@ for (const [code, state] of [[1000, "stopped"], [1001, "waiting"], [1006, "waiti
   });
 }
 
+test("a socket closed for a frame that was too big fails its message, and goes on without it", () => {
+  // Seen: the message was sent again after every reload, and every socket was closed for it, for an hour.
+  const { world, session } = live();
+  session.send("small");
+  const big = session.send("b".repeat(300_000));
+  session.send("small too");
+  world.socket.closes(1009);
+  assert.equal(session.view.own.get(big).submit, "failed");
+  assert.equal(session.connection.state, "connecting");
+  world.socket.opens();
+  world.socket.gives(connected(true));
+  assert.deepEqual(world.socket.of("user_message").map(({ content }) => content), ["small", "small too"]);
+});
+
+test("a message that was accepted is not what the socket was closed for", () => {
+  const { world, session } = live();
+  const id = session.send("x".repeat(1000));
+  world.socket.gives({ type: "status", state: "accepted", message_id: id });
+  world.socket.closes(1009);
+  assert.notEqual(session.view.own.get(id).submit, "failed");
+  assert.equal(session.connection.state, "stopped");
+});
+
 test("too many: not before the time in the reason", () => {
   const { world, session } = live();
   world.socket.closes(4009, '{"retry_after_ms": 7000}');
@@ -336,6 +359,39 @@ test("a larger history is asked for without a cursor", () => {
   const { world, session } = live({ history: 10 });
   session.reload({ history: 100 });
   assert.equal(world.socket.address.search, "?history=100");
+});
+
+const finished = (id) => [
+  { role: "user", message_id: id, content: `prompt of ${id}`, created_at: "", state: "complete" },
+  { role: "assistant", message_id: id, content: `answer of ${id}`, state: "complete", attempt: "a", fence: [1, 1, 0], starts: 1, unended_starts: 0, last_sequence: 1, released: false, damaged: false },
+];
+
+test("earlier messages come page by page and stand before the rest", () => {
+  const { world, session } = live();
+  session.connect();
+  world.socket.opens();
+  world.socket.gives(connected(), { ...snapshot(9, finished("m5"), ["m3", "m4"]), more: true });
+  assert.equal(session.view.more, true);
+  assert.equal(session.earlier({ limit: 2 }), true);
+  assert.deepEqual(world.socket.of("history"), [{ type: "history", limit: 2, before: "m5" }]);
+  world.socket.gives({ type: "history", before: "m5", messages: [...finished("m3"), ...finished("m4"), ...finished("m5")], more: true });
+  assert.deepEqual([...session.view.messages.keys()], ["m3", "m4", "m5"]);
+  assert.equal(session.view.messages.get("m3").text, "answer of m3");
+  assert.deepEqual([session.view.ended.size, session.view.cursor], [0, "1.0.9"]);
+  session.earlier();
+  assert.deepEqual(world.socket.of("history")[1], { type: "history", limit: 20, before: "m3" });
+  world.socket.gives({ type: "history", before: "m3", messages: finished("m1"), more: false });
+  assert.deepEqual([...session.view.messages.keys()], ["m1", "m3", "m4", "m5"]);
+  assert.equal(session.view.more, false);
+});
+
+test("a page of history that was asked before the socket broke changes nothing", () => {
+  const { world, session } = following();
+  session.connect();
+  world.socket.opens();
+  world.socket.gives(connected(), { type: "history", before: null, messages: finished("m1"), more: true });
+  assert.equal(session.view.messages.size, 0);
+  assert.equal(session.earlier(), false);
 });
 
 test("what is no frame is ignored", () => {

@@ -270,7 +270,7 @@ MUTANTS = (
     Mutant(
         "a snapshot without `ended`",
         "gateway/snapshot/snapshot.py",
-        "ended=ended[-ENDED_MAX_IDS:],",
+        "ended=list(dict.fromkeys([*ended, *over]))[-ENDED_MAX_IDS:],",
         "ended=[],",
         GATEWAY,
     ),

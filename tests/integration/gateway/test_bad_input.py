@@ -2,6 +2,7 @@
 
 import pytest
 
+from schemas.limits import FRAME_MAX_BYTES
 from tests.integration.gateway.client import Client
 from tests.integration.gateway.process import Gateway
 
@@ -50,8 +51,17 @@ async def test_a_binary_frame_closes_with_4005(gateway: Gateway, session_id: str
 
 async def test_too_big_a_frame_closes_with_1009(gateway: Gateway, session_id: str) -> None:
     async with Client(gateway.url, session_id) as client:
-        await client.send("x" * 70_000)
+        await client.send("x" * (FRAME_MAX_BYTES + 1))
         assert (await client.until_closed())[0] == 1009
+
+
+async def test_the_longest_content_is_taken_however_it_is_written(
+    gateway: Gateway, session_id: str
+) -> None:
+    async with Client(gateway.url, session_id) as client:
+        content = "\\u0041" * 32_768
+        await client.send(f'{{"type":"user_message","content":"{content}"}}')
+        await client.got(lambda f: f.get("state") == "accepted")
 
 
 @pytest.mark.parametrize("session", ["a%20b", "x" * 256, "é", "a/b"])

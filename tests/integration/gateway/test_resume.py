@@ -125,7 +125,7 @@ async def test_what_memory_no_longer_holds_is_read_from_the_log(
             assert connected(client) is True
             assert client.text() == "".join(PIECES)
         await asyncio.gather(*(client.__aexit__(None, None, None) for client in clients))
-        assert fresh.metric("scans") < len(clients), (
+        assert fresh.metric("scans_total") < len(clients), (
             "those who wait together are served by one scan"
         )
 
@@ -151,7 +151,7 @@ async def test_a_thousand_clients_that_resume_cost_a_few_scans_a_shard(
             await client.got(lambda f: f["type"] == "ai_response_complete")
             assert connected(client) is True
             assert client.text() == "".join(PIECES[:5])
-        seconds, scans = time.monotonic() - began, fresh.metric("scans")
+        seconds, scans = time.monotonic() - began, fresh.metric("scans_total")
         print(
             f"1,000 clients have resumed in {seconds:.1f} s by {scans:.0f} scans of {SHARDS} shards"
         )

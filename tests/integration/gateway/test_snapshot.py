@@ -159,3 +159,52 @@ async def test_a_heartbeat_carries_the_position_of_an_idle_session(
     async with Client(gateway.url, session_id, f"?cursor={beat['cursor']}") as again:
         await again.joined()
         assert again.frames[0]["recovered"] is True
+
+
+async def test_earlier_messages_are_given_page_by_page(
+    gateway: Gateway, servers: RunningStack, writer: Writer, session_id: str
+) -> None:
+    placed = []
+    for number in range(25):
+        answer = [
+            start(session_id, f"m{number:02}", f"a{number}"),
+            *chunks(session_id, f"m{number:02}", [f"text {number}"], f"a{number}"),
+            complete(session_id, f"m{number:02}", 1, f"a{number}"),
+        ]
+        placed += [(event, await writer.put(event)) for event in answer]
+    await store(servers.file.postgres, servers.epoch, session_id, placed, placed[-1][1] + 1)
+    async with Client(gateway.url, session_id, "?history=5") as client:
+        frame = await client.got(lambda f: f["type"] == "snapshot")
+        shown = list(answers(frame))
+        assert (shown, frame["more"]) == ([f"m{number}" for number in range(20, 25)], True)
+        pages = 0
+        while frame["more"]:
+            await client.send({"type": "history", "before": shown[0], "limit": 8})
+            pages += 1
+            frame = await client.got(lambda f: f["type"] == "history", pages)
+            assert frame["before"] == shown[0]
+            assert set(prompts(frame)) == set(answers(frame))
+            shown = [*answers(frame), *shown]
+        assert shown == [f"m{number:02}" for number in range(25)]
+        assert pages == 3
+        # Who names no message, or one that is not known, is given the newest.
+        await client.send({"type": "history", "limit": 1})
+        assert list(answers(await client.got(lambda f: f["type"] == "history", 4))) == ["m24"]
+
+
+async def test_a_long_history_is_cut_by_its_size_before_it_is_read(
+    gateway: Gateway, servers: RunningStack, writer: Writer, session_id: str
+) -> None:
+    placed = []
+    for number in range(12):
+        answer = [
+            start(session_id, f"m{number:02}", f"a{number}"),
+            *chunks(session_id, f"m{number:02}", ["x" * 100_000], f"a{number}"),
+            complete(session_id, f"m{number:02}", 1, f"a{number}"),
+        ]
+        placed += [(event, await writer.put(event)) for event in answer]
+    await store(servers.file.postgres, servers.epoch, session_id, placed, placed[-1][1] + 1)
+    frame = await snapshot(gateway, session_id, "?history=1000")
+    assert list(answers(frame)) == [f"m{number:02}" for number in range(7, 12)]
+    assert frame["ended"] == [f"m{number:02}" for number in range(7)]
+    assert frame["more"] is True

@@ -21,10 +21,15 @@ async def test_cancel_of_a_named_message_is_published(
     gateway: Gateway, servers: RunningStack, session_id: str
 ) -> None:
     async with Client(gateway.url, session_id) as client:
+        await client.send(ask("m1"))
         await client.send({"type": "cancel", "message_id": "m1"})
+        await client.send({"type": "cancel", "message_id": "nobody"})
         await client.send({"type": "ping", "nonce": 1})
         await client.got(lambda f: f["type"] == "pong")
-        (cancel,) = await published(servers.file.kafka, session_id)
+        (refused,) = client.of_type("error")
+        assert (refused["code"], refused["message_id"]) == ("nothing_to_cancel", "nobody")
+        said, cancel = await published(servers.file.kafka, session_id)
+        assert isinstance(said, UserMessage)
         assert isinstance(cancel, Cancel)
         assert cancel.message_id == "m1"
 

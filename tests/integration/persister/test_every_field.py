@@ -4,13 +4,14 @@ import pytest
 
 from deploy.operators.replay.command import from_postgres
 from gateway.snapshot.stored import Store as GatewayStore
+from gateway.snapshot.stored import Wanted
 from persister.answer_row import Answer, answer_of
 from persister.batch import Partition
 from persister.rows import Changes, ChunkRow, PromptRow, RowFold
 from persister.store import Move, Store
 from persister.timeouts import TIMEOUTS
 from schemas.topics import SESSION_LOG
-from schemas.transcript import Message
+from schemas.transcript import Message, Place
 from tests.filled import CREATED_AT, FIELDS, MESSAGE_ID, SESSION, empty, filled, lost
 from tests.integration.persister.conftest import Database
 from workers.history.stored_conversation import StoredConversations
@@ -60,7 +61,7 @@ async def read_by_the_gateway(dsn: str) -> Message:
     store = GatewayStore(dsn, EPOCH)
     await store.open()
     try:
-        [message] = (await store.read(SESSION, 0, lambda _: [MESSAGE_ID])).messages
+        [message] = (await store.read(Wanted(SESSION, 0, Place(0, 0), 1, 0))).messages
         return message
     finally:
         await store.close()

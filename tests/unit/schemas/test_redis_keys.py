@@ -15,7 +15,15 @@ def test_a_claim_belongs_to_one_log() -> None:
 def test_claims_of_different_messages_differ() -> None:
     # A session id may hold a colon, a message id may not.
     assert redis_keys.claim(1, "a:b", "c") != redis_keys.claim(1, "a", "c")
-    assert redis_keys.claim(1, "a:b", "c") == "message:1:a:b:c"
+    assert redis_keys.claim(1, "a:b", "c") == "message:1:{a:b}:c"
+
+
+def test_what_one_script_takes_lies_at_one_place_of_a_cluster() -> None:
+    tagged = [
+        key.split("{")[1].split("}")[0]
+        for key in (redis_keys.claim(1, "a:b", "c"), redis_keys.rate("a:b"))
+    ]
+    assert tagged == ["a:b", "a:b"]
 
 
 def test_a_users_buckets_are_apart() -> None:

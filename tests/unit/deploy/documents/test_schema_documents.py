@@ -103,6 +103,8 @@ def test_ids_mean_the_same_to_every_reader_of_the_pattern() -> None:
         (requests.Stop(), client_frame.Stop(None)),
         (requests.Ping(nonce=7), client_frame.Ping(7)),
         (requests.RenewToken(token="t"), client_frame.RenewToken("t")),
+        (requests.Earlier(before="m1", limit=5), client_frame.Earlier("m1", 5)),
+        (requests.Earlier(), client_frame.Earlier(None, 20)),
     ],
 )
 def test_a_gateway_reads_what_a_client_writes(

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.socket.client_frame import Ask, BadFrame, Ping, RenewToken, Stop, parse
+from schemas.limits import CONTENT_MAX_BYTES, FRAME_MAX_BYTES
 
 
 def ask(**fields: object) -> str:
@@ -67,6 +68,11 @@ def test_the_other_requests() -> None:
         (json.dumps({"type": "ping", "nonce": "x" * 257}), "bad_frame", "nonce"),
         (json.dumps({"type": "ping", "nonce": 10**30}), "bad_frame", "nonce"),
         ('{"type":"token"}', "bad_frame", "token"),
+        ('{"type":"history","limit":0}', "bad_frame", "1 to 100"),
+        ('{"type":"history","limit":101}', "bad_frame", "1 to 100"),
+        ('{"type":"history","limit":true}', "bad_frame", "1 to 100"),
+        ('{"type":"history","limit":1.5}', "bad_frame", "1 to 100"),
+        ('{"type":"history","before":"a b"}', "bad_message_id", "before"),
     ],
 )
 def test_a_bad_frame_is_told_what_to_change(frame: str, code: str, says: str) -> None:
@@ -78,6 +84,24 @@ def test_a_bad_frame_is_told_what_to_change(frame: str, code: str, says: str) ->
 
 def test_the_longest_content_is_taken() -> None:
     assert parse(ask(content="é" * 16_384)) == Ask("é" * 16_384, None, "enqueue", None)
+
+
+@given(st.sampled_from("a\x01é\u20ac\U0001f600"), st.sampled_from(["\\u", "plain"]))
+def test_the_longest_content_fits_into_a_frame_however_it_is_written(
+    character: str, how: str
+) -> None:
+    content = character * (CONTENT_MAX_BYTES // len(character.encode()))
+    written = json.dumps(content)
+    if how == "\\u":
+        units = content.encode("utf-16-be")
+        written = "".join(f"\\u{units[at : at + 2].hex()}" for at in range(0, len(units), 2))
+        written = f'"{written}"'
+    fields = f'"message_id":"{"m" * 64}","on_busy":"interrupt","model":"{"x" * 256}"'
+    frame = f'{{"type":"user_message","content":{written},{fields}}}'
+    assert len(frame.encode()) <= FRAME_MAX_BYTES
+    request = parse(frame, {"x" * 256})
+    assert isinstance(request, Ask)
+    assert request.content == content
 
 
 def test_a_refusal_names_the_message_if_it_has_a_good_id() -> None:
@@ -94,7 +118,17 @@ def test_any_text_is_a_request_or_a_bad_frame(text: str) -> None:
 
 @given(st.recursive(st.none() | st.booleans() | st.floats() | st.text(), st.lists, max_leaves=5))
 def test_any_value_in_any_field_is_a_request_or_a_bad_frame(value: object) -> None:
-    for field in ("type", "content", "message_id", "on_busy", "model", "nonce", "token"):
-        for kind in ("user_message", "cancel", "ping", "token"):
+    for field in (
+        "type",
+        "content",
+        "message_id",
+        "on_busy",
+        "model",
+        "nonce",
+        "token",
+        "limit",
+        "before",
+    ):
+        for kind in ("user_message", "cancel", "ping", "token", "history"):
             with suppress(BadFrame):
                 parse(json.dumps({"type": kind, "content": "x", field: value}))

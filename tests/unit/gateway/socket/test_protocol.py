@@ -95,6 +95,14 @@ def test_what_is_said_puts_the_heartbeat_off() -> None:
     assert one.tick(125.0) == [Beat()]
 
 
+def test_connections_that_joined_in_one_moment_beat_in_many() -> None:
+    beats = set()
+    for number in range(50):
+        one = Protocol("s1", 100.0, lambda: "made", heartbeat_s=10.0 + number / 10)
+        beats.add(next(second for second in range(100, 120) if one.tick(float(second))))
+    assert beats == set(range(110, 116))
+
+
 def idle_after(limit_s: float) -> Protocol:
     return Protocol("s1", 100.0, lambda: "made", idle_limit_s=limit_s)
 

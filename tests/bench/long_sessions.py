@@ -1,0 +1,108 @@
+"""`python -m tests.bench.long_sessions`: does a join cost the same, whatever the session's length?
+
+Sessions of 100, 1,000, 10,000 and 100,000 messages lie in Postgres; a snapshot's fold of each is
+made again and again, with 20 messages of history. Servers are its own; nothing else runs there.
+"""
+
+import asyncio
+import shutil
+import statistics
+import sys
+import tempfile
+import time
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
+
+import psycopg
+
+from gateway.counters import Counters
+from gateway.snapshot.snapshots import Snapshots
+from gateway.snapshot.stored import Store
+from schemas.shard_log import ShardLog
+from schemas.topics import SESSION_LOG
+from schemas.transcript import Place
+from tests.stack import running_stack
+
+SIZES = (100, 1_000, 10_000, 100_000)
+JOINS = 200
+HISTORY = 20
+SHARD = 900  # none of the stack's own
+RATIO_MAX = 1.5
+
+
+def main() -> int:
+    """Print the median and the slowest of each; exits 1 if the longest costs too much more."""
+    folder = Path(tempfile.mkdtemp(prefix="talklog-bench-"))
+    folder.chmod(0o755)
+    try:
+        with running_stack(folder / "state", servers_only=True) as servers:
+            fill(servers.file.postgres, servers.epoch)
+            medians = asyncio.run(measured(servers.file.postgres, servers.epoch))
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+    ratio = medians[-1] / medians[0]
+    print(f"{SIZES[-1]:,} messages against {SIZES[0]}: {ratio:.2f} times")
+    return int(ratio > RATIO_MAX)
+
+
+def fill(dsn: str, epoch: int) -> None:
+    """Put sessions into the tables as the persister would: all ended, all still in the log."""
+    with psycopg.connect(dsn, autocommit=True) as connection:
+        connection.execute(
+            "INSERT INTO kafka_offsets VALUES (%s, %s, %s, 1000000)", (SESSION_LOG, SHARD, epoch)
+        )
+        for size in SIZES:
+            values = {"session": f"bench-{size}", "size": size, "epoch": epoch, "shard": SHARD}
+            connection.execute(
+                "INSERT INTO user_messages (session_id, message_id, content, created_at, shard)"
+                " SELECT %(session)s, 'm' || n, 'a question', now(), %(shard)s"
+                " FROM generate_series(1, %(size)s) n",
+                values,
+            )
+            connection.execute(
+                "INSERT INTO answers (session_id, message_id, state, attempt, fence, released,"
+                " starts, unended_starts, last_sequence, first_chunk_sequence,"
+                " next_chunk_sequence, damaged, finish_reason, ended_at, shard, first_epoch,"
+                " first_offset, epoch, last_offset, seen_epoch, seen_offset)"
+                " SELECT %(session)s, 'm' || n, 'complete', 'a', '{1,1,0}', false, 1, 0, 1, n,"
+                " n + 1, false, 'stop', now(), %(shard)s, %(epoch)s, 3 * n, %(epoch)s, 3 * n + 2,"
+                " %(epoch)s, 3 * n + 2 FROM generate_series(1, %(size)s) n",
+                values,
+            )
+            connection.execute(
+                "INSERT INTO streaming_messages"
+                " (session_id, chunk_sequence, content, message_id, attempt, sequence)"
+                " SELECT %(session)s, n, 'an answer', 'm' || n, 'a', 1"
+                " FROM generate_series(1, %(size)s) n",
+                values,
+            )
+        connection.execute("ANALYZE")
+
+
+async def measured(dsn: str, epoch: int) -> list[float]:
+    store = Store(dsn, epoch)
+    log = ShardLog(1_000_000)
+    tail = SimpleNamespace(log_starts={SHARD: 0}, shard_logs={SHARD: log})
+    snapshots = Snapshots(store, cast(Any, tail), epoch, Counters())
+    await store.open()
+    took_ms: dict[int, list[float]] = {size: [] for size in SIZES}
+    joined = Place(epoch, 1_000_000)
+    try:
+        # In turn, so that whatever else the machine does meets all of them.
+        for size in SIZES * JOINS:
+            began = time.perf_counter()
+            fold = await snapshots.fold(f"bench-{size}", SHARD, joined, HISTORY)
+            took_ms[size].append(1000 * (time.perf_counter() - began))
+            assert len(fold.transcript.messages) == HISTORY
+    finally:
+        await store.close()
+    for size, each in took_ms.items():
+        print(
+            f"{size:>8,} messages  {statistics.median(each):6.2f} ms  slowest {max(each):6.2f} ms"
+        )
+    return [statistics.median(each) for each in took_ms.values()]
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,192 @@
+"""Folds on demand: who leaves early takes no connection along, and what fails is told.
+
+Seen: after floods of joins that left, every join was told `history_unavailable` until a restart,
+while /readyz said ready. A pooled read that is cancelled can lose its connection for good.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+
+from gateway.counters import Counters
+from gateway.snapshot import snapshots as module
+from gateway.snapshot.snapshots import FoldUnavailable, Snapshots
+from gateway.snapshot.stored import Stored, StoreUnavailable
+from schemas.events import Prompt, Status, encode
+from schemas.shard_log import Record, ShardLog
+from schemas.transcript import Place
+from tests.waiting import until
+
+
+class Store:
+    """Rows that are read when the test lets them be; a read that is cancelled is remembered."""
+
+    def __init__(self) -> None:
+        self.may_read = asyncio.Event()
+        self.begun = self.cancelled = 0
+        self.away = False
+        self.up = True
+        self.ended: set[str] = set()
+        self.newest: Sequence[str] = ()
+
+    async def open(self) -> None:
+        pass
+
+    async def close(self) -> None:
+        pass
+
+    async def answers(self) -> bool:
+        return self.up
+
+    async def ended_before(self, session_id: str, message_ids: set[str], offset: int) -> set[str]:
+        return message_ids & self.ended
+
+    async def read(self, *_: object) -> Stored:
+        self.begun += 1
+        try:
+            await self.may_read.wait()
+        except asyncio.CancelledError:
+            self.cancelled += 1
+            raise
+        if self.away:
+            raise StoreUnavailable("away")
+        return Stored(None, [], {}, self.newest)
+
+
+def made(store: Store) -> Snapshots:
+    tail = SimpleNamespace(log_starts={0: 0}, shard_logs=[ShardLog(0)])
+    return Snapshots(cast(Any, store), cast(Any, tail), 1, Counters())
+
+
+async def fold(snapshots: Snapshots) -> None:
+    await snapshots.fold("s", 0, Place(1, 0), 0)
+
+
+async def test_no_read_is_cancelled_however_many_leave() -> None:
+    store = Store()
+    snapshots = made(store)
+    for _ in range(30):
+        folds = [asyncio.create_task(fold(snapshots)) for _ in range(100)]
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        for each in folds:
+            each.cancel()
+        await asyncio.wait(folds)
+    assert store.begun == 3000
+    store.may_read.set()
+    await fold(snapshots)
+    assert store.cancelled == 0
+
+
+async def test_a_read_that_takes_too_long_is_let_go_and_ends_by_itself(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(module, "STORE_LIMIT_S", 0.01)
+    store = Store()
+    snapshots = made(store)
+    with pytest.raises(FoldUnavailable):
+        await fold(snapshots)
+    store.may_read.set()
+    await asyncio.sleep(0)
+    assert store.cancelled == 0
+
+
+async def test_what_fails_is_told_and_a_pool_that_fails_alone_is_not_ready(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(module, "FAILING_LIMIT_S", 0.0)
+    monkeypatch.setattr(module, "PROBE_EVERY_S", 0.01)
+    store = Store()
+    store.may_read.set()
+    snapshots = made(store)
+    await fold(snapshots)
+    assert (snapshots.failing(), snapshots.not_ready()) == (None, None)
+    store.away, store.up = True, False
+    with pytest.raises(FoldUnavailable):
+        await fold(snapshots)
+    serving = asyncio.create_task(snapshots.run())
+    try:
+        await until(lambda: "no snapshots for" in str(snapshots.failing()), 30, "it is told")
+        assert snapshots.not_ready() is None  # every gateway is in the same place
+        store.up = True
+        await until(lambda: "Postgres answers" in str(snapshots.not_ready()), 30, "not ready")
+        store.away = False
+        await until(lambda: not snapshots.failing() and not snapshots.not_ready(), 30, "ready")
+    finally:
+        serving.cancel()
+        await asyncio.wait({serving})
+
+
+def start(offset: int, message_id: str) -> Record:
+    event = Status(
+        session_id="s",
+        message_id=message_id,
+        created_at="",
+        state="generating",
+        attempt="late",
+        fence=(1, 1, 0),
+        prompt=Prompt(content="?", created_at=""),
+    )
+    return Record(offset, 0, "s", encode(event))
+
+
+async def test_a_late_start_of_what_ended_long_ago_is_not_a_new_answer() -> None:
+    """The rows of a long session are not read; what the log names of them is looked up."""
+    store = Store()
+    store.may_read.set()
+    store.ended, store.newest = {"long-ago"}, ["lately"]
+    snapshots = made(store)
+    snapshots._tail.shard_logs[0].append(
+        [start(0, "long-ago"), start(1, "lately"), start(2, "new")]
+    )
+    made_now = await snapshots.fold("s", 0, Place(1, 0), 0, ["never"])
+    assert list(made_now.transcript.messages) == ["new"]
+    assert made_now.ended == ["long-ago", "lately"]
+
+
+class Joiner:
+    session_id, shard, joined_at, history, gone = "s", 0, 0, 0, False
+
+    def __init__(self) -> None:
+        self.frames: list[object] = []
+
+    def take_snapshot(self, frame: object, position: int) -> None:
+        self.frames.append(frame)
+
+    def history_is_unavailable(self) -> None:
+        pass
+
+
+async def test_who_has_gone_leaves_the_queue() -> None:
+    # Seen: 3,900 dead connections were held, for they waited behind a Postgres that was away.
+    snapshots = made(Store())
+    joiners = [Joiner() for _ in range(100)]
+    for joiner in joiners:
+        snapshots.request(joiner)
+    for joiner in joiners[:99]:
+        snapshots.withdraw(joiner)
+        snapshots.withdraw(joiner)
+    assert list(snapshots._waiting) == joiners[99:]
+    joiners[99].gone = True
+    snapshots._again_later(joiners[99])
+    snapshots._enqueue(joiners[0])
+    assert len(snapshots._waiting) == 2
+
+
+async def test_a_mistake_of_ours_in_one_snapshot_is_that_joiners_alone() -> None:
+    store = Store()
+    store.may_read.set()
+    snapshots = made(store)
+    unlucky, other = Joiner(), Joiner()
+    unlucky.joined_at = None  # type: ignore[assignment]  # a surprise
+    unlucky.shard = 17
+    snapshots.request(unlucky)
+    snapshots.request(other)
+    serving = asyncio.create_task(snapshots.run())
+    await until(lambda: other.frames, 30, "the other's snapshot")
+    assert not serving.done()
+    serving.cancel()
+    await asyncio.wait({serving})
