@@ -39,6 +39,7 @@ from workers.faust_group import FaustIntake
 from workers.history.redis_history import History, connect
 from workers.history.sessions import Sessions
 from workers.history.stored_conversation import StoredConversations
+from workers.intake.ack_window import Gap
 from workers.intake.intake import Intake
 from workers.model.model import Model
 from workers.settings import WorkerSettings
@@ -132,9 +133,7 @@ class Process:
             model=model,
             sessions=sessions,
             reader=reader,
-            first_record_in=lambda shard, gap: first_record_in(
-                settings.kafka, USER_MESSAGES, shard, gap.start, gap.end
-            ),
+            first_record_in=self._first_record_in,
             attempts=settings.attempts(),
         )
         folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="talklog-worker-"))
@@ -145,9 +144,15 @@ class Process:
         stack.push_async_callback(reader.stop)
         await self._started(reader.start())
         measure(intake, worker, model)
-        watches = stall_watch.watches(intake, self._group, reader, settings.stall_limit_s)
+        watches = stall_watch.watches(
+            intake, self._group, reader, self._first_record_in, settings.stall_limit_s
+        )
         self._parts = [worker.run, reader.run, scanner.run, sessions.run]
         self._watches = [watch.run for watch in watches]
+
+    async def _first_record_in(self, shard: int, gap: Gap) -> int | None:
+        kafka = self._settings.kafka
+        return await first_record_in(kafka, USER_MESSAGES, shard, gap.start, gap.end)
 
     def _model(self) -> Model:
         model = Model(

@@ -196,7 +196,6 @@ async def test_markers_at_both_ends_of_every_shard_stop_nobody_also_after_a_rest
     await everything_goes_on(stack, session_id)
 
 
-@pytest.mark.xfail(reason="workers/stall_watch.py takes a marker at the end for a record")
 async def test_a_worker_is_not_ended_for_a_marker_that_nobody_can_deliver(
     stack: RunningStack,
 ) -> None:
