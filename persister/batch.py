@@ -27,29 +27,44 @@ class Partition(NamedTuple):
 
 @dataclass(slots=True)
 class Pending(Generic[R]):
-    """What was read of a partition and is not stored yet; `position` is the stored next offset."""
+    """What was read of a partition and is not stored yet; `position` is the stored next offset.
+
+    `reached` is how far was read: behind the last record there may be offsets that hold none.
+    """
 
     position: int
     records: deque[R] = field(default_factory=deque)
+    reached: int = 0
 
     @property
     def end(self) -> int:
         """The offset of the next record to be read."""
-        return self.records[-1].offset + 1 if self.records else self.position
+        last = self.records[-1].offset + 1 if self.records else self.position
+        return max(last, self.reached)
+
+    @property
+    def waits(self) -> bool:
+        """Whether there is anything to store: records, or a position behind offsets without."""
+        return self.end > self.position
 
 
 @dataclass(frozen=True, slots=True)
 class Stretch(Generic[R_co]):
-    """The next records of one shard: `expected` is the position before, `next` after them."""
+    """The next records of one shard: `expected` is the position before, `next` after them.
+
+    `reached`, if it is higher, is the position after offsets behind them that hold no record.
+    """
 
     partition: Partition
     expected: int
     records: Sequence[R_co]
+    reached: int = 0
 
     @property
     def next(self) -> int:
         """The position when these records are stored."""
-        return self.records[-1].offset + 1
+        last = self.records[-1].offset + 1 if self.records else self.expected
+        return max(last, self.reached)
 
 
 def take(
@@ -58,7 +73,8 @@ def take(
     """Give the next batch, without removing it: the oldest records of each partition.
 
     At least one record is given if there is any, at most `max_records`; the bytes of the values
-    stay within `max_bytes` unless a single record exceeds them.
+    stay within `max_bytes` unless a single record exceeds them. A stretch without records moves its
+    position past offsets that hold none.
     """
     stretches: list[Stretch[R]] = []
     count = size = 0
@@ -70,9 +86,11 @@ def take(
                 break
             records.append(record)
             count += 1
-        if records:
-            stretches.append(Stretch(partition, waiting.position, records))
-        if len(records) < len(waiting.records):
+        whole = len(records) == len(waiting.records)
+        if records or (whole and waiting.waits):
+            reached = waiting.end if whole else 0
+            stretches.append(Stretch(partition, waiting.position, records, reached))
+        if not whole:
             break
     return stretches
 
@@ -84,6 +102,29 @@ def drop(pending: Mapping[Partition, Pending[R]], stretches: Iterable[Stretch[R]
         for _ in stretch.records:
             waiting.records.popleft()
         waiting.position = stretch.next
+
+
+REFUSED_IN_A_ROW_MAX = 2
+"""So many records may be passed because Postgres refuses them; one more is no accident."""
+
+
+class RefusedInARow:
+    """How many records were refused, each alone, with none stored in between."""
+
+    def __init__(self) -> None:
+        self._count = 0
+
+    def another(self) -> bool:
+        """Take note of a refused record; true if it may be passed."""
+        if self._count >= REFUSED_IN_A_ROW_MAX:
+            return False
+        self._count += 1
+        return True
+
+    def stored(self, records: int, bad: int) -> None:
+        """Take note of a stored batch, in which so many were bad and left out."""
+        if records > bad:
+            self._count = 0
 
 
 class Limit:

@@ -14,8 +14,9 @@ from aiokafka import ConsumerRecord
 from aiokafka.errors import KafkaError
 
 from persister import metrics
-from persister.batch import Limit, Partition, Pending, Stretch, drop, take
+from persister.batch import Limit, Partition, Pending, RefusedInARow, Stretch, drop, take
 from persister.group import Group
+from persister.known_good import known_good_rows
 from persister.lost import Lost
 from persister.settings import PersisterSettings
 from persister.store import (
@@ -23,6 +24,7 @@ from persister.store import (
     PositionsHeld,
     RowRefused,
     Store,
+    StoreNotRight,
     StoreUnavailable,
     Superseded,
 )
@@ -34,6 +36,7 @@ from schemas.topics import SESSION_LOG
 BACKOFF_FIRST_S = 0.2
 BACKOFF_MOST_S = 5.0
 COMMIT_EVERY_S = 1.0
+FIND_AGAIN_S = 5.0
 
 log = structlog.get_logger(__name__)
 
@@ -50,11 +53,14 @@ class Consumer:
         self._store = store
         self._writer = writer
         self._limit = Limit(settings.batch_max_records)
+        self._refused_in_a_row = RefusedInARow()
         self._lost = Lost(store, settings.epoch, settings.shards)
         self._writing = asyncio.Lock()
         self._group: Group | None = None
         self._pending: dict[Partition, Pending[ConsumerRecord]] = {}
         self._positioned: int | None = None
+        self._find_at_s: float | None = None
+        """When to look again for shards whose beginning nobody could say."""
         self._uncommitted: dict[Partition, int] = {}
         self._committed_at = 0.0
         self._backoff_s = BACKOFF_FIRST_S
@@ -103,6 +109,11 @@ class Consumer:
                     ended = await self._store.end_stalled_writers()
                     if ended:
                         log.warning("ended stalled writers", count=ended)
+            except StoreNotRight as error:
+                metrics.ROLLED_BACK.labels("not_right").inc()
+                metrics.STORE_NOT_RIGHT.set(1)
+                log.error("the store is not right, nothing is passed", reason=str(error))
+                await self._wait(stop, "the store is not right", error)
             except StoreUnavailable as error:
                 metrics.ROLLED_BACK.labels("unavailable").inc()
                 metrics.POSTGRES_UP.set(0)
@@ -111,22 +122,25 @@ class Consumer:
                 await self._wait(stop, "kafka unavailable", error)
 
     async def _step(self, group: Group) -> None:
-        if self._positioned != group.generation:
+        late = self._find_at_s is not None and time.monotonic() > self._find_at_s
+        if late or self._positioned != group.generation:
             await self._find_positions(group)
-        if any(waiting.records for waiting in self._pending.values()):
+        if any(waiting.waits for waiting in self._pending.values()):
             await self._write(group)
             return
         await self._commit(group)
-        if await self._lost.end_some(group, self._pending):
-            self._writer.forget()
         records, gone = await group.poll()
-        for partition, fetched in records.items():
-            if partition in self._pending and self._positioned == group.generation:
-                self._pending[partition].records.extend(fetched)
+        if self._positioned == group.generation:
+            for partition, waiting in self._pending.items():
+                waiting.records.extend(records.get(partition, ()))
+                waiting.reached = group.reached(partition)
         for partition, position in gone.items():
             await self._gap(group, partition, position)
         if group.joined and not records:
             self._well()
+            # After the poll: whatever becomes of this look, what has come is read.
+            if await self._lost.end_some(group, self._pending):
+                self._writer.forget()
 
     async def _find_positions(self, group: Group) -> None:
         """Read every position from Postgres; what is pending elsewhere than there is dropped."""
@@ -148,7 +162,12 @@ class Consumer:
         if group.generation != generation:
             return  # given other shards meanwhile: again
         self._pending = {}
-        for partition in group.assigned:
+        known = {each for each in group.assigned if each in stored and stored[each].epoch == epoch}
+        without = group.assigned - known
+        if without:
+            log.warning("shards without a leader are left for later", count=len(without))
+        self._find_at_s = time.monotonic() + FIND_AGAIN_S if without else None
+        for partition in known:
             position = stored[partition].next_offset
             self._pending[partition] = Pending(position)
             self._uncommitted[partition] = position
@@ -163,7 +182,7 @@ class Consumer:
             async with self._writing:
                 written = await self._writer.write(stretches)
         except RowRefused as error:
-            self._bisect(stretches, error)
+            await self._refused(stretches, error)
             return
         except BaseException:
             self._positioned = None
@@ -177,6 +196,9 @@ class Consumer:
             metrics.RECORDS.labels(stretch.partition.topic).inc(len(stretch.records))
             metrics.POSITION.labels(*stretch.partition).set(stretch.next)
         self._limit.stored()
+        records = sum(len(stretch.records) for stretch in stretches)
+        self._refused_in_a_row.stored(records, written.bad)
+        metrics.STORE_NOT_RIGHT.set(0)
         self._well()
         if self._positioned == group.generation:
             drop(self._pending, stretches)
@@ -184,16 +206,27 @@ class Consumer:
         if began - self._committed_at > COMMIT_EVERY_S:
             await self._commit(group)
 
-    def _bisect(self, stretches: list[Stretch[ConsumerRecord]], error: RowRefused) -> None:
+    async def _refused(self, stretches: list[Stretch[ConsumerRecord]], error: RowRefused) -> None:
+        """Try again with fewer; one record alone is passed, if it is not the tables' fault."""
         metrics.ROLLED_BACK.labels("refused").inc()
         if self._limit.refused(sum(len(stretch.records) for stretch in stretches)):
-            [stretch] = stretches
+            try:
+                await self._store.try_out(known_good_rows())
+            except RowRefused as fault:
+                raise StoreNotRight(f"it refuses rows that are right: {fault}") from fault
+            stretch = next(each for each in stretches if each.records)
+            if not self._refused_in_a_row.another():
+                at = _where(stretch)
+                raise StoreNotRight(f"it refuses one record after another, now {at}: {error}")
             log.error("record refused", reason=str(error), at=_where(stretch))
             self._writer.refuse(stretch, f"Postgres refuses it: {error}")
 
     async def _gap(self, group: Group, partition: Partition, position: int) -> None:
-        start = (await group.starts([partition]))[partition]
-        end = (await group.ends([partition]))[partition]
+        starts, ends = await group.starts([partition]), await group.ends([partition])
+        if partition not in starts or partition not in ends:
+            group.read_from(partition, position)  # no leader now: the next fetch brings us here
+            return
+        start, end = starts[partition], ends[partition]
         if start <= position <= end:
             group.read_from(partition, position)
             return

@@ -27,8 +27,12 @@ from schemas.log.log_reader import (
     REQUEST_TIMEOUT_S,
     START_TIMEOUT_S,
     answered,
+    consumer,
+    next_offset,
+    offsets_of,
     stopped,
 )
+from schemas.log.topic_check import check_topics
 from schemas.process.standstill import Seen
 from schemas.topics import PERSISTER_GROUP, SESSION_LOG, USER_MESSAGES
 
@@ -57,15 +61,19 @@ class Group:
         self.generation = 0
         """Changes whenever the assignment does: what was read before is no longer ours."""
         self._polled_s = 0.0
+        self._bootstrap = bootstrap
         self._writing = writing
         self._wait_ms = fetch_wait_ms
         self._positions: dict[Partition, int] = {}
         self._sought_again: set[Partition] = set()
+        # Questions go over a connection of their own: behind the long poll each would wait for it.
+        self._asker = consumer(bootstrap)
         self._consumer = AIOKafkaConsumer(
             bootstrap_servers=bootstrap.split(","),
             group_id=PERSISTER_GROUP,
             enable_auto_commit=False,
             auto_offset_reset="none",
+            isolation_level="read_uncommitted",
             fetch_min_bytes=fetch_min_bytes,
             fetch_max_wait_ms=fetch_wait_ms,
             fetch_max_bytes=FETCH_MAX_BYTES,
@@ -79,14 +87,17 @@ class Group:
         )
 
     async def start(self) -> None:
-        """Connect and join. Raises LogUnavailable."""
+        """Connect and join, if the topics are such as can be stored. Raises LogUnavailable."""
+        await check_topics(self._bootstrap, (USER_MESSAGES, SESSION_LOG))
         listener = _Listener(self)
         self._consumer.subscribe(topics=[USER_MESSAGES, SESSION_LOG], listener=listener)
+        await answered(self._asker.start(), START_TIMEOUT_S)
         await answered(self._consumer.start(), START_TIMEOUT_S)
 
     async def close(self) -> None:
         """Leave the group and disconnect, for at most a few seconds."""
-        await stopped(self._consumer, CLOSE_TIMEOUT_S)
+        clients = (self._consumer, self._asker)
+        await asyncio.gather(*(stopped(each, CLOSE_TIMEOUT_S) for each in clients))
 
     def read_from(self, partition: Partition, position: int) -> None:
         """Read the shard from `position` on."""
@@ -109,23 +120,28 @@ class Group:
         except NoOffsetForPartitionError:
             # A shard was assigned a moment ago and has no position yet.
             return {}, {}
-        return {
+        given = {
             partition: records
             for tp, raws in fetched.items()
             if (records := self._next_ones(partition := Partition(*tp), raws))
-        }, {}
+        }
+        self._pass_nothing()
+        return given, {}
+
+    def reached(self, partition: Partition) -> int:
+        """Give the position after all that was polled, and after offsets that hold no record."""
+        return self._positions.get(partition, 0)
 
     async def starts(self, partitions: Iterable[Partition]) -> dict[Partition, int]:
-        """Ask for the first offsets that the log holds. Raises LogUnavailable."""
-        return _by_partition(
-            await answered(self._consumer.beginning_offsets([_of(each) for each in partitions]))
-        )
+        """Ask for the first offsets that the log holds; none of a shard without a leader.
+
+        Raises LogUnavailable.
+        """
+        return _by_partition(await offsets_of(self._asker, map(_of, partitions), "starts"))
 
     async def ends(self, partitions: Iterable[Partition]) -> dict[Partition, int]:
-        """Ask, now, for the offsets after the last records. Raises LogUnavailable."""
-        return _by_partition(
-            await answered(self._consumer.end_offsets([_of(each) for each in partitions]))
-        )
+        """Ask, now, for the offsets after the last records, as `starts` does."""
+        return _by_partition(await offsets_of(self._asker, map(_of, partitions), "ends"))
 
     async def seen(self) -> dict[Partition, Seen]:
         """Ask where the log ends, and say where each shard that is read is. Raises LogUnavailable.
@@ -138,7 +154,9 @@ class Group:
         return {
             each: Seen(at, ends[each], self._consumer.last_poll_timestamp(_of(each)) or 0)
             for each in read
-            if (at := self._positions.get(each)) is not None and each in self.assigned
+            if each in ends
+            and (at := self._positions.get(each)) is not None
+            and each in self.assigned
         }
 
     async def commit(self, positions: Mapping[Partition, int]) -> None:
@@ -163,6 +181,13 @@ class Group:
         if records:
             self._positions[partition] = records[-1].offset + 1
         return records
+
+    def _pass_nothing(self) -> None:
+        """Go on where offsets were fetched that hold no record: markers of transactions, holes."""
+        for partition, position in self._positions.items():
+            reached = next_offset(self._consumer, _of(partition))
+            if reached is not None and reached > position:
+                self._positions[partition] = reached
 
     async def _revoked(self) -> None:
         self._change(frozenset())

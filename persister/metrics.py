@@ -19,5 +19,9 @@ GAPS = Counter(
 )
 LOST = Counter("talklog_persister_lost", "Answers that no log can end any more")
 POSTGRES_UP = Gauge("talklog_persister_postgres_up", "1 if the last transaction got an answer")
+STORE_NOT_RIGHT = Gauge(
+    "talklog_persister_store_not_right",
+    "1 while the tables refuse what is right: nothing is passed until they are put right",
+)
 POSITION = Gauge("talklog_persister_position", "Next offset to be stored", ["topic", "shard"])
 """Lag is this against the log's end; `talklog lag` reads it from the group's commits."""

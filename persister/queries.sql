@@ -1,5 +1,6 @@
 -- Every statement of the persister, each under its name. All names of tables are without a schema:
--- a rebuild runs the same statements with another search_path.
+-- a rebuild runs the same statements with another search_path. Columns are named wherever rows are
+-- made: a later migration may add one with a default, and a persister of before must go on.
 
 -- name: positions
 -- How far the log is in the rows.
@@ -76,8 +77,14 @@ WHERE s.session_id = c.session_id AND s.chunk_sequence = c.chunk_sequence;
 -- name: put_prompts
 -- The first record of an id in user_messages counts; what only the answer's events have told of
 -- gives way to it. Sorted, so that two writers can't wait for each other.
-INSERT INTO user_messages AS stored
-SELECT * FROM json_populate_recordset(NULL::user_messages, %(rows)s::json)
+INSERT INTO user_messages AS stored (
+    session_id, message_id, content, user_id, created_at, shard, epoch, log_offset, seen_epoch,
+    seen_offset
+)
+SELECT
+    session_id, message_id, content, user_id, created_at, shard, epoch, log_offset, seen_epoch,
+    seen_offset
+FROM json_populate_recordset(NULL::user_messages, %(rows)s::json)
 ORDER BY session_id, message_id
 ON CONFLICT (session_id, message_id) DO UPDATE SET
     content = CASE WHEN stored.log_offset IS NULL THEN EXCLUDED.content ELSE stored.content END,
@@ -92,8 +99,20 @@ ON CONFLICT (session_id, message_id) DO UPDATE SET
 WHERE EXCLUDED.log_offset IS NOT NULL;
 
 -- name: put_answers
-INSERT INTO answers
-SELECT * FROM json_populate_recordset(NULL::answers, %(rows)s::json)
+INSERT INTO answers (
+    session_id, message_id, state, attempt, fence, released, starts, unended_starts,
+    last_sequence, first_chunk_sequence, next_chunk_sequence, damaged, cancelling, position,
+    model, worker, finish_reason, error_code, error_message, error_retryable, usage, timings,
+    history, ended_at, shard, first_epoch, first_offset, epoch, last_offset, seen_epoch,
+    seen_offset
+)
+SELECT
+    session_id, message_id, state, attempt, fence, released, starts, unended_starts,
+    last_sequence, first_chunk_sequence, next_chunk_sequence, damaged, cancelling, position,
+    model, worker, finish_reason, error_code, error_message, error_retryable, usage, timings,
+    history, ended_at, shard, first_epoch, first_offset, epoch, last_offset, seen_epoch,
+    seen_offset
+FROM json_populate_recordset(NULL::answers, %(rows)s::json)
 ORDER BY session_id, message_id
 ON CONFLICT (session_id, message_id) DO UPDATE SET
     state = EXCLUDED.state,

@@ -2,20 +2,25 @@
 
 Everything that Postgres would refuse is refused here, before the fold: a refused record must not
 leave a trace in memory, and the verifier, which has no Postgres to ask, must come to the same
-verdict.
+verdict. But no event of the session log is refused for its text, least of all a terminal: without
+it the answer would never end in the tables. What can't be stored of a text is replaced.
 """
 
 import re
 from collections.abc import Sequence
 from datetime import datetime
 from functools import lru_cache
-from typing import Protocol
+from typing import Any, Protocol
+
+from msgspec.structs import replace
 
 from schemas.events import (
+    Cancel,
     Chunk,
     Complete,
     Error,
     Event,
+    Prompt,
     SessionEvent,
     Status,
     UndecodableEvent,
@@ -24,8 +29,12 @@ from schemas.events import (
     decode_session_event,
     decode_user_event,
 )
+from schemas.harmless_text import without_nul
 from schemas.topics import USER_MESSAGES, shard_of
 
+NO_TIME = "1970-01-01T00:00:00.000Z"
+"""Stands for the time of a terminal that said none: the answer has ended all the same."""
+_TEXTS = {"content", "attempt", "model", "worker", "message", "code", "finish_reason", "history"}
 INTEGER_MAX = 2**31 - 1
 BIGINT_MAX = 2**63 - 1
 
@@ -73,11 +82,13 @@ def read(topic: str, shard: int, shards: int, record: LogRecord) -> UserEvent | 
         raise BadRecord(str(error)) from error
     if event is None:
         return None
+    if not isinstance(event, UserMessage | Cancel):
+        event = _with_storable_text(event, record.value or b"")
     if record.key != event.session_id.encode():
         raise BadRecord(f"the key is not the session {event.session_id}")
     if _shard_of(event.session_id, shards) != shard:
         raise BadRecord(f"session {event.session_id} does not live in shard {shard}")
-    reason = _unstorable(event, record.value or b"")
+    reason = _unstorable(event)
     if reason:
         raise BadRecord(reason)
     return event
@@ -88,9 +99,30 @@ def _shard_of(session_id: str, shards: int) -> int:
     return shard_of(session_id, shards)
 
 
-def _unstorable(event: Event, value: bytes) -> str | None:
+def _with_storable_text(event: SessionEvent, value: bytes) -> SessionEvent:
+    """Replace what no column takes: NUL, and of a terminal and its prompt times that are none."""
+    changed: dict[str, Any] = {}
     # In JSON a NUL can only stand escaped; that escape may also be the end of a longer one.
-    if b"\\u0000" in value and any("\0" in text for text in _texts(event)):
+    if b"\\u0000" in value:
+        for name in _TEXTS & set(event.__struct_fields__):
+            text = getattr(event, name)
+            if text is not None and "\0" in text:
+                changed[name] = without_nul(text)
+    if not isinstance(event, Chunk) and event.prompt is not None:
+        prompt = Prompt(
+            content=without_nul(event.prompt.content), created_at=event.prompt.created_at
+        )
+        if isinstance(event, Complete | Error) and not _is_time(prompt.created_at):
+            prompt = replace(prompt, created_at=NO_TIME)
+        if prompt != event.prompt:
+            changed["prompt"] = prompt
+    if isinstance(event, Complete | Error) and not _is_time(event.created_at):
+        changed["created_at"] = NO_TIME
+    return replace(event, **changed) if changed else event
+
+
+def _unstorable(event: Event) -> str | None:
+    if isinstance(event, UserMessage) and any("\0" in text for text in _texts(event)):
         return "a text holds NUL, which Postgres can't store"
     if not _is_time(event.created_at):
         return f"created_at is no time: {event.created_at[:40]!r}"
@@ -125,17 +157,6 @@ def _is_time(text: str) -> bool:
     return True
 
 
-def _texts(event: Event) -> list[str]:
-    """Every text of the event that is written to a column."""
-    texts: list[str | None] = [event.session_id, event.message_id]
-    if isinstance(event, Chunk):
-        texts += [event.content, event.attempt]
-    elif isinstance(event, UserMessage):
-        texts += [event.content, event.user]
-    elif isinstance(event, Status):
-        texts += [event.attempt, event.model, event.worker]
-        texts.append(event.prompt.content if event.prompt else None)
-    elif isinstance(event, Complete | Error):
-        texts += [event.attempt, event.message if isinstance(event, Error) else None]
-        texts.append(event.prompt.content if event.prompt else None)
-    return [text for text in texts if text is not None]
+def _texts(event: UserMessage) -> list[str]:
+    """Every text of the message that is written to a column, but for ids: they have a pattern."""
+    return [text for text in (event.content, event.user) if text is not None]

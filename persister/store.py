@@ -46,6 +46,19 @@ class RowRefused(Exception):
     """Postgres refuses the content of a row (class 22 or 23). Nothing was written."""
 
 
+class StoreNotRight(StoreUnavailable):
+    """The tables refuse what is right: a migration is missing, or one too many.
+
+    No record may be passed for that. Wait until somebody has put it right.
+    """
+
+
+NOT_RIGHT = {
+    psycopg.errors.NotNullViolation.sqlstate,  # 23502: a column that this version doesn't know
+    psycopg.errors.CheckViolation.sqlstate,  # 23514: a rule that this version doesn't know
+}
+
+
 @dataclass(frozen=True, slots=True)
 class Move:
     """A position that a transaction moves, from the expected value only."""
@@ -115,6 +128,10 @@ class Store:
         """
         await self._bounded(self._save(changes, moves))
 
+    async def try_out(self, changes: Changes) -> None:
+        """Write rows and take them back. Raises as `save` does."""
+        await self._bounded(self._try_out(changes))
+
     async def note_gap(self, move: Move, *, cuts_answers: bool) -> None:
         """Record that the log no longer holds what `move` passes; open answers may be cut by it.
 
@@ -148,25 +165,33 @@ class Store:
         connection = await self._connected()
         async with connection.transaction():
             await self._move(moves)
-            if changes.replaced:
-                ranges = [replaced._asdict() for replaced in changes.replaced]
-                await self._run("remove_replaced", {"ranges": _json(ranges)})
-            if changes.chunks:
-                async with connection.cursor().copy(STATEMENTS["add_chunks"]) as copy:
-                    for row in changes.chunks:
-                        await copy.write_row(row)
-            if changes.completed:
-                sessions, numbers = zip(*changes.completed, strict=True)
-                numbered = {"sessions": list(sessions), "numbers": list(numbers)}
-                await self._run("complete", numbered)
-            if changes.answers:
-                rows = [row_of(answer) for answer in changes.answers]
-                await self._run("put_answers", {"rows": _json(rows)})
-            if changes.prompts:
-                prompts = [prompt._asdict() for prompt in changes.prompts]
-                await self._run("put_prompts", {"rows": _json(prompts)})
-            if changes.cancels:
-                await self._run("see_cancels", {"rows": _json(_cancel_rows(changes))})
+            await self._write(connection, changes)
+
+    async def _try_out(self, changes: Changes) -> None:
+        connection = await self._connected()
+        async with connection.transaction(force_rollback=True):
+            await self._write(connection, changes)
+
+    async def _write(self, connection: AsyncConnection[DictRow], changes: Changes) -> None:
+        if changes.replaced:
+            ranges = [replaced._asdict() for replaced in changes.replaced]
+            await self._run("remove_replaced", {"ranges": _json(ranges)})
+        if changes.chunks:
+            async with connection.cursor().copy(STATEMENTS["add_chunks"]) as copy:
+                for row in changes.chunks:
+                    await copy.write_row(row)
+        if changes.completed:
+            sessions, numbers = zip(*changes.completed, strict=True)
+            numbered = {"sessions": list(sessions), "numbers": list(numbers)}
+            await self._run("complete", numbered)
+        if changes.answers:
+            rows = [row_of(answer) for answer in changes.answers]
+            await self._run("put_answers", {"rows": _json(rows)})
+        if changes.prompts:
+            prompts = [prompt._asdict() for prompt in changes.prompts]
+            await self._run("put_prompts", {"rows": _json(prompts)})
+        if changes.cancels:
+            await self._run("see_cancels", {"rows": _json(_cancel_rows(changes))})
 
     async def _note_gap(self, move: Move, cuts_answers: bool) -> None:
         connection = await self._connected()
@@ -244,7 +269,8 @@ class Store:
         except Superseded:
             raise
         except (psycopg.DataError, psycopg.IntegrityError) as error:
-            raise RowRefused(_line(error)) from error
+            refused = StoreNotRight if error.sqlstate in NOT_RIGHT else RowRefused
+            raise refused(_line(error)) from error
         except psycopg.errors.LockNotAvailable as error:
             raise PositionsHeld(_line(error)) from error
         except (psycopg.Error, OSError, TimeoutError) as error:

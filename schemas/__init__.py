@@ -11,6 +11,7 @@ session     a conversation; never a login or a socket
 message     what the user said; `message_id` is its idempotency key
 answer      all that replies to a message
 attempt     one try at an answer
+delta       what one read of a model brings; chunks are made of it
 fence       [epoch, generation, start] of an attempt; a start with a lower one is ignored
 fenced      of an attempt that is no longer current: it may write, nobody listens
 chunk       a piece of an answer
@@ -22,7 +23,9 @@ lost        of a message that the log can no longer end, because it holds nothin
 turn        what one side said, as the next prompt has it; a message with an answer makes two
 lane        a session's messages in a worker, answered one after another
 suspect     a message whose attempt died in its first moments: it may have killed its worker
+trial       a suspect's next start, until it speaks or has outlived those moments
 poison      a message of which three starts died like that: it gets an error and a dead letter
+work        a delivered message in a worker, with all its records, until it is acknowledged
 claim       a note in Redis that a gateway publishes this message id now, or has published it
 record      Kafka's unit; its value is an event
 event       a fact in the log
@@ -40,7 +43,8 @@ replay      read again from the start
 snapshot    the fold's state of a session as one frame
 view        what one client believes of a session: the fold of the frames it was given
 follow      to be given a session's (or shard's) events as they come
-gap         a range of the log that was trimmed before it was read
+gap         offsets without a record to be read: a transaction's marker, or trimmed before
+            they were read; nothing behind one is acknowledged before it was looked into
 slow client a socket whose position leaves the shard log
 drain       to stop taking new work and finish what runs
 dead letter a record that could not be used, kept with the reason

@@ -6,12 +6,14 @@ the persister alone.
 """
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 
 from schemas.events import Error, Prompt, Timing, Usage, iso
 from schemas.transcript import Message, Place
+
+T = TypeVar("T")
 
 
 def columns_of(message: Message) -> dict[str, Any]:
@@ -72,8 +74,8 @@ def message_of(row: Mapping[str, Any]) -> Message | None:
         position=row["position"],
         finish_reason=row["finish_reason"],
         error=_error(row),
-        usage=None if row["usage"] is None else Usage(**row["usage"]),
-        timing=None if row["timings"] is None else Timing(**row["timings"]),
+        usage=_known_part(row["usage"], Usage),
+        timing=_known_part(row["timings"], Timing),
         history=row["history"],
         model=row["model"],
         worker=row["worker"],
@@ -81,6 +83,17 @@ def message_of(row: Mapping[str, Any]) -> Message | None:
         last=Place(row["epoch"], row["last_offset"]),
         pieces=[content] if content else [],
     )
+
+
+def _known_part(stored: object, kind: type[T]) -> T | None:
+    """Read what this version knows of a column of JSON; None if it can't be made of it.
+
+    A later version may have written more, an earlier one less: no answer is lost for a figure.
+    """
+    try:
+        return None if stored is None else msgspec.convert(stored, kind)
+    except msgspec.ValidationError:
+        return None
 
 
 def prompt_of(row: Mapping[str, Any]) -> Prompt | None:

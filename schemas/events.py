@@ -5,15 +5,19 @@ fields, skip unknown types and states, and take a word that they do not know (a 
 it is, so that a new writer never stops an old reader: a terminal that could not be read would be an
 answer that never ends. Writers are held to the words there are by the types of what they call
 (`ErrorCode`, `FinishReason`, …). What is known but malformed is an error (`UndecodableEvent`),
-because it is nobody's future: it is a broken writer.
+because it is nobody's future: it is a broken writer. Only its text is mended: an event of the
+session log is not refused for a lone surrogate, a byte that is no UTF-8, or a word that is too
+long, for it may be the end of an answer.
 """
 
+import json
 from datetime import UTC, datetime
 from typing import Annotated, Any, Literal, get_args
 
 import msgspec
 from msgspec import Meta, Struct
 
+from schemas.harmless_text import without_surrogates
 from schemas.limits import MESSAGE_ID_MAX_CHARS, SESSION_ID_MAX_CHARS
 
 # Python's `$` also matches before a last newline; `(?!\n)` refuses that one, and means nothing to
@@ -64,11 +68,14 @@ ErrorCode = Literal[
 HistoryState = Literal["full", "partial"]
 
 
+_WORD_MAX_CHARS = 64
+
+
 def _word_of(known: Any) -> Meta:
     """Say what a reader takes where writers write one of `known`."""
     words = ", ".join(get_args(known))
     description = f"one of: {words}; a later version may have more"
-    return Meta(min_length=1, max_length=64, description=description)
+    return Meta(min_length=1, max_length=_WORD_MAX_CHARS, description=description)
 
 
 OnBusyRead = Annotated[str, _word_of(OnBusy)]
@@ -208,6 +215,8 @@ class _Head(Struct):
 
 _head_decoder = msgspec.json.Decoder(_Head)
 _KNOWN = {"user_message", "cancel", "status", "ai_response_chunk", "ai_response_complete", "error"}
+_OF_THE_SESSION_LOG = ("status", "ai_response_chunk", "ai_response_complete", "error")
+_WORDS = {"code", "finish_reason", "history", "reason"}
 _STATES = set(State.__args__)  # type: ignore[attr-defined]
 
 
@@ -226,7 +235,24 @@ def decode_session_event(value: bytes | None) -> SessionEvent | None:
     try:
         event = _session_decoder.decode(value or b"")
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        if (mended := _mended(value or b"")) is not None:
+            return mended
         _raise_if_known(value, error)
+        return None
+    return event
+
+
+def _mended(value: bytes) -> SessionEvent | None:
+    """Read an event whose text is broken, and nothing else of it; None if it is not that."""
+    try:
+        found = without_surrogates(json.loads(value.decode(errors="replace")))
+        if not isinstance(found, dict) or found.get("type") not in _OF_THE_SESSION_LOG:
+            return None
+        for name in _WORDS & found.keys():
+            if isinstance(found[name], str):
+                found[name] = found[name][:_WORD_MAX_CHARS]
+        event: SessionEvent = msgspec.convert(found, SessionEvent)
+    except (ValueError, RecursionError):  # msgspec's errors are ValueErrors
         return None
     return event
 

@@ -13,6 +13,9 @@ DEAD_LETTERS = "dead_letters"
 WORKER_GROUP = "talklog-workers"
 PERSISTER_GROUP = "talklog-persister"
 
+CANARY_SESSION = "talklog-canary-"
+"""What the id of a gateway's own session begins with; nobody talks in it."""
+
 MAX_RECORD_BYTES = 1024 * 1024
 RETENTION_MS = 7 * 24 * 3600 * 1000
 

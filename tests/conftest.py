@@ -19,6 +19,7 @@ GROUPS = (
     "faults",
     "end_to_end",
     "end_to_end/test_stops.py",
+    "end_to_end/test_log_of_others.py",
     "end_to_end/workers",
     "integration/workers",
     "integration/persister",

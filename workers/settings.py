@@ -3,8 +3,10 @@
 import os
 import socket
 from functools import cached_property
+from typing import Annotated
+from urllib.parse import urlsplit
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from schemas.limits import ANSWER_MAX_S
 from schemas.process.connections import Connections
@@ -17,26 +19,54 @@ WAITING_FOR_HISTORY_MAX = 5_000
 """Ended messages a shard that wait only for Redis; more are acknowledged without their history."""
 
 
+def _model_url(value: str) -> str:
+    """Refuse what the client would fail on at the first call, or in silence."""
+    if not value:
+        return value
+    try:
+        url = urlsplit(value)
+        port_is_fine = url.port is None or url.port > 0
+    except ValueError as error:
+        raise ValueError(f"is no address: {error}") from error
+    if url.scheme not in ("http", "https") or not url.hostname or not port_is_fine:
+        raise ValueError("must be http://… or https://… with a host, as in https://host/v1")
+    if url.query or url.fragment:
+        raise ValueError("must have no ?query and no #fragment: the path of each call is appended")
+    if not value.isascii() or any(char.isspace() for char in value):
+        raise ValueError("must be plain ASCII without white space")
+    return value
+
+
+def _model_key(value: str) -> str:
+    """Refuse what can't stand in an HTTP header; a key is never repeated in the words."""
+    if not value.isascii() or not value.isprintable() or value != value.strip():
+        raise ValueError("must be plain ASCII without line breaks or white space around it")
+    return value
+
+
+ModelUrl = Annotated[str, AfterValidator(_model_url)]
+ModelKey = Annotated[str, AfterValidator(_model_key)]
+
+
 class WorkerSettings(Connections):
     """Read once, in `__main__`."""
 
-    openai_base_url: str = Field(
+    openai_base_url: ModelUrl = Field(
         "http://127.0.0.1:11434/v1",
         validation_alias="OPENAI_BASE_URL",
         description="any OpenAI-compatible API",
     )
-    openai_api_key: str = Field(
+    openai_api_key: ModelKey = Field(
         "none", validation_alias="OPENAI_API_KEY", repr=False, description="the model's key"
     )
     openai_model: str = Field(
         "default", validation_alias="OPENAI_MODEL", description="if a message names none"
     )
-    fallback_base_url: str | None = Field(
+    fallback_base_url: ModelUrl | None = Field(
         None,
-        pattern=r"^(https?://.+)?$",
         description="another OpenAI-compatible API, asked when the first one fails",
     )
-    fallback_api_key: str = Field("none", repr=False, description="the key there")
+    fallback_api_key: ModelKey = Field("none", repr=False, description="the key there")
     fallback_model: str | None = Field(
         None, description="the model's name there, whatever was asked for; empty: the same name"
     )

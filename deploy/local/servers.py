@@ -63,7 +63,9 @@ class Servers:
         settings, ours = self._settings, self._settings.kafka is None
         there = settings.brokers if ours else await topics.brokers_up(address)
         made = await topics.make(address, settings.shards, replication=3 if there >= 3 else 1)
-        await _topics_fit(address, settings.shards, within_s=TOPICS_SEEN_S if made else 0.0)
+        within_s = TOPICS_SEEN_S if made else 0.0
+        for odd in await _topics_fit(address, settings.shards, within_s=within_s):
+            self._say(f"{'topics':<12} {odd}")
         log = "local" if ours else address
         number = epoch_of(
             kept=self._layout.epoch(log),
@@ -121,14 +123,18 @@ class Servers:
             await self._supervisor.run(proxy.program(self._layout, model)).wait_ready()
 
 
-async def _topics_fit(address: str, shards: int, *, within_s: float) -> None:
-    """Raise TopicsUnusable if they are not as they must be.
+async def _topics_fit(address: str, shards: int, *, within_s: float) -> list[str]:
+    """Give what is odd about them. Raises TopicsUnusable if they are not as they must be.
 
     Each broker answers from its own copy of the cluster's metadata: of three, one may not know yet
     what was made a moment ago. So topics that are new have a while.
     """
     deadline = time.monotonic() + within_s
-    while wrong := await topics.problems(address, shards):
+    while True:
+        odd = await topics.problems(address, shards)
+        wrong = [each.text for each in odd if each.wrong]
+        if not wrong:
+            return [each.text for each in odd]
         if time.monotonic() >= deadline:
             raise topics.TopicsUnusable("; ".join(wrong))
         await asyncio.sleep(0.1)

@@ -6,6 +6,7 @@ library is all it needs; what needs more is checked once it is there.
 
 from __future__ import annotations
 
+import asyncio
 import importlib.util
 import os
 import re
@@ -168,6 +169,25 @@ def servers(environment: Mapping[str, str]) -> list[Finding]:
     return findings
 
 
+def topics(environment: Mapping[str, str]) -> list[Finding]:
+    """The settings of the topics on a Kafka that was given, if they are there already."""
+    kafka = environment.get("TALKLOG_KAFKA")
+    if not kafka:
+        return []
+    sys.path.insert(0, str(ROOT))  # when this file is run by itself
+    try:
+        from schemas.log.log_reader import LogUnavailable
+        from schemas.log.topic_check import look_at_topics
+        from schemas.topics import topics as wanted
+    except ImportError:
+        return [Finding("topics", "checked once the packages are there")]
+    try:
+        found = asyncio.run(look_at_topics(kafka, [topic.name for topic in wanted(1, 1)]))
+    except LogUnavailable as error:
+        return [Finding("topics", f"can't be looked at: {error}", True)]
+    return [Finding("topics", odd.text, odd.wrong) for odd in found] or [Finding("topics", "fine")]
+
+
 def addresses(given: str) -> list[tuple[str, int]]:
     """Host and port of every server in an address."""
     ports = {"https": 443, "http": 80, "redis": 6379, "rediss": 6379, "postgresql": 5432, "": 9092}
@@ -189,6 +209,7 @@ LOOKS: tuple[Callable[[Mapping[str, str]], list[Finding]], ...] = (
     settings,
     port,
     servers,
+    topics,
 )
 
 

@@ -9,29 +9,19 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
-from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
 
-from schemas.limits import ANSWER_MAX_S
+from schemas.log.topic_check import Found, about, described
+from schemas.topic_settings import Oddity
 from schemas.topics import Topic, topics
 
 REQUEST_S = 10.0
-LONGEST_ANSWER_MS = int(ANSWER_MAX_S * 1000)
 
 
 class TopicsUnusable(Exception):
     """The topics could not be made or read."""
-
-
-@dataclass(frozen=True, slots=True)
-class Found:
-    """A topic as the broker describes it."""
-
-    partitions: int
-    config: dict[str, str]
 
 
 async def brokers_up(kafka: str) -> int:
@@ -76,52 +66,28 @@ async def partitions_of(kafka: str, name: str) -> int:
         return len(described["partitions"])
 
 
-async def problems(kafka: str, shards: int) -> list[str]:
-    """A line for everything about the topics that is not as it must be."""
+async def problems(kafka: str, shards: int) -> list[Oddity]:
+    """Everything about the topics that is not as it should be."""
     wanted = topics(shards, 1)
     async with _admin(kafka) as admin:
         there = set(await admin.list_topics())
         found = {
-            topic.name: await _describe(admin, topic.name)
+            topic.name: await described(admin, topic.name)
             for topic in wanted
             if topic.name in there
         }
-    return [line for topic in wanted for line in differences(topic, found.get(topic.name))]
+    return [odd for topic in wanted for odd in differences(topic, found.get(topic.name))]
 
 
-def differences(wanted: Topic, found: Found | None) -> list[str]:
-    """What is wrong with one topic, in words."""
+def differences(wanted: Topic, found: Found | None) -> list[Oddity]:
+    """What is not as it should be with one topic, in words."""
     if found is None:
-        return [f"topic {wanted.name} does not exist"]
-    lines = []
+        return [Oddity(f"topic {wanted.name} does not exist", wrong=True)]
+    odd = about(wanted.name, found)
     if found.partitions != wanted.partitions:
-        lines.append(
-            f"topic {wanted.name} has {found.partitions} partitions, expected {wanted.partitions}"
-        )
-    timestamps = found.config.get("message.timestamp.type")
-    if timestamps != "LogAppendTime":
-        lines.append(f"topic {wanted.name} has {timestamps} timestamps, expected LogAppendTime")
-    retention_ms = int(found.config.get("retention.ms", "-1"))
-    if 0 <= retention_ms <= LONGEST_ANSWER_MS:
-        lines.append(
-            f"topic {wanted.name} keeps records for {retention_ms / 1000:g} s, "
-            f"less than the longest answer ({LONGEST_ANSWER_MS / 1000:g} s)"
-        )
-    if "compact" in found.config.get("cleanup.policy", "delete"):
-        lines.append(f"topic {wanted.name} is compacted: records would vanish from the middle")
-    return lines
-
-
-async def _describe(admin: AIOKafkaAdminClient, name: str) -> Found:
-    [described] = await admin.describe_topics([name])
-    answers = await admin.describe_configs([ConfigResource(ConfigResourceType.TOPIC, name)])
-    config = {
-        entry[0]: entry[1]
-        for answer in answers
-        for resource in answer.resources
-        for entry in resource[4]
-    }
-    return Found(len(described["partitions"]), config)
+        expected = f"{found.partitions} partitions, expected {wanted.partitions}"
+        odd.insert(0, Oddity(f"topic {wanted.name} has {expected}", wrong=True))
+    return odd
 
 
 @asynccontextmanager

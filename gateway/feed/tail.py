@@ -19,9 +19,10 @@ from gateway.feed.followers import Followers
 from gateway.feed.shares import shares
 from schemas.log.log_reader import LogReader, LogUnavailable
 from schemas.log.log_scan import LogScanner
+from schemas.log.topic_check import check_topics
 from schemas.process.reader_watch import ReaderWatch
 from schemas.shard_log import Record, ShardLog
-from schemas.topics import SESSION_LOG
+from schemas.topics import SESSION_LOG, USER_MESSAGES
 
 log = structlog.get_logger(__name__)
 
@@ -49,6 +50,7 @@ class Tail:
         self.shard_logs: list[ShardLog] = []
         self.log_starts: dict[int, int] = {}
         """The first offset that each shard still held a while ago; it only goes forward."""
+        self._bootstrap = bootstrap
         self._shards = range(shards)
         self._followers = followers
         self._budget_bytes = budget_bytes
@@ -64,7 +66,12 @@ class Tail:
         self._dead: set[int] = set()
 
     async def start(self) -> None:
-        """Connect and follow every shard from its end. Raises LogUnavailable if none answers."""
+        """Connect and follow every shard from its end.
+
+        Raises:
+            LogUnavailable: no shard answered, or a topic has settings that can't work.
+        """
+        await check_topics(self._bootstrap, (USER_MESSAGES, SESSION_LOG))
         await self._reader.start()
         self.shard_logs = [ShardLog(0) for _ in self._shards]
         self._share_out()

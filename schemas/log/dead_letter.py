@@ -60,13 +60,14 @@ def dead_letter(
     *,
     key: bytes | None,
     value: bytes | None,
-    headers: Iterable[tuple[str, bytes]],
+    headers: Iterable[tuple[str, bytes | None]],
     reason: str,
     tries: int,
 ) -> DeadLetter:
     """Make the letter of a record that lies at `topic`, `shard`, `offset`. Pure.
 
     A value of more than VALUE_MAX_BYTES is cut to its head; the letter then has its size and hash.
+    A header without a value gets the empty one.
     """
     whole = value or b""
     cut = len(whole) > VALUE_MAX_BYTES
@@ -74,7 +75,7 @@ def dead_letter(
         (SIZE, str(len(whole)).encode()),
         (SHA256, sha256(whole).hexdigest().encode()),
     ]
-    own = [(name, text[:HEADER_MAX_BYTES]) for name, text in islice(headers, HEADERS_MAX)]
+    own = [(name, (text or b"")[:HEADER_MAX_BYTES]) for name, text in islice(headers, HEADERS_MAX)]
     # The record's own come first: a reader that keeps one of each name keeps the letter's.
     return DeadLetter(
         key[:HEADER_MAX_BYTES] if key is not None else None,

@@ -13,6 +13,7 @@ from schemas.log.log_reader import (
     LogUnavailable,
     answered,
     consumer,
+    next_offset,
     stopped,
 )
 
@@ -26,7 +27,7 @@ class GapTrimmed(Exception):
 async def first_record_in(
     bootstrap: str, topic: str, shard: int, start: int, end: int
 ) -> int | None:
-    """Give the offset of the first record in [start, end), or None; a record must lie at `end`.
+    """Give the offset of the first record in [start, end), or None; the log must reach `end`.
 
     Raises:
         GapTrimmed: nobody can tell any more.
@@ -42,6 +43,8 @@ async def first_record_in(
             found = await answered(reader.getmany(timeout_ms=1000, max_records=1))
             for record in found.get(partition, ()):
                 return record.offset if record.offset < end else None
+            if (next_offset(reader, partition) or start) >= end:
+                return None
     except OffsetOutOfRangeError as error:
         raise GapTrimmed(f"shard {shard} of {topic}: {start} to {end}") from error
     finally:

@@ -5,13 +5,19 @@ is paused. Positions are explicit: a lazy seek to the end would skip what comes 
 end is asked for, then sought. What was trimmed before it was read is an event (`on_gap`), never a
 jump.
 
+Offsets are not dense, and the last ones may hold no record at all: the markers of transactions and
+what compaction has removed take offsets too. So a position comes from what was fetched, not from
+the last record, and whoever waits for the log's end is told when only such offsets were left.
+Everybody reads uncommitted: a stranger's open transaction must not hold up a chat, and a record of
+an aborted one is a record like any other. A reader that took another view would end elsewhere.
+
 `scan` (older ranges) goes through a consumer of its own (`schemas.log.log_scan`): the tail is never
 sought for a reader's sake.
 """
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Sequence
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from aiokafka.errors import KafkaError, OffsetOutOfRangeError
@@ -29,6 +35,13 @@ CLIENT_TIMEOUT_S = 10.0
 """After so long aiokafka gives up a request by itself, and asks another broker."""
 
 
+POLL_MS = 100
+"""A fetch that brought no record wakes nobody; so long may it take until its offsets are passed."""
+NOTHING = b'{"type":"nothing"}'
+"""The value of a `Record` that stands for offsets without one. Every reader skips what it does not
+know, and counts its offset."""
+
+
 class LogUnavailable(Exception):
     """The broker did not answer in time: try again."""
 
@@ -40,6 +53,7 @@ def consumer(bootstrap: str, **options: Any) -> AIOKafkaConsumer:
         "group_id": None,
         "enable_auto_commit": False,
         "auto_offset_reset": "none",
+        "isolation_level": "read_uncommitted",
         "fetch_max_wait_ms": 100,
         "max_partition_fetch_bytes": 2 * 1024 * 1024,
         "request_timeout_ms": int(CLIENT_TIMEOUT_S * 1000),
@@ -53,13 +67,56 @@ def to_record(raw: ConsumerRecord) -> Record:
     return Record(raw.offset, raw.timestamp, key, raw.value or b"")
 
 
+def next_offset(client: AIOKafkaConsumer, partition: TopicPartition) -> int | None:
+    """Give the offset that the client asks for next, or None if it has no position there.
+
+    It lies after all that `getmany` gave, and also after what was fetched and held no record.
+    """
+    subscription = client._subscription.subscription
+    assignment = None if subscription is None else subscription.assignment
+    if assignment is None or partition not in assignment.tps:
+        return None
+    state = assignment.state_value(partition)
+    return int(state.position) if state.has_valid_position else None
+
+
+def nothing_before(position: int, timestamp_ms: int) -> Record:
+    """Give what stands for the offsets before `position` that hold no record."""
+    return Record(position - 1, timestamp_ms, "", NOTHING)
+
+
+async def offsets_of(
+    client: AIOKafkaConsumer, partitions: Iterable[TopicPartition], which: Literal["starts", "ends"]
+) -> dict[TopicPartition, int]:
+    """Ask for the first or the next offsets in one request; none of partitions without a leader.
+
+    One that has none would hold up the answer about all others until the time-out.
+
+    Raises:
+        LogUnavailable: the broker did not answer in time.
+    """
+    wanted = list(partitions)
+    for topic in {each.topic for each in wanted}:
+        await answered(client._client.add_topic(topic))
+    cluster = client._client.cluster
+    led = [each for each in wanted if cluster.leader_for_partition(each) not in (None, -1)]
+    if len(led) < len(wanted):
+        client._client.force_metadata_update()
+    if not led:
+        return {}
+    ask = client.beginning_offsets if which == "starts" else client.end_offsets
+    found: dict[TopicPartition, int] = await answered(ask(led))
+    return found
+
+
 class LogReader:
     """Follows shards of one topic from explicit positions.
 
     `on_records(shard, records)` is given each shard's records in order, without holes, in the loop
-    of `run`; it must not block. `on_gap(shard, from_offset, to_offset)` says that the log no longer
-    held [from_offset, to_offset); reading goes on at `to_offset` (which is lower only if the log
-    itself was made anew or lost its end).
+    of `run`; it must not block. Where the last offsets that were fetched hold no record, one of the
+    value NOTHING stands at the last of them. `on_gap(shard, from_offset, to_offset)` says that the
+    log no longer held [from_offset, to_offset); reading goes on at `to_offset` (which is lower only
+    if the log itself was made anew or lost its end).
     """
 
     def __init__(
@@ -82,6 +139,8 @@ class LogReader:
         self._on_gap = on_gap
         self._positions: dict[int, int] = {}
         self._sought_again: set[int] = set()
+        self._latest_ms: dict[int, int] = {}
+        self._passed_s = 0.0
         self._wake = asyncio.Event()
 
     async def start(self) -> None:
@@ -111,6 +170,7 @@ class LogReader:
 
     def unfollow(self, shard: int) -> None:
         """Stop reading the shard; its position is forgotten."""
+        self._latest_ms.pop(shard, None)
         if self._positions.pop(shard, None) is not None:
             self._consumer.pause(self._partitions[shard])
 
@@ -171,13 +231,14 @@ class LogReader:
                 self._wake.clear()
                 await self._wake.wait()
             try:
-                batches = await self._consumer.getmany(timeout_ms=500)
+                batches = await self._consumer.getmany(timeout_ms=POLL_MS)
             except OffsetOutOfRangeError as error:
                 for partition, position in error.args[0].items():
                     await self._gap(partition.partition, position)
                 continue
             for partition, raws in batches.items():
                 self._give(partition.partition, raws)
+            self._pass_nothing()
 
     def _give(self, shard: int, raws: Sequence[ConsumerRecord]) -> None:
         expected = self._positions.get(shard)
@@ -193,7 +254,20 @@ class LogReader:
         records = [to_record(raw) for raw in raws if raw.offset >= expected]
         if records:
             self._positions[shard] = records[-1].offset + 1
+            self._latest_ms[shard] = records[-1].timestamp_ms
             self._on_records(shard, records)
+
+    def _pass_nothing(self) -> None:
+        """Go on where offsets were fetched that hold no record; looked for now and then."""
+        now_s = asyncio.get_running_loop().time()
+        if now_s - self._passed_s < POLL_MS / 1000:
+            return
+        self._passed_s = now_s
+        for shard, position in list(self._positions.items()):
+            reached = next_offset(self._consumer, self._partitions[shard])
+            if reached is not None and reached > position:
+                self._positions[shard] = reached
+                self._on_records(shard, [nothing_before(reached, self._latest_ms.get(shard, 0))])
 
     async def _gap(self, shard: int, position: int) -> None:
         if self._positions.get(shard) != position:

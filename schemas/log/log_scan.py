@@ -15,10 +15,13 @@ from aiokafka.errors import OffsetOutOfRangeError
 
 from schemas.limits import SCAN_MAX_BYTES
 from schemas.log.log_reader import (
+    POLL_MS,
     REQUEST_TIMEOUT_S,
     LogUnavailable,
     answered,
     consumer,
+    next_offset,
+    nothing_before,
     stopped,
     to_record,
 )
@@ -112,14 +115,20 @@ class LogScanner:
         start, end = waiting[0].start, max(request.end for request in waiting)
         log = ShardLog(start, max_bytes=self._max_bytes, max_age_s=float("inf"))
         partition = self._partitions[shard]
+        latest_ms = 0
         reader = consumer(self._bootstrap)
         try:
             await answered(reader.start(), SCAN_TIMEOUT_S)
             reader.assign([partition])
             reader.seek(partition, start)
             while waiting and log.end < end:
-                for raws in (await reader.getmany(timeout_ms=1000)).values():
+                for raws in (await reader.getmany(timeout_ms=POLL_MS)).values():
                     log.append([to_record(raw) for raw in raws])
+                    latest_ms = raws[-1].timestamp
+                reached = next_offset(reader, partition)
+                if reached is not None and reached > log.end:
+                    # The last offsets that were fetched hold no record.
+                    log.append([nothing_before(reached, latest_ms)])
                 while waiting and waiting[0].start < log.start:
                     _refuse(waiting.popleft(), self._max_bytes)
                 if waiting and waiting[0].start > log.end:

@@ -301,7 +301,6 @@ async def test_what_the_first_refuses_is_not_asked_elsewhere(
         "cut_after:0",
         "cut_after:3",
         "garbage_after:0",
-        "error_after:0",
         "error_after:3",
         "hang_after:3",
         "end_after:3",
@@ -314,6 +313,16 @@ async def test_nothing_is_asked_after_the_first_byte(
         with contextlib.suppress(ModelFault):
             await answer(model, f"[[key=m1 fault={fault}]]")
     assert (first.ledger.by_key["m1"], second.ledger.by_key["m1"]) == (1, 0)
+
+
+async def test_an_error_told_before_any_text_is_like_one_of_http(
+    first: ScriptedModel, second: ScriptedModel
+) -> None:
+    """Nobody has read of the answer yet: an engine that died is asked again, then the other one."""
+    first.order(*["fault=error_after:0"] * 3)
+    async with a_model(first.url, second.url) as model:
+        assert await answer(model, "[[key=m1 tokens=3]]") == answer_text("m1", 1, 3)
+    assert (first.ledger.by_key["m1"], second.ledger.by_key["m1"]) == (3, 1)
 
 
 async def test_both_failing_ends_as_retryable(first: ScriptedModel, second: ScriptedModel) -> None:

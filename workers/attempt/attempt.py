@@ -29,13 +29,14 @@ from workers.attempt.pacing import Pacing
 from workers.attempt.text import AttemptText, Ending, Failure, stopped
 from workers.history.prompt import ChatMessage, KnownTurns, build_prompt, estimate_usage
 from workers.intake.actions import AttemptEnd, Start
-from workers.model.faults import ModelFault
+from workers.model.faults import WORDS, ModelFault
 from workers.model.stream import Finished
 
 log = structlog.get_logger(__name__)
 
 SEND_AGAIN_FIRST_S = 0.2
 SEND_AGAIN_MAX_S = 5.0
+INTERNAL = Failure("internal", WORDS["internal"], retryable=True)
 
 
 class Attempt:
@@ -107,7 +108,28 @@ class Attempt:
     # -- its life
 
     async def run(self) -> tuple[AttemptEnd, int | None]:
-        """Answer; gives how it ended and the offset of its last record."""
+        """Answer; gives how it ended and the offset of its last record.
+
+        Whatever goes wrong ends this answer, as `internal`, and nothing else.
+        """
+        try:
+            return await self._run()
+        except Exception:
+            log.exception("attempt failed", session=self._start.message.session_id)
+        try:
+            return await self._end_internally()
+        except Exception:
+            # Its silence ends it: the owner of the shard starts another.
+            log.exception("attempt left", session=self._start.message.session_id)
+            return AttemptEnd.ABANDONED, None
+
+    async def _end_internally(self) -> tuple[AttemptEnd, int | None]:
+        error = events_out.failed(self._start, INTERNAL, self._text.sequence, now_text())
+        offset = await self._insist(error)
+        end = AttemptEnd.ABANDONED if offset is None else AttemptEnd.TERMINAL
+        return end, offset
+
+    async def _run(self) -> tuple[AttemptEnd, int | None]:
         try:
             await self._send(
                 events_out.generating(
@@ -169,11 +191,14 @@ class Attempt:
         try:
             await self._read_model()
         except ModelFault as fault:
-            self._end(Ending(failure=Failure(fault.code, fault.message, fault.retryable)))
-        except Exception as error:
-            log.exception("attempt failed", session=self._start.message.session_id)
-            told = f"{type(error).__name__} in the worker"
-            self._end(Ending(failure=Failure("internal", told, retryable=True)))
+            session_id = self._start.message.session_id
+            log.warning(
+                "the model failed", session=session_id, fault=fault.kind.value, why=fault.message
+            )
+            self._end(Ending(failure=Failure(fault.code, fault.words, fault.retryable)))
+        except Exception:
+            log.exception("reading the model failed", session=self._start.message.session_id)
+            self._end(Ending(failure=INTERNAL))
 
     async def _read_model(self) -> None:
         message, settings = self._start.message, self._settings
@@ -192,7 +217,9 @@ class Attempt:
         async with asked as deltas:
             async for delta in deltas:
                 if isinstance(delta, Finished):
-                    self._end(_ending_of(delta))
+                    if delta.broken_off is not None:
+                        log.info("the model broke off", why=delta.broken_off)
+                    self._end(Ending(delta.finish_reason or "incomplete", usage=delta.usage))
                 else:
                     await self._take(delta.content)
                 if self._text.ending is not None:
@@ -247,6 +274,7 @@ class Attempt:
     def _terminal(self) -> Event:
         ending, start, text = self._text.ending, self._start, self._text
         assert ending is not None  # noqa: S101 - writing ends with an ending, else it is over
+        elapsed_ms = self._elapsed_ms()
         if ending.failure is not None:
             return events_out.failed(start, ending.failure, text.sequence, now_text())
         return events_out.complete(
@@ -256,24 +284,15 @@ class Attempt:
             finish_reason=ending.finish_reason,
             usage=ending.usage or estimate_usage(self._prompt, text.content),
             timing=Timing(
-                queued_ms=max(0, self._began_ms() - start.accepted_ms),
+                queued_ms=max(0, round(time.time() * 1000) - elapsed_ms - start.accepted_ms),
                 first_token_ms=self._first_token_ms,
-                total_ms=self._elapsed_ms(),
+                total_ms=elapsed_ms,
             ),
             history="full" if self._full_history else "partial",
         )
 
     def _elapsed_ms(self) -> int:
         return round((time.monotonic() - self._began_s) * 1000)
-
-    def _began_ms(self) -> int:
-        return round((time.time() - (time.monotonic() - self._began_s)) * 1000)
-
-
-def _ending_of(finished: Finished) -> Ending:
-    if finished.broken_off is not None:
-        log.info("the model broke off", why=finished.broken_off)
-    return Ending(finish_reason=finished.finish_reason or "incomplete", usage=finished.usage)
 
 
 def now_text() -> str:

@@ -18,6 +18,7 @@ import structlog
 
 from workers import metrics
 from workers.model.breaker import Breaker, BreakerState, Heard, Permit
+from workers.model.dialect import Dialect
 from workers.model.faults import (
     FaultKind,
     ModelFault,
@@ -27,6 +28,7 @@ from workers.model.faults import (
     retry_after_s,
 )
 from workers.model.stream import ModelStream, StreamLimits
+from workers.model.told_errors import ToldError, told_error
 
 log = structlog.get_logger(__name__)
 
@@ -48,6 +50,7 @@ class Endpoint:
         self.name = address.name
         self._model = address.model
         self._breaker = breaker
+        self._dialect = Dialect()
         self._now = asyncio.get_running_loop().time
         # Reads have no time-out of the client's own: each wait has one here that knows what for.
         timeout = httpx2.Timeout(None, connect=connect_s)
@@ -82,7 +85,7 @@ class Endpoint:
         # Whatever ends the call gives the permit back: a probe that never ended would be the last.
         heard, outcome = Heard.NOTHING, "given_up"
         try:
-            stream = await self._call(body, limits)
+            stream = await self._call_in_its_dialect(body, limits)
             heard, outcome = Heard.ANSWERED, "answered"
         except ModelFault as failed:
             heard, outcome = failed.heard, failed.kind.value
@@ -99,6 +102,17 @@ class Endpoint:
         if after is not before:
             level = log.info if after is BreakerState.CLOSED else log.warning
             level("the model's breaker", address=self.name, state=after.value, was=before.value)
+
+    async def _call_in_its_dialect(self, body: dict[str, Any], limits: StreamLimits) -> ModelStream:
+        while True:
+            sent = self._dialect.body(body)
+            try:
+                return await self._call(sent, limits)
+            except ModelFault as refused:
+                # Each refusal teaches something that is not sent again, so this ends.
+                if not self._dialect.learn(refused, sent):
+                    raise
+                log.info("the model wants to be asked otherwise", address=self.name)
 
     async def _call(self, body: dict[str, Any], limits: StreamLimits) -> ModelStream:
         create = self._client.chat.completions.with_streaming_response.create
@@ -121,10 +135,13 @@ def _named_faults() -> Iterator[None]:
         yield
     except openai.APIStatusError as error:
         header = error.response.headers.get("retry-after")
+        # The client's own message leaves out the body where its error is a plain string.
+        told = told_error(error.body) or ToldError(None, frozenset(), error.message)
+        codes = {str(code) for code in (error.code, error.type) if code}
         raise fault_of_status(
             error.status_code,
-            codes=frozenset(str(told) for told in (error.code, error.type) if told),
-            message=error.message,
+            codes=told.codes | codes,
+            message=told.message,
             retry_after_s=retry_after_s(header, datetime.now(UTC)),  # noqa: TID251  (the edge)
         ) from error
     except (openai.APIConnectionError, httpx2.HTTPError, aiohttp.ClientError, OSError) as error:

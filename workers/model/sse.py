@@ -1,20 +1,30 @@
-"""Server-Sent Events out of bytes, however they were cut.
+"""Server-Sent Events out of bytes, however they were cut, and however loosely they were written.
 
 As the HTML standard has it: lines end in CR, LF or CRLF; `data` lines of one event are joined by
 LF; comments, `id`, `retry` and unknown fields are skipped; one byte order mark at the start is
-too; an event that its blank line never followed is none. The bytes are not decoded here: an
-event is cut at line ends only, so a UTF-8 sequence is always whole when it is looked at, and the
-JSON decoder can take the bytes as they are.
+too. The bytes are not decoded here: an event is cut at line ends only, so a UTF-8 sequence is
+always whole when it is looked at, and the JSON decoder can take the bytes as they are.
 
-Pure. What is held is bounded: a longer line or event is `EventTooLong`, at the same place of the
+What servers do beside the standard is understood too:
+
+* An event without its blank line counts when the stream ends in order (`end`), and when the next
+  `data` line begins though this one is a whole JSON value already.
+* `error: {…}` (llama.cpp) is an event of type `error`.
+* A line that begins with `{` is an event of type `bare`: an error that came instead of a stream.
+
+Pure. What is kept is bounded: a longer line or event is `EventTooLong`, at the same place of the
 stream whatever the cuts.
 """
 
 from collections.abc import Iterator
 from typing import NamedTuple
 
+import msgspec
+
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 _LINE_ENDS = b"\r\n"
+BARE = "bare"
+ERROR = "error"
 
 
 class ServerEvent(NamedTuple):
@@ -45,7 +55,7 @@ class EventReader:
         self._data_bytes = 0
 
     def receive(self, data: bytes) -> Iterator[ServerEvent]:
-        """The events that end in `data`; to be taken to the end before the next call.
+        """Give the events that end in `data`; to be taken to the end before the next call.
 
         Raises EventTooLong behind the last event before it.
         """
@@ -64,25 +74,41 @@ class EventReader:
         for line in lines:
             if len(line) > self._max_bytes:
                 raise EventTooLong(self._max_bytes)
-            event = self._line(line)
-            if event is not None:
-                yield event
+            yield from self._line(line)
         self._pending += rest
         if len(self._pending) > self._max_bytes:
             raise EventTooLong(self._max_bytes)
 
-    def _line(self, line: bytes) -> ServerEvent | None:
+    def end(self) -> Iterator[ServerEvent]:
+        """Give what had not ended when the stream did, in order."""
+        if self._pending:
+            line = bytes(self._pending)
+            self._pending.clear()
+            yield from self._line(line)
+        yield from self._end_of_event()
+
+    def _line(self, line: bytes) -> Iterator[ServerEvent]:
         if self._at_start:
             self._at_start = False
             line = line.removeprefix(_BYTE_ORDER_MARK)
         if not line:
-            return self._end_of_event()
+            yield from self._end_of_event()
+            return
+        if line[:1] == b"{":
+            yield from self._end_of_event()
+            yield ServerEvent(BARE, line)
+            return
         name, _, value = line.partition(b":")
+        value = value.removeprefix(b" ")
         if name == b"data":
-            self._add_data(value.removeprefix(b" "))
+            if self._data and _whole(b"\n".join(self._data)):
+                yield from self._end_of_event()
+            self._add_data(value)
         elif name == b"event":
-            self._type = value.removeprefix(b" ").decode(errors="replace")
-        return None
+            self._type = value.decode(errors="replace")
+        elif name == b"error":
+            self._type = ERROR
+            self._add_data(value)
 
     def _add_data(self, value: bytes) -> None:
         self._data.append(value)
@@ -90,9 +116,22 @@ class EventReader:
         if self._data_bytes > self._max_bytes:
             raise EventTooLong(self._max_bytes)
 
-    def _end_of_event(self) -> ServerEvent | None:
-        event = ServerEvent(self._type or "message", b"\n".join(self._data)) if self._data else None
+    def _end_of_event(self) -> Iterator[ServerEvent]:
+        if self._data:
+            yield ServerEvent(self._type or "message", b"\n".join(self._data))
         self._type = ""
         self._data = []
         self._data_bytes = 0
-        return event
+
+
+def _whole(data: bytes) -> bool:
+    """Say whether the data is a whole JSON value by itself, so that no line is missing."""
+    if not data.endswith((b"}", b"]")):
+        return False
+    if data == b"[DONE]":
+        return True
+    try:
+        msgspec.json.decode(data, type=msgspec.Raw)
+    except (ValueError, RecursionError):
+        return False
+    return True

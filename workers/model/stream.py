@@ -22,6 +22,11 @@ from workers.model.faults import FaultKind, fault
 _AFTER_FINISH_S = 2.0  # the usage comes after the finish reason, or never
 _DRAIN_S = 0.1
 _CLOSE_S = 0.4
+_READABLE = frozenset(
+    {"", "text/event-stream", "text/plain", "application/json", "application/x-ndjson",
+     "application/jsonl", "application/octet-stream", "application/stream+json"}
+)  # fmt: skip
+"""Under these names a stream or a JSON body may come; the bytes tell which it is."""
 _LOST = (httpx2.HTTPError, httpx2.StreamError, aiohttp.ClientError, OSError)
 
 Response = openai.AsyncAPIResponse[openai.AsyncStream[openai.types.chat.ChatCompletionChunk]]
@@ -66,14 +71,14 @@ class ModelStream:
         self._now = asyncio.get_running_loop().time
         self._reader = AnswerReader()
         self._stack = AsyncExitStack()
-        self._first = b""
+        self._first = ""  # text that came while it was opened
         # The limit of the next wait: which one, and what is left of it.
         self._limit = FaultKind.FIRST_TOKEN_TIMEOUT
         self._left_s = limits.first_token_s
         self._finished = False
 
     async def open(self) -> None:
-        """Send the request and wait for the first byte. Raises the libraries' errors too."""
+        """Send the request and wait until the answer begins. Raises the libraries' errors too."""
         began = self._now()
         try:
             async with asyncio.timeout_at(self._wait_ends_at()):
@@ -84,21 +89,37 @@ class ModelStream:
 
     async def _open(self) -> None:
         response = await self._stack.enter_async_context(self._request)
-        content_type = response.headers.get("content-type", "text/event-stream")
-        if "text/event-stream" not in content_type:
-            raise fault(FaultKind.NO_STREAM, f"the model answered {content_type}, not a stream")
+        kind = response.headers.get("content-type", "").partition(";")[0].strip().lower()
+        if kind not in _READABLE:
+            raise fault(FaultKind.NO_STREAM, f"the model answered {kind}, not a stream")
         self._bytes = response.iter_bytes()
-        while not self._first:
-            first = await anext(self._bytes, None)
-            if first is None:
+        reader = self._reader
+        any_byte = False
+        # Until the answer has begun nobody has read of it: another call may be made instead.
+        while not reader.begun:
+            try:
+                data = await anext(self._bytes, None)
+            except _LOST as error:
+                if not any_byte:
+                    raise
+                reader.lose(f"{type(error).__name__}: {error}")
+                break
+            if data is None and not any_byte:
                 raise fault(FaultKind.UNREACHABLE, "the model's answer was empty")
-            self._first = first
+            any_byte = any_byte or bool(data)
+            self._first += reader.end() if data is None else reader.receive(data)
+        if reader.broken is not None and not self._first:
+            raise reader.broken
+        self._set_limit()
 
     def __aiter__(self) -> AsyncIterator[Delta]:
         return self
 
     async def __anext__(self) -> Delta:
         reader = self._reader
+        if self._first:
+            first, self._first = self._first, ""
+            return Text(first)
         while not reader.done and reader.broken is None:
             data = await self._next()
             text = reader.receive(data) if data is not None else reader.end()
@@ -114,9 +135,6 @@ class ModelStream:
 
     async def _next(self) -> bytes | None:
         """The next bytes, or None when there will be no more."""
-        if self._first:
-            first, self._first = self._first, b""
-            return first
         began = self._now()
         try:
             async with asyncio.timeout_at(self._wait_ends_at()):
@@ -132,7 +150,7 @@ class ModelStream:
         return data
 
     def _set_limit(self) -> None:
-        if self._reader.finish_reason is not None:
+        if self._reader.over_soon:
             if self._limit is not FaultKind.WHOLE_TIMEOUT:
                 self._limit, self._left_s = FaultKind.WHOLE_TIMEOUT, _AFTER_FINISH_S
         elif self._reader.alive:

@@ -1,27 +1,27 @@
-"""What one event of a model's stream says: text, an end, a count, or that it can't be read.
+"""What one event of a model's stream says: text, an end, a count, an error, or nothing.
 
-Only what an answer needs is taken out; everything else is skipped without being built. Reasoning
-and tool calls are not part of an answer, but they are signs of life. What a database or a
-browser would refuse is made harmless here: NUL, lone surrogates and bytes that are not UTF-8
-become U+FFFD.
+Only what an answer needs is taken out, each field by itself: an odd one beside it kills nothing.
+Reasoning and tool calls are not part of an answer, but they are signs of life. What a database or
+a browser would refuse is made harmless here (`harmless`); bytes that are not UTF-8 become U+FFFD.
 
-Pure.
+Nearly every event is read by a decoder that builds only those fields. What it refuses (NaN, a
+number where text should be, a list of parts) is read once more, patiently. Pure.
 """
 
 import json
+from math import isfinite
+from typing import Any
 
 import msgspec
 
 from schemas.events import FinishReason, Usage
+from workers.model.endings import finish_reason_of
+from workers.model.harmless import harmless
+from workers.model.told_errors import ToldError, told_error
 
-_REPLACEMENT = "\ufffd"
-_FINISH_REASONS: dict[str, FinishReason] = {
-    "length": "length",
-    "max_tokens": "length",
-    "content_filter": "content_filter",
-}
 _NULL = msgspec.Raw(b"null")  # a union of Raw and None would let no object pass
 _UNREADABLE = (ValueError, RecursionError)  # msgspec's, json's and UTF-8's errors are ValueErrors
+_NO_ERRORS = frozenset({b"null", b"false", b'""', b"{}", b"[]"})
 
 
 class UnreadableEvent(ValueError):
@@ -38,6 +38,8 @@ class _Delta(msgspec.Struct):
 
 class _Choice(msgspec.Struct):
     delta: _Delta | None = None
+    message: msgspec.Raw = _NULL  # of a whole answer
+    text: msgspec.Raw = _NULL  # of the older completions
     finish_reason: str | None = None
     index: int = 0
 
@@ -46,6 +48,7 @@ class _Chunk(msgspec.Struct):
     choices: list[_Choice] | None = None
     usage: msgspec.Raw = _NULL
     error: msgspec.Raw = _NULL
+    object: msgspec.Raw = _NULL
 
 
 class Said(msgspec.Struct, frozen=True):
@@ -54,39 +57,38 @@ class Said(msgspec.Struct, frozen=True):
     content: str = ""
     finish_reason: FinishReason | None = None
     usage: Usage | None = None
-    error: str | None = None
+    error: ToldError | None = None
     alive: bool = False
 
 
-class _Counts(msgspec.Struct):
-    prompt_tokens: int
-    completion_tokens: int
-
-
+NOTHING = Said()
+NO_WORDS = ToldError(None, frozenset(), "an error without words")
 _decode_chunk = msgspec.json.Decoder(_Chunk).decode
-_decode_counts = msgspec.json.Decoder(_Counts).decode
+_FLAT_ERROR = b'"error"'
 
 
 def read_event(data: bytes) -> Said:
-    """What the data of one event says. Raises UnreadableEvent."""
+    """Read the data of one event. Raises UnreadableEvent."""
     try:
         chunk = _decode_chunk(data)
     except _UNREADABLE:
-        chunk = _read_patiently(data)
-    if _present(chunk.error):
-        return Said(error=_error_text(chunk.error))
+        return read_value(_loaded(data))
+    if bytes(chunk.error) not in _NO_ERRORS or bytes(chunk.object) == _FLAT_ERROR:
+        return read_value(_loaded(data))
     content, finish_reason, alive = "", None, False
     for choice in chunk.choices or ():
         if choice.index != 0:
             continue
-        finish_reason = choice.finish_reason or finish_reason
+        if (choice.delta is None and choice.message is not _NULL) or choice.text is not _NULL:
+            return read_value(_loaded(data))
+        finish_reason = finish_reason_of(choice.finish_reason) or finish_reason
         if choice.delta is not None:
             content += choice.delta.content or ""
             alive = alive or _alive(choice.delta)
     return Said(
-        _harmless(content),
-        _FINISH_REASONS.get(finish_reason, "stop") if finish_reason else None,
-        _usage(chunk.usage) if _present(chunk.usage) else None,
+        harmless(content),
+        finish_reason,
+        _usage(_loaded(bytes(chunk.usage))) if bytes(chunk.usage) != b"null" else None,
         None,
         alive or finish_reason is not None,
     )
@@ -96,51 +98,111 @@ def _alive(delta: _Delta) -> bool:
     return bool(
         delta.content
         or delta.role is None
-        or _present(delta.reasoning_content)
-        or _present(delta.reasoning)
-        or _present(delta.tool_calls)
+        or bytes(delta.reasoning_content) != b"null"
+        or bytes(delta.reasoning) != b"null"
+        or bytes(delta.tool_calls) != b"null"
     )
 
 
-def _present(raw: msgspec.Raw) -> bool:
-    return bytes(raw) != b"null"
-
-
-def _read_patiently(data: bytes) -> _Chunk:
-    """For the rare event with bytes or escapes that only Python's own decoder lets pass."""
+def _loaded(data: bytes) -> Any:
+    """Decode as Python does, which takes NaN, lone surrogates and bytes that are no UTF-8."""
+    text = data.decode(errors="replace").strip()
+    if not text:
+        return None
     try:
-        patched = json.dumps(_without_surrogates(json.loads(data.decode(errors="replace"))))
-        return _decode_chunk(patched)
+        return json.loads(text)
     except _UNREADABLE as error:
         raise UnreadableEvent(str(error)) from error
 
 
-def _without_surrogates(value: object) -> object:
+def read_value(value: Any) -> Said:
+    """Read a decoded chunk or a whole completion, patiently. Raises UnreadableEvent."""
+    if value is None or value == "":
+        return NOTHING
     if isinstance(value, str):
-        return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
-    if isinstance(value, list):
-        return [_without_surrogates(each) for each in value]
-    if isinstance(value, dict):
-        return {key: _without_surrogates(each) for key, each in value.items()}
-    return value
+        return Said(error=told_error(value))
+    if not isinstance(value, dict):
+        raise UnreadableEvent(f"a {type(value).__name__} is no chunk")
+    choices = value.get("choices")
+    error = told_error(value) if value.get("object") == "error" else told_error(value.get("error"))
+    content, finish_reason, alive = "", None, False
+    for choice in choices if isinstance(choices, list) else ():
+        if not isinstance(choice, dict) or _number(choice.get("index")) not in (None, 0):
+            continue
+        finish_reason = finish_reason_of(choice.get("finish_reason")) or finish_reason
+        told = choice.get("delta") or choice.get("message")
+        if isinstance(told, dict):
+            content += _text(told.get("content"))
+            alive = alive or _any_sign(told)
+        elif choice.get("text"):
+            content += _text(choice["text"])  # the older form of completions
+    if content:
+        error = None  # words beside an answer's text are no failure
+    return Said(
+        harmless(content),
+        finish_reason,
+        _usage(value.get("usage")),
+        error,
+        alive or bool(content) or finish_reason is not None,
+    )
 
 
-def _harmless(content: str) -> str:
-    return content.replace("\0", _REPLACEMENT) if "\0" in content else content
-
-
-def _usage(raw: msgspec.Raw) -> Usage | None:
+def read_error(data: bytes) -> ToldError:
+    """Read what is an error by its place, whatever its form."""
     try:
-        counts = _decode_counts(bytes(raw))
-    except _UNREADABLE:
-        return None  # a strange count is no reason to lose an answer
-    return Usage(prompt_tokens=counts.prompt_tokens, completion_tokens=counts.completion_tokens)
+        value = _loaded(data)
+    except UnreadableEvent:
+        value = data.decode(errors="replace")
+    inner = value.get("error") if isinstance(value, dict) else None
+    return told_error(inner) or told_error(value) or NO_WORDS
 
 
-def _error_text(raw: msgspec.Raw) -> str:
+def _text(content: object) -> str:
+    """Give the text of a delta's content: a string, or the text parts of a list."""
+    if isinstance(content, str):
+        return content
+    if isinstance(content, list):
+        return "".join(_part(part) for part in content)
+    return _part(content)
+
+
+def _part(part: object) -> str:
+    if isinstance(part, str):
+        return part
+    if not isinstance(part, dict) or part.get("type", "text") not in ("text", "output_text"):
+        return ""
+    text = part.get("text")
+    if isinstance(text, dict):
+        text = text.get("value")
+    return text if isinstance(text, str) else ""
+
+
+def _any_sign(told: dict[str, Any]) -> bool:
+    """Say whether there is anything in it but a greeting: thinking by any name is a sign too."""
+    return any(value not in (None, "", [], {}) for name, value in told.items() if name != "role")
+
+
+def _number(told: object) -> int | None:
+    """Give a count that may be written as a string or a float; None if it is none."""
+    if isinstance(told, bool) or not isinstance(told, int | float | str):
+        return None
     try:
-        error = json.loads(bytes(raw).decode(errors="replace"))
-    except _UNREADABLE:
-        return "an error without words"
-    text = error.get("message") if isinstance(error, dict) else error
-    return str(_without_surrogates(str(text)))[:500]
+        number = float(told)
+    except (ValueError, OverflowError):
+        return None
+    return int(number) if isfinite(number) and 0 <= number < 1 << 53 else None
+
+
+def _usage(told: object) -> Usage | None:
+    """Read what was counted; a strange count is no reason to lose an answer."""
+    if not isinstance(told, dict):
+        return None
+    prompt = _first(told, "prompt_tokens", "input_tokens")
+    completion = _first(told, "completion_tokens", "output_tokens")
+    if prompt is None or completion is None:
+        return None
+    return Usage(prompt_tokens=prompt, completion_tokens=completion)
+
+
+def _first(told: dict[str, Any], *names: str) -> int | None:
+    return next((n for name in names if (n := _number(told.get(name))) is not None), None)

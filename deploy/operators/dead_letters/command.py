@@ -20,7 +20,13 @@ import typer
 
 from deploy.operators.dead_letters import report
 from deploy.operators.dead_letters.again import Again, Refused, again
-from deploy.operators.dead_letters.letter import BadNumber, Letter, number_of, same_original
+from deploy.operators.dead_letters.letter import (
+    BadNumber,
+    Letter,
+    OriginalGone,
+    number_of,
+    same_original,
+)
 from deploy.operators.tooling.conversation_text import harmless
 from deploy.operators.tooling.installation import NoInstallation, find
 from deploy.operators.tooling.since import BadSince, since_ms
@@ -67,8 +73,17 @@ def list_letters(
 def show(
     letter: Annotated[str, typer.Argument(metavar="LETTER", help="its number, such as 0.17")],
 ) -> None:
-    """Print a letter's headers and the original: laid out if it is JSON, else its bytes in hex."""
+    """Print a letter's headers and the original: laid out if it is JSON, else its bytes in hex.
+
+    Of a large one the letter has the head; the whole is read where it lay, as long as it is there.
+    """
+    from deploy.operators.dead_letters.shelf import with_original
+
     [found] = _named(_letters(), [letter])
+    try:
+        found = _run(with_original(_kafka(), found))
+    except OriginalGone as error:
+        print(harmless(f"the head alone: {error}"), file=sys.stderr)
     for line in report.in_full(found):
         print(line)
 
@@ -88,6 +103,8 @@ def redrive(
     A message that ended as retries_exhausted goes back under a new id, always the same,
     at the end of its session's queue; any other as it was.
 
+    A large original is read again where it lay; if it is gone, that is an error.
+
     Records of ai_response_chunks are refused, and those that can't be read without --force.
     With --all, what is refused is told and is no failure.
     """
@@ -105,7 +122,7 @@ def redrive(
 
 async def _redrive(kafka: str, wanted: list[Letter], *, dry_run: bool, force: bool) -> int:
     """Redrive them in order, and say so; give how many were refused. Raises as `shelf` does."""
-    from deploy.operators.dead_letters.shelf import put_back
+    from deploy.operators.dead_letters.shelf import put_back, with_original
     from deploy.operators.topics import partitions_of
     from schemas.log.producer import LogProducer
     from schemas.topics import USER_MESSAGES
@@ -114,7 +131,14 @@ async def _redrive(kafka: str, wanted: list[Letter], *, dry_run: bool, force: bo
     refused = 0
     done: list[Letter] = []
     async with LogProducer(kafka, linger_ms=0) as producer:
-        for letter in wanted:
+        for cut in wanted:
+            try:
+                # Only what is still to be done needs it.
+                letter = cut if cut.redriven_as else await with_original(kafka, cut)
+            except OriginalGone as error:
+                refused += 1
+                _say(cut, f"refused: {error}")
+                continue
             twin = next((each for each in done if same_original(each, letter)), None)
             record = again(letter, shards, _now(), force=force)
             if letter.redriven_as is not None:

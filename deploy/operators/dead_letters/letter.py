@@ -9,6 +9,7 @@ once more.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -19,7 +20,16 @@ from schemas.events import (
     decode_session_event,
     decode_user_event,
 )
-from schemas.log.dead_letter import OF_THE_LETTER, OFFSET, PARTITION, REASON, TOPIC, TRIES
+from schemas.log.dead_letter import (
+    OF_THE_LETTER,
+    OFFSET,
+    PARTITION,
+    REASON,
+    SHA256,
+    SIZE,
+    TOPIC,
+    TRIES,
+)
 from schemas.topics import SESSION_LOG, USER_MESSAGES
 
 RETRIES_EXHAUSTED = "retries_exhausted"
@@ -28,6 +38,10 @@ REDRIVEN, REDRIVEN_AS = "redriven", "redriven-as"
 
 class BadNumber(ValueError):
     """It is no letter's number."""
+
+
+class OriginalGone(Exception):
+    """The letter has the head of its original alone, and the log no longer holds the rest."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -50,12 +64,16 @@ class Stored:
     timestamp_ms: int
     key: bytes | None
     value: bytes | None
-    headers: Sequence[tuple[str, bytes]]
+    headers: Sequence[tuple[str, bytes | None]]
 
 
 @dataclass(frozen=True, slots=True)
 class Letter:
-    """One dead letter; `redriven_as` says where the message lies now, None if nobody redrove it."""
+    """One dead letter; `redriven_as` says where the message lies now, None if nobody redrove it.
+
+    Of a large original `value` is the head alone; `sha256` is then the hash of the whole, else
+    empty, and `size` says how many bytes the whole has.
+    """
 
     number: LetterNumber
     timestamp_ms: int
@@ -68,6 +86,8 @@ class Letter:
     tries: str
     headers: tuple[tuple[str, bytes], ...] = field(default=())
     redriven_as: str | None = None
+    size: str = ""
+    sha256: str = ""
 
     @property
     def source(self) -> str:
@@ -106,7 +126,7 @@ def letters(records: Iterable[Stored]) -> list[Letter]:
     found: list[Letter] = []
     redriven: dict[str, str] = {}
     for record in records:
-        headers = {name: value.decode(errors="replace") for name, value in record.headers}
+        headers = {name: (value or b"").decode(errors="replace") for name, value in record.headers}
         if REDRIVEN in headers:
             redriven.setdefault(headers[REDRIVEN], headers.get(REDRIVEN_AS, ""))
         else:
@@ -117,6 +137,17 @@ def letters(records: Iterable[Stored]) -> list[Letter]:
         if str(letter.number) in redriven
     }
     return [replace(each, redriven_as=by_original.get(_original(each))) for each in found]
+
+
+def whole(letter: Letter, original: bytes | None) -> Letter:
+    """Give a letter that was cut with its original, as it was read at its place again.
+
+    Raises:
+        OriginalGone: it is not that record.
+    """
+    if hashlib.sha256(original or b"").hexdigest() != letter.sha256:
+        raise OriginalGone(f"what lies at {letter.source} now is another record than it was")
+    return replace(letter, value=original or b"", sha256="")
 
 
 def same_original(one: Letter, other: Letter) -> bool:
@@ -135,7 +166,9 @@ def _letter(record: Stored, headers: dict[str, str]) -> Letter:
         offset=headers.get(OFFSET, "?"),
         reason=headers.get(REASON, "?"),
         tries=headers.get(TRIES, "?"),
-        headers=tuple((n, v) for n, v in record.headers if n not in OF_THE_LETTER),
+        size=headers.get(SIZE, ""),
+        sha256=headers.get(SHA256, ""),
+        headers=tuple((n, v or b"") for n, v in record.headers if n not in OF_THE_LETTER),
     )
 
 

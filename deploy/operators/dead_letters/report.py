@@ -72,6 +72,8 @@ def in_full(letter: Letter) -> Iterator[str]:
     yield harmless(f"{'key':<12}{(letter.key or b'').decode(errors='replace')}")
     for name, value in letter.headers:
         yield harmless(f"{name:<12} {value.decode(errors='replace')}")
+    if letter.sha256:
+        yield harmless(f"{'cut':<12}{len(letter.value)} of {letter.size} bytes, see --help")
     yield harmless(f"{'redriven as':<12}{letter.redriven_as or 'not redriven'}")
     yield ""
     yield from body(letter.value)

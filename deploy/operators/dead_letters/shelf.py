@@ -8,13 +8,16 @@ from deploy.operators.dead_letters.letter import (
     REDRIVEN_AS,
     Letter,
     LetterNumber,
+    OriginalGone,
     Stored,
     letters,
+    whole,
 )
 from deploy.operators.tooling.log_range import LogRanges
 from deploy.operators.topics import partitions_of
+from schemas.log.log_scan import RangeTrimmed
 from schemas.log.producer import LogProducer
-from schemas.topics import DEAD_LETTERS
+from schemas.topics import DEAD_LETTERS, SESSION_LOG, USER_MESSAGES
 
 
 async def read(kafka: str) -> list[Letter]:
@@ -38,6 +41,35 @@ async def read(kafka: str) -> list[Letter]:
                     for r in records
                 ]
     return letters(found)
+
+
+async def with_original(kafka: str, letter: Letter) -> Letter:
+    """Read again, at its place, the original of a letter that was cut; any other as it is.
+
+    Raises:
+        OriginalGone: the log does not hold it any more.
+        LogUnavailable, TopicsUnusable: the brokers did not answer in time.
+    """
+    if not letter.sha256:
+        return letter
+    gone = f"it has {len(letter.value)} of {letter.size} bytes, and {letter.source} is gone"
+    if not (letter.partition.isdecimal() and letter.offset.isdecimal()):
+        raise OriginalGone(gone)
+    shard, offset = int(letter.partition), int(letter.offset)
+    if letter.topic not in (USER_MESSAGES, SESSION_LOG) or shard >= await partitions_of(
+        kafka, letter.topic
+    ):
+        raise OriginalGone(gone)
+    async with LogRanges(kafka) as log:
+        start = (await log.starts(letter.topic, [shard]))[shard]
+        end = (await log.ends(letter.topic, [shard]))[shard]
+        if start <= offset < end:
+            try:
+                async for records in log.read(letter.topic, shard, offset, offset + 1):
+                    return whole(letter, records[0].value)
+            except RangeTrimmed as error:
+                raise OriginalGone(gone) from error
+    raise OriginalGone(f"{gone}: the log holds {start} to {end}")
 
 
 async def put_back(producer: LogProducer, letter: Letter, record: Again) -> str:

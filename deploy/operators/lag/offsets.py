@@ -18,11 +18,13 @@ from aiokafka.errors import KafkaError
 
 from deploy.operators.lag.sample import GroupShard, Sample, Standing
 from deploy.operators.tooling.coordinator import REQUEST_S, committed_by, coordinated
-from schemas.log.log_reader import LogUnavailable, answered, consumer
+from schemas.log.log_reader import LogUnavailable, answered, consumer, next_offset
 from schemas.topics import PERSISTER_GROUP, SESSION_LOG, USER_MESSAGES, WORKER_GROUP
 
 POSTGRES_S = 5
 OLDEST_S = 3.0
+NO_RECORD = 0
+"""Not a time: up to the log's end no offset holds a record."""
 READS = {WORKER_GROUP: (USER_MESSAGES,), PERSISTER_GROUP: (USER_MESSAGES, SESSION_LOG)}
 """The topics that each group reads."""
 
@@ -53,16 +55,18 @@ class Watcher:
             for key, position in positions.items()
             if (position or starts[key[1]]) < ends[key[1]]
         }
-        oldest = await self._oldest((tp, place) for (_, tp), place in places.items())
+        oldest = await self._oldest(((tp, place) for (_, tp), place in places.items()), ends)
         shards = {}
         for (group, tp), position in positions.items():
             place = places.get((group, tp))
+            oldest_ms = None if place is None else oldest.get((tp, place))
             shards[GroupShard(group, tp.topic, tp.partition)] = Standing(
                 start=starts[tp],
                 end=ends[tp],
                 position=position,
                 committed=committed[group].get(tp),
-                oldest_ms=None if place is None else oldest.get((tp, place)),
+                oldest_ms=oldest_ms or None,
+                no_record_waits=oldest_ms == NO_RECORD,
             )
         return Sample(at_ms, shards, await self._members(), tuple(self.notes))
 
@@ -111,19 +115,21 @@ class Watcher:
         return {TopicPartition(row[0], row[1]): row[3] for row in rows if row[2] == epoch}
 
     async def _oldest(
-        self, places: Iterable[tuple[TopicPartition, int]]
+        self, places: Iterable[tuple[TopicPartition, int]], ends: Mapping[TopicPartition, int]
     ) -> dict[tuple[TopicPartition, int], int]:
-        """When the records at these places were written (ms)."""
+        """When the first records from these places on were written (ms), or NO_RECORD."""
         found: dict[tuple[TopicPartition, int], int] = {}
         waiting = sorted(set(places))
         # Two groups may wait at two offsets of one partition: ask for one of them at a time.
         while waiting:
             now = {tp: offset for tp, offset in reversed(waiting)}
             waiting = [(tp, offset) for tp, offset in waiting if now[tp] != offset]
-            found |= {(tp, now[tp]): at for tp, at in (await self._written_at(now)).items()}
+            found |= {(tp, now[tp]): at for tp, at in (await self._written_at(now, ends)).items()}
         return found
 
-    async def _written_at(self, places: Mapping[TopicPartition, int]) -> dict[TopicPartition, int]:
+    async def _written_at(
+        self, places: Mapping[TopicPartition, int], ends: Mapping[TopicPartition, int]
+    ) -> dict[TopicPartition, int]:
         self.reader.assign(list(places))
         for tp, offset in places.items():
             self.reader.seek(tp, offset)
@@ -131,10 +137,14 @@ class Watcher:
         try:
             async with asyncio.timeout(OLDEST_S):
                 while len(found) < len(places):
-                    batches = await self.reader.getmany(timeout_ms=500, max_records=len(places))
+                    batches = await self.reader.getmany(timeout_ms=100, max_records=len(places))
                     for tp, records in batches.items():
                         found.setdefault(tp, records[0].timestamp)
                         self.reader.pause(tp)
+                    for tp in places.keys() - found.keys():
+                        # Transactions' markers, and what compaction took, have offsets as well.
+                        if (next_offset(self.reader, tp) or 0) >= ends[tp]:
+                            found[tp] = NO_RECORD
         except TimeoutError:  # an empty shard, or one without a leader: its age is not known
             pass
         except KafkaError as error:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from textwrap import wrap
 from typing import Any
 
 from deploy.operators.lag.sample import GroupShard, Sample
 from deploy.operators.lag.verdict import Health, Pace, Verdict, judge, pace, worst
 
-HEADER = ("group", "topic", "shard", "records", "seconds", "read/s", "written/s", "caught up in")
+HEADER = ("shard", "records", "seconds", "read/s", "written/s", "caught up")
+COLUMNS = 80
+INDENT = "  "
 
 
 def verdicts(before: Sample, after: Sample) -> dict[GroupShard, Verdict]:
@@ -59,31 +62,52 @@ def _rounded(seconds: float | None) -> float | None:
 
 
 def as_text(before: Sample, after: Sample, *, every: bool = False) -> Iterator[str]:
-    """Give the lines of a table: a line a group and topic, and one for each shard that waits.
+    """Give a table for each group and topic: all shards, and a line for each one that waits.
+
+    No line is longer than a terminal of 80 columns, and none says well and never.
 
     `every`: a line for each shard, also for those that are caught up.
     """
     judged = verdicts(before, after)
-    rows: list[tuple[str, ...]] = [(*HEADER, "")]
     for group, topic in sorted({(shard.group, shard.topic) for shard in judged}):
         shards = [shard for shard in judged if (shard.group, shard.topic) == (group, topic)]
-        rows.append(_total(before, after, shards, judged))
-        rows += [
-            _row(before, after, shard, judged[shard])
-            for shard in shards
-            if every or after.shards[shard].records or judged[shard].health
-        ]
+        yield _headline(after, shards, judged)
+        yield from _table(before, after, shards, judged, every=every)
+        yield ""
+    for note in (*after.notes, *_footnote(after)):
+        yield from wrap(note, COLUMNS)
+    yield f"{health(before, after).name.lower()}"
+
+
+def _headline(after: Sample, shards: list[GroupShard], judged: dict[GroupShard, Verdict]) -> str:
+    members = after.members.get(shards[0].group)
+    who = "" if members is None else f"{members} process{'' if members == 1 else 'es'}, "
+    return f"{shards[0].group}, {shards[0].topic}: {who}{_worst(shards, judged).name.lower()}"
+
+
+def _table(
+    before: Sample,
+    after: Sample,
+    shards: list[GroupShard],
+    judged: dict[GroupShard, Verdict],
+    *,
+    every: bool,
+) -> Iterator[str]:
+    rows = [(*HEADER, ""), (*_total(before, after, shards, judged), "")]
+    for shard in shards:
+        if every or after.shards[shard].records or judged[shard].health:
+            rows.append(_row(before, after, shard, judged[shard]))
     widths = [max(len(row[column]) for row in rows) for column in range(len(HEADER))]
     for row in rows:
-        cells = [
-            cell.ljust(width) if column < 2 else cell.rjust(width)
-            for column, (cell, width) in enumerate(zip(row, widths, strict=False))
-        ]
-        yield "  ".join([*cells, row[-1]]).rstrip()
-    yield ""
-    yield from after.notes
-    yield from _footnote(after)
-    yield f"{health(before, after).name.lower()}"
+        cells = (cell.rjust(width) for cell, width in zip(row, widths, strict=False))
+        line = INDENT + "  ".join(cells)
+        beside = f"{line}  {row[-1]}".rstrip()
+        if len(beside) <= COLUMNS:
+            yield beside
+        else:
+            yield line
+            indent = INDENT + " " * (widths[0] + 2)
+            yield from wrap(row[-1], COLUMNS, initial_indent=indent, subsequent_indent=indent)
 
 
 def _total(
@@ -93,27 +117,27 @@ def _total(
     seconds = max(after.seconds(shard) for shard in shards)
     paces = [speed for shard in shards if (speed := pace(before, after, shard))]
     speed = Pace(sum(p.read for p in paces), sum(p.written for p in paces)) if paces else None
-    group, topic = shards[0].group, shards[0].topic
-    worst_health = max(judged[shard].health for shard in shards)
-    members = after.members.get(group)
-    who = "" if members is None else f"{members} process{'' if members == 1 else 'es'}, "
-    state = f"{who}{worst_health.name.lower()}"
-    return (group, topic, "all", *_figures(records, seconds, speed), state)
+    return ("all", *_figures(records, seconds, speed, _worst(shards, judged)))
+
+
+def _worst(shards: list[GroupShard], judged: dict[GroupShard, Verdict]) -> Health:
+    return max(judged[shard].health for shard in shards)
 
 
 def _row(before: Sample, after: Sample, shard: GroupShard, verdict: Verdict) -> tuple[str, ...]:
-    figures = _figures(
-        after.shards[shard].records, after.seconds(shard), pace(before, after, shard)
-    )
-    state = f"{verdict.health.name.lower()}: {verdict.reason}"
-    return ("", "", str(shard.shard), *figures, state)
+    standing, speed = after.shards[shard], pace(before, after, shard)
+    figures = _figures(standing.records, after.seconds(shard), speed, verdict.health)
+    state = verdict.health.name.lower()
+    return (str(shard.shard), *figures, f"{state}: {verdict.reason}")
 
 
-def _figures(records: int, seconds: float, speed: Pace | None) -> tuple[str, ...]:
+def _figures(records: int, seconds: float, speed: Pace | None, health: Health) -> tuple[str, ...]:
     if speed is None:
         return (f"{records:,}", f"{seconds:.1f}", "-", "-", "-")
     catch_up_s = speed.catch_up_s(records)
-    until = "never" if catch_up_s is None else f"{catch_up_s:.0f} s"
+    # A reader that is well need not gain on the log between two looks: its work takes longer.
+    not_now = "-" if health is Health.HEALTHY else "never"
+    until = not_now if catch_up_s is None else f"{catch_up_s:.0f} s"
     return (f"{records:,}", f"{seconds:.1f}", f"{speed.read:.1f}", f"{speed.written:.1f}", until)
 
 

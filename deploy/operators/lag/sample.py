@@ -22,6 +22,7 @@ class Standing:
     `start` and `end` are the log's first offset and the one after its last record. `position` is
     the next record that the group needs, None if it has never said. `committed` is what the group
     told Kafka, and `oldest_ms` the log-append time of the record at the position, if one waits.
+    `no_record_waits`: the offsets up to the end hold none (a transaction's marker, a hole).
     """
 
     start: int
@@ -29,10 +30,13 @@ class Standing:
     position: int | None
     committed: int | None
     oldest_ms: int | None
+    no_record_waits: bool = False
 
     @property
     def records(self) -> int:
         """Records that wait for the group."""
+        if self.no_record_waits:
+            return 0
         position = self.start if self.position is None else self.position
         return max(self.end - max(position, self.start), 0)
 

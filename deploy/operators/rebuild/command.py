@@ -4,7 +4,8 @@ The new tables are filled beside those in use, by the persister's own writer, up
 of those in use; then the writers are held for the moment of the comparison (a waiting persister
 tries again by itself). The swap moves tables between schemas, so it is one moment however many rows
 there are. It is refused where the log no longer holds everything: what it has let go of is in
-the tables alone.
+the tables alone. And where others have hung something on the tables (views, indexes, triggers,
+publications): it would go with the old ones, so it is named, and `--drop-foreign` says that it may.
 
 Exit codes: 0 the tables are what the log says (they were, or they are now), 1 they are not, or it
 could not be found out, 2 settings, 3 a rebuild runs already.
@@ -47,7 +48,7 @@ MAX_ANSWERS = 100_000
 
 
 class RebuildRefused(Exception):
-    """The log no longer holds everything; the tables are left as they are."""
+    """The log no longer holds everything, or too much would go; the tables are left as they are."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,10 +64,14 @@ def rebuild(
     compare: Annotated[
         bool, typer.Option("--compare", help="only compare: leave the tables as they are")
     ] = False,
+    drop_foreign: Annotated[
+        bool,
+        typer.Option("--drop-foreign", help="also where others' views, indexes or triggers go"),
+    ] = False,
 ) -> None:
     """Make the persister's tables anew from the log, compare, and use the new ones."""
     try:
-        result = asyncio.run(_rebuild(find(os.environ), swap=not compare))
+        result = asyncio.run(_rebuild(find(os.environ), swap=not compare, foreign=drop_foreign))
     except NoInstallation as error:
         _leave(str(error), EXIT_SETTINGS)
     except AlreadyRunning as error:
@@ -105,7 +110,7 @@ def _leave(problem: str, code: int) -> None:
     raise typer.Exit(code)
 
 
-async def _rebuild(installation: Installation, *, swap: bool) -> Result:
+async def _rebuild(installation: Installation, *, swap: bool, foreign: bool) -> Result:
     kafka, epoch = installation.need_kafka(), installation.need_epoch()
     dsn = installation.need_postgres()
     shards = await partitions_of(kafka, SESSION_LOG)
@@ -117,9 +122,11 @@ async def _rebuild(installation: Installation, *, swap: bool) -> Result:
             if older:
                 raise RebuildRefused(f"{older:,} rows are of earlier epochs, whose log is gone")
             await asyncio.to_thread(tables.make)
+            if swap and not foreign:
+                await _refuse_if_others_would_lose(tables)
             filling = _Filling(log, Store(dsn, TIMEOUTS, tables.shadow), epoch, shards)
             try:
-                return await _fill_and_compare(filling, tables, swap=swap)
+                return await _fill_and_compare(filling, tables, swap=swap, foreign=foreign)
             finally:
                 await filling.store.close()
     finally:
@@ -135,7 +142,18 @@ async def _refuse_if_trimmed(log: LogRanges, shards: int) -> None:
             raise RebuildRefused(f"{topic}/{shard} no longer holds what lies before offset {start}")
 
 
-async def _fill_and_compare(filling: _Filling, tables: ShadowTables, *, swap: bool) -> Result:
+async def _refuse_if_others_would_lose(tables: ShadowTables) -> None:
+    if found := await asyncio.to_thread(tables.foreign_objects):
+        listed = "".join(f"\n  {each}" for each in found)
+        raise RebuildRefused(
+            f"the swap would drop what is not of these tables:{listed}\n"
+            "--drop-foreign goes on without it; --compare only compares"
+        )
+
+
+async def _fill_and_compare(
+    filling: _Filling, tables: ShadowTables, *, swap: bool, foreign: bool
+) -> Result:
     # Most is read while the writers go on. They wait only while the little is read that they wrote
     # meanwhile.
     await filling.up_to(await asyncio.to_thread(tables.positions))
@@ -144,6 +162,8 @@ async def _fill_and_compare(filling: _Filling, tables: ShadowTables, *, swap: bo
     differences = await asyncio.to_thread(tables.differences)
     if differences and swap:
         await _refuse_if_trimmed(filling.log, filling.shards)
+        if not foreign:
+            await _refuse_if_others_would_lose(tables)  # it may be new
         await asyncio.to_thread(tables.swap)
     return Result(filling.records, differences, bool(differences) and swap)
 

@@ -125,12 +125,19 @@ class ShadowTables:
                 found.append(Difference(table, row["side"], row["rows"], row["examples"]))
         return found
 
+    def foreign_objects(self) -> list[str]:
+        """Name what others have hung on the tables in use; the swap drops it."""
+        named = {"names": [*TABLES, VIEW]}
+        return [row["what"] for row in self._rows("foreign_objects", named, self._schemas())]
+
+    def _schemas(self) -> dict[str, sql.Composable]:
+        return {"live_name": sql.Literal(self._live), "shadow_name": sql.Literal(SHADOW)}
+
     def swap(self) -> None:
         """Use the new tables; ends the transaction that `hold_writers` began."""
         live, shadow, replaced = map(sql.Identifier, (self._live, SHADOW, REPLACED))
         named = {"names": [*TABLES, VIEW]}
-        schemas = {"live_name": sql.Literal(self._live), "shadow_name": sql.Literal(SHADOW)}
-        for row in self._rows("grants", named, schemas):
+        for row in self._rows("grants", named, self._schemas()):
             self._execute(str(row["statement"]).encode())
         copy = "INSERT INTO {}.log_gaps SELECT * FROM {}.log_gaps"
         self._execute(sql.SQL(copy).format(shadow, live))

@@ -2,7 +2,8 @@
 
 The topic is the truth and Postgres a copy of its fold; that both print the same is the quickest
 check of an installation there is. FORMAT=events shows every record with what the fold made of it,
-so that a fenced attempt or a repeat can be seen.
+so that a fenced attempt or a repeat can be seen. SPEED=1 reads it as it happened, 10 ten times as
+fast.
 """
 
 from __future__ import annotations
@@ -19,13 +20,14 @@ from typing import Annotated
 import msgspec
 import typer
 
+from deploy.operators.replay.playing import PAUSE_MAX_S, BadSpeed, Pace, shown, speed_of
 from deploy.operators.tooling.conversation_text import conversation, harmless
 from deploy.operators.tooling.installation import Installation, NoInstallation, find
 from deploy.operators.tooling.progress import Progress
 from schemas.cursor import Cursor
 from schemas.events import SessionEvent, UndecodableEvent, decode_session_event
 from schemas.log.log_reader import LogUnavailable
-from schemas.process.exit_codes import EXIT_FAILED, EXIT_SETTINGS
+from schemas.process.exit_codes import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_SETTINGS
 from schemas.shard_log import Record
 from schemas.topics import SESSION_LOG, shard_of
 from schemas.transcript import Message, Place, Transcript
@@ -61,7 +63,14 @@ def replay(
         Format, typer.Option("--format", help="events: one JSON line a record, with its cursor")
     ] = Format.conversation,
     source: Annotated[Source, typer.Option("--from", help="where to read")] = Source.topic,
-    speed: Annotated[str, typer.Option(hidden=True)] = "",
+    speed: Annotated[
+        str,
+        typer.Option(
+            metavar="N",
+            help="as it happened (1), or N times as fast; no pause takes longer than "
+            f"{PAUSE_MAX_S:g} s",
+        ),
+    ] = "",
 ) -> None:
     """Print a session's conversation, re-read from the log."""
     problem = _usage_problem(session, form, source, speed)
@@ -72,17 +81,24 @@ def replay(
         if source is Source.postgres:
             _print_conversation(from_postgres(installation.need_postgres(), session))
         else:
-            asyncio.run(_from_topic(installation, session, form))
+            asyncio.run(
+                _from_topic(installation, session, form, speed_of(speed) if speed else None)
+            )
     except NoInstallation as error:
         _leave(str(error), EXIT_SETTINGS)
     except (ReplayFailed, LogUnavailable) as error:
         _leave(str(error), EXIT_FAILED)
+    except KeyboardInterrupt:
+        raise typer.Exit(EXIT_INTERRUPTED) from None
     except BrokenPipeError:  # `| head` has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 class Replay:
-    """One session of a shard: its fold, and every record if `on_event` is there."""
+    """One session of a shard: its fold.
+
+    `on_event` is told every record as a line, `on_shown` the text that each adds.
+    """
 
     def __init__(
         self,
@@ -90,6 +106,7 @@ class Replay:
         shard: int,
         epoch: int,
         on_event: Callable[[bytes], None] | None = None,
+        on_shown: Callable[[str], None] | None = None,
     ) -> None:
         self.transcript = Transcript(keep_text=on_event is None)
         self.records = 0
@@ -97,6 +114,7 @@ class Replay:
         self._shard = shard
         self._epoch = epoch
         self._on_event = on_event
+        self._on_shown = on_shown
 
     def take(self, records: Iterable[Record]) -> None:
         """Fold those of the session, in log order."""
@@ -113,7 +131,12 @@ class Replay:
         except UndecodableEvent:
             outcome = "UNDECODABLE"
         if event is not None:
-            outcome = self.transcript.apply(event, Place(self._epoch, record.offset)).name
+            done = self.transcript.apply(event, Place(self._epoch, record.offset))
+            outcome = done.name
+            if self._on_shown is not None and done.counts:
+                message = self.transcript.messages[event.message_id]
+                for text in shown(event, done, message):
+                    self._on_shown(text)
         if self._on_event is not None:
             cursor = str(Cursor(self._epoch, self._shard, record.offset))
             self._on_event(event_line(record, cursor, outcome))
@@ -157,7 +180,9 @@ def from_postgres(dsn: str, session_id: str) -> list[Message]:
     return messages
 
 
-async def _from_topic(installation: Installation, session: str, form: Format) -> None:
+async def _from_topic(
+    installation: Installation, session: str, form: Format, speed: float | None
+) -> None:
     from deploy.operators.tooling.reread import Range, reread
     from deploy.operators.topics import TopicsUnusable, partitions_of
 
@@ -171,7 +196,14 @@ async def _from_topic(installation: Installation, session: str, form: Format) ->
     if not shards:
         raise ReplayFailed(f"Kafka at {kafka} has no topic {SESSION_LOG}")
     shard = shard_of(session, shards)
-    found = Replay(session, shard, epoch, _print_event if form is Format.events else None)
+    found = Replay(
+        session,
+        shard,
+        epoch,
+        _print_event if form is Format.events else None,
+        _print_shown if speed is not None and form is Format.conversation else None,
+    )
+    later: list[Record] = []
     progress: Progress | None = None
 
     def on_range(there: Range) -> None:
@@ -179,7 +211,10 @@ async def _from_topic(installation: Installation, session: str, form: Format) ->
         progress = Progress(there.end - there.start, "records", time.monotonic())
 
     def on_records(records: Sequence[Record]) -> None:
-        found.take(records)
+        if speed is None:
+            found.take(records)
+        else:
+            later.extend(record for record in records if record.session_id == session)
         if progress is not None:
             progress.add(len(records), time.monotonic())
 
@@ -191,10 +226,25 @@ async def _from_topic(installation: Installation, session: str, form: Format) ->
     for gap in trimmed:
         lost = f"{gap.from_offset} to {gap.to_offset - 1}"
         print(f"offsets {lost} were trimmed before they were read", file=sys.stderr)
+    if speed is not None:
+        await _play(found, later, speed)
     if not found.records:
         raise UnknownSession(f"the log holds nothing of session {session!r} (shard {shard})")
-    if form is Format.conversation:
+    if form is Format.conversation and speed is None:
         _print_conversation(found.transcript.messages.values())
+
+
+async def _play(found: Replay, records: Iterable[Record], speed: float) -> None:
+    pace = Pace(speed)
+    for record in records:
+        await asyncio.sleep(pace.wait_s(record.timestamp_ms, time.monotonic()))
+        found.take([record])
+        sys.stdout.flush()
+
+
+def _print_shown(text: str) -> None:
+    lines = text.split("\n")
+    print("\n".join(map(harmless, lines)) if sys.stdout.isatty() else text, end="")
 
 
 def _print_event(line: bytes) -> None:
@@ -214,7 +264,12 @@ def _usage_problem(session: str, form: Format, source: Source, speed: str) -> st
     if source is Source.postgres and form is Format.events:
         return "Postgres holds the fold, not the events: --format events needs --from topic"
     if speed:
-        return "--speed is not built yet: without it, everything is printed at once"
+        try:
+            speed_of(speed)
+        except BadSpeed as error:
+            return str(error)
+        if source is Source.postgres:
+            return "Postgres holds the fold, not when what was written: --speed needs --from topic"
     return None
 
 

@@ -13,7 +13,7 @@ from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from aiokafka import ConsumerRecord, TopicPartition
 from aiokafka.errors import KafkaError, OffsetOutOfRangeError
 
-from schemas.log.log_reader import LogUnavailable, answered, consumer
+from schemas.log.log_reader import POLL_MS, LogUnavailable, answered, consumer, next_offset
 from schemas.log.log_scan import RangeTrimmed
 
 STALL_S = 30.0
@@ -77,14 +77,18 @@ class LogRanges:
         position, heard_at = start, loop.time()
         while position < end:
             try:
-                fetched = await self._consumer.getmany(timeout_ms=1000)
+                fetched = await self._consumer.getmany(timeout_ms=POLL_MS)
             except OffsetOutOfRangeError as error:
                 raise RangeTrimmed(f"{topic}/{shard} no longer holds {position}") from error
             except KafkaError as error:
                 raise LogUnavailable(f"{type(error).__name__}: {error}") from error
             for records in fetched.values():
                 position, heard_at = records[-1].offset + 1, loop.time()
-                yield records if position <= end else [r for r in records if r.offset < end]
+                wanted = records if position <= end else [r for r in records if r.offset < end]
+                if wanted:
+                    yield wanted
+            # The last offsets may hold no record: a transaction's marker, what compaction took.
+            position = max(position, next_offset(self._consumer, partition) or position)
             if loop.time() - heard_at > STALL_S:
                 raise LogUnavailable(f"nothing of {topic}/{shard} for {STALL_S:.0f} s")
 

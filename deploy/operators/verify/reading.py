@@ -2,6 +2,9 @@
 
 Each shard is read in three steps: what was asked; the session log up to the position that Postgres
 has stored, where the rows are compared; and the rest, which only the rules of the log judge.
+
+The rows go on meanwhile. So some sessions are compared at a time, in a short snapshot of their own:
+the log is read on to the positions of that snapshot, and there fold and rows must be the same.
 """
 
 from __future__ import annotations
@@ -29,6 +32,9 @@ from schemas.log.log_reader import answered
 from schemas.topics import SESSION_LOG, USER_MESSAGES, WORKER_GROUP
 
 SESSIONS_AT_ONCE = 500
+CATCH_UP_RECORDS = 5_000
+CATCH_UP_ROUNDS = 20
+"""A log that is written faster than it is read is compared in a longer snapshot."""
 START_S = 10.0
 
 
@@ -49,6 +55,14 @@ class Span:
     start: int
     end: int
     stored: int
+
+
+@dataclass(slots=True)
+class _At:
+    """How far a shard's topics have been folded."""
+
+    asked: int
+    answers: int
 
 
 class Reading:
@@ -79,12 +93,14 @@ class Reading:
         asked = await self._spans(USER_MESSAGES, positions)
         answers = await self._spans(SESSION_LOG, positions)
         await asyncio.to_thread(self._note_gaps)
+        await asyncio.to_thread(self._rows.let_go)
         total = sum(span.end - span.start for span in [*asked.values(), *answers.values()])
         progress = Progress(total, "records", time.monotonic())
         for shard in range(self._shards):
             await self._shard(shard, asked[shard], answers[shard], committed.get(shard), progress)
         progress.clear()
         await asyncio.to_thread(self._strays)
+        await asyncio.to_thread(self._rows.let_go)
         return self._report
 
     async def _shard(
@@ -100,43 +116,100 @@ class Reading:
             whole=whole,
             since_ms=since_ms,
         )
-        async for records in self._log.read(USER_MESSAGES, shard, asked.start, asked.end):
-            check.take_user_messages(_timed(records))
-            progress.add(len(records), time.monotonic())
-            self._report.counted["records of user_messages"] += len(records)
-        for start, end, compared in (
-            (answers.start, max(answers.start, answers.stored), True),
-            (max(answers.start, answers.stored), answers.end, False),
-        ):
-            async for records in self._log.read(SESSION_LOG, shard, start, end):
-                check.take_session_log(_timed(records))
-                progress.add(len(records), time.monotonic())
-                self._report.counted["records of the session log"] += len(records)
-            if compared and (answers.stored > answers.start or asked.stored > asked.start):
-                await asyncio.to_thread(self._compare, shard, check, asked, answers)
+        await self._read_on(
+            check, shard, _At(asked.start, answers.start), asked.end, answers.start, progress
+        )
+        at = _At(asked.end, answers.start)
+        await self._read_on(check, shard, at, at.asked, answers.stored, progress)
+        if answers.stored > answers.start or asked.stored > asked.start:
+            await self._compare(check, shard, at, asked, answers, progress)
+        await self._read_on(check, shard, at, at.asked, answers.end, progress)
         check.end(
             now_ms=self._scope.now_ms, patience_ms=self._scope.patience_ms, committed=committed
         )
         self._report.counted["sessions"] += len(check.sessions)
 
-    def _compare(self, shard: int, check: ShardCheck, asked: Span, answers: Span) -> None:
-        rows = RowCheck(
+    async def _read_on(
+        self, check: ShardCheck, shard: int, at: _At, asked: int, answers: int, progress: Progress
+    ) -> None:
+        """Fold both topics up to these offsets, what was asked first; `at` moves with it."""
+        async for records in self._log.read(USER_MESSAGES, shard, at.asked, asked):
+            check.take_user_messages(_timed(records))
+            progress.add(len(records), time.monotonic())
+            self._report.counted["records of user_messages"] += len(records)
+        async for records in self._log.read(SESSION_LOG, shard, at.answers, answers):
+            check.take_session_log(_timed(records))
+            progress.add(len(records), time.monotonic())
+            self._report.counted["records of the session log"] += len(records)
+        at.asked, at.answers = max(at.asked, asked), max(at.answers, answers)
+
+    async def _compare(
+        self,
+        check: ShardCheck,
+        shard: int,
+        at: _At,
+        asked: Span,
+        answers: Span,
+        progress: Progress,
+    ) -> None:
+        """Compare the sessions that were read so far, some at a time, then look for others."""
+        sessions = iter(list(check.sessions))
+        while some := list(islice(sessions, SESSIONS_AT_ONCE)):
+            rows = await self._rows_now(check, shard, at, asked, answers, progress)
+            await asyncio.to_thread(lambda: rows.sessions(some, self._rows.of(some)))  # noqa: B023
+        rows = await self._rows_now(check, shard, at, asked, answers, progress)
+        of_answers = (shard, self._epoch, answers.start, at.answers)
+        rows.invented_answers(await asyncio.to_thread(self._rows.answer_offsets, *of_answers))
+        of_prompts = (shard, self._epoch, asked.start, rows.user_position)
+        rows.invented_prompts(await asyncio.to_thread(self._rows.prompt_offsets, *of_prompts))
+        await asyncio.to_thread(self._rows.let_go)
+
+    async def _rows_now(
+        self,
+        check: ShardCheck,
+        shard: int,
+        at: _At,
+        asked: Span,
+        answers: Span,
+        progress: Progress,
+    ) -> RowCheck:
+        """Begin a snapshot and fold the log up to its positions.
+
+        Much of the log is read while none is held: only a little is left once one is begun.
+        """
+        for round_ in range(CATCH_UP_ROUNDS):
+            positions = await asyncio.to_thread(self._rows.positions)
+            told = await self._stored(positions, SESSION_LOG, shard, answers.stored)
+            said = await self._stored(positions, USER_MESSAGES, shard, asked.stored)
+            little = told - at.answers <= CATCH_UP_RECORDS and said - at.asked <= CATCH_UP_RECORDS
+            last = little or round_ == CATCH_UP_ROUNDS - 1
+            if not last:
+                await asyncio.to_thread(self._rows.let_go)
+            await self._read_on(check, shard, at, max(said, at.asked), told, progress)
+            if last:
+                break
+        return RowCheck(
             self._report,
             check,
             epoch=self._epoch,
             shard=shard,
             gaps=shard in self._gaps,
-            user_position=asked.stored,
+            user_position=said,
         )
-        sessions = iter(check.sessions)
-        while some := list(islice(sessions, SESSIONS_AT_ONCE)):
-            rows.sessions(some, self._rows.of(some))
-        rows.invented_answers(
-            self._rows.answer_offsets(shard, self._epoch, answers.start, answers.stored)
-        )
-        rows.invented_prompts(
-            self._rows.prompt_offsets(shard, self._epoch, asked.start, asked.stored)
-        )
+
+    async def _stored(
+        self,
+        positions: dict[Partition, tuple[int, int]],
+        topic: str,
+        shard: int,
+        known: int,
+    ) -> int:
+        """Give the position in this snapshot; as it was known where it can't be of this log."""
+        epoch, stored = positions.get(Partition(topic, shard), (self._epoch, known))
+        if epoch != self._epoch or stored <= known:
+            return known
+        end = (await self._log.ends(topic, [shard]))[shard]
+        return stored if stored <= end else known
 
     async def _spans(
         self, topic: str, positions: dict[Partition, tuple[int, int]]

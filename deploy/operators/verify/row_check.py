@@ -68,7 +68,7 @@ class RowCheck:
         self._epoch = epoch
         self._shard = shard
         self._gaps = gaps
-        self._user_position = user_position
+        self.user_position = user_position
 
     def sessions(self, session_ids: Iterable[str], stored: Stored) -> None:
         """Compare these sessions with what is stored of them."""
@@ -76,7 +76,7 @@ class RowCheck:
             session = self._check.sessions[session_id]
             self._session(session_id, session, stored)
             for message_id, asked in session.asked.items():
-                if asked.offset < self._user_position:
+                if asked.offset < self.user_position:
                     key = (session_id, message_id)
                     self._prompt(key, asked, stored.prompts.get(key))
 

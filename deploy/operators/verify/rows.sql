@@ -1,4 +1,4 @@
--- What `talklog verify` asks, all of it in one snapshot.
+-- What `talklog verify` asks, some sessions in one snapshot.
 
 -- name: positions
 SELECT topic, shard, epoch, next_offset FROM kafka_offsets;

@@ -16,7 +16,7 @@ from deploy.operators.verify.faults import Fault, Kind, Report
 from persister.reading import BadRecord, LogRecord, read
 from schemas.cursor import Cursor
 from schemas.events import Cancel, Chunk, SessionEvent, Status, UserMessage
-from schemas.topics import SESSION_LOG, USER_MESSAGES
+from schemas.topics import CANARY_SESSION, SESSION_LOG, USER_MESSAGES
 from schemas.transcript import Message, Outcome, Place, Transcript
 
 
@@ -118,6 +118,8 @@ class ShardCheck:
                 continue
             if event is None:
                 self._report.counted["events of a later version"] += 1
+            elif event.session_id.startswith(CANARY_SESSION):
+                self._report.counted["events of the gateways' canaries"] += 1
             elif not isinstance(event, UserMessage | Cancel):
                 self._take(event, record.offset, logged_ms)
 

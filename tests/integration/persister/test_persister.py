@@ -4,10 +4,13 @@ import asyncio
 import random
 import signal
 import subprocess
+from urllib.error import HTTPError
+from urllib.request import urlopen
 
 import psycopg
 import pytest
 
+from deploy.local.ports import free_run
 from schemas.events import Event
 from schemas.topics import SESSION_LOG, shard_of
 from tests.integration.persister.conftest import SHARDS, Database, Log, Persisters, wait_for
@@ -93,14 +96,18 @@ async def test_kill_9_again_and_again_gives_no_doubled_and_no_missing_row(
     database: Database, persisters: Persisters, log: Log
 ) -> None:
     load = Load("killed", sessions=40)
-    writing = asyncio.create_task(load.write(log, 0.15))
-    for _ in range(4):
+    size = len(load.events) // 5 + 1
+    parts = [load.events[at : at + size] for at in range(0, len(load.events), size)]
+    for part in parts[:-1]:
+        before = _position(database)
         process = persisters.start(batch_max_records=200)
-        await _moves_on(database)
+        # Each has something to write that the one before it can't have written.
+        await log.append(part)
+        await wait_for(lambda before=before: _position(database) > before)  # type: ignore[misc]
         process.kill()
         process.wait()
     persisters.start()
-    await writing
+    await log.append(parts[-1])
     await wait_for(lambda: load.all_ended(database))
     load.check(database)
 
@@ -120,10 +127,8 @@ async def test_one_joins_and_one_leaves_in_the_middle(
     load.check(database)
 
 
-async def _moves_on(database: Database) -> None:
-    positions = "SELECT COALESCE(sum(next_offset), 0) FROM kafka_offsets"
-    before = database.value(positions)
-    await wait_for(lambda: database.value(positions) > before)
+def _position(database: Database) -> int:
+    return int(database.value("SELECT COALESCE(sum(next_offset), 0) FROM kafka_offsets"))
 
 
 def _stored(database: Database, load: Load) -> int:
@@ -215,7 +220,18 @@ async def test_a_record_that_is_no_event_goes_to_the_dead_letters(
 async def test_a_row_that_postgres_refuses_is_found_and_goes_to_the_dead_letters(
     database: Database, persisters: Persisters, log: Log
 ) -> None:
-    database.rows("ALTER TABLE streaming_messages ADD CHECK (content <> 'refuse me')")
+    database.rows(
+        """
+        CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+            IF NEW.content = 'refuse me' THEN
+                RAISE EXCEPTION 'refused' USING ERRCODE = 'invalid_parameter_value';
+            END IF;
+            RETURN NEW;
+        END $$;
+        CREATE TRIGGER refusing BEFORE INSERT ON streaming_messages
+            FOR EACH ROW EXECUTE FUNCTION refuse();
+        """
+    )
     load, say = Load("refused", sessions=5), Say(session("refused"), "m1")
     await load.write(log, 0)
     await log.append(say.answer(["a", "refuse me", "c"]))
@@ -227,5 +243,24 @@ async def test_a_row_that_postgres_refuses_is_found_and_goes_to_the_dead_letters
     assert database.value(query, say.session_id) is True
     [letter] = await log.dead_letters(say.session_id.encode())
     assert b"refuse me" in letter["value"]
-    assert b"CheckViolation" in letter["reason"]
+    assert b"InvalidParameterValue" in letter["reason"]
     assert stop(process) == 0
+
+
+async def test_while_the_tables_refuse_what_is_right_nothing_is_passed(
+    database: Database, persisters: Persisters, log: Log
+) -> None:
+    # A migration came first, and the persister of before put every record with the dead letters.
+    say = Say(session("not-right"), "m1")
+    database.rows("ALTER TABLE answers ADD COLUMN later TEXT NOT NULL")
+    admin_port = free_run(1)
+    persisters.start(admin_port=admin_port)
+    await log.append([say.said(), *say.answer(["a", "b"])])
+    await wait_for(lambda: "the store is not right" in persisters.written())
+    with pytest.raises(HTTPError) as answer:
+        await asyncio.to_thread(urlopen, f"http://127.0.0.1:{admin_port}/readyz")
+    assert b"the store is not right" in answer.value.read()
+    database.rows("ALTER TABLE answers DROP COLUMN later")
+    await wait_for(lambda: database.ended(say.session_id) == 1)
+    assert database.text(say.session_id) == "ab"
+    assert await log.dead_letters(say.session_id.encode()) == []

@@ -43,6 +43,42 @@ def forged(database: Database, load: Load) -> None:
     database.rows("UPDATE user_messages SET content = 'x' WHERE session_id = %s", session_id)
 
 
+async def test_what_others_have_hung_on_the_tables_is_not_dropped_in_silence(
+    servers: RunningStack, database: Database, persisters: Persisters, log: Log
+) -> None:
+    load = Load("hung", sessions=3)
+    process = persisters.start()
+    await load.write(log)
+    await wait_for(lambda: load.all_ended(database))
+    foreign = {
+        "view theirs": "CREATE VIEW theirs AS SELECT session_id FROM answers",
+        "materialized view kept": "CREATE MATERIALIZED VIEW kept AS SELECT 1 FROM conversation",
+        "index their_index on answers": "CREATE INDEX their_index ON answers (model)",
+        "publication p of user_messages": "CREATE PUBLICATION p FOR TABLE user_messages",
+        "trigger told on answers": "CREATE TRIGGER told BEFORE UPDATE ON answers FOR EACH ROW "
+        "EXECUTE FUNCTION suppress_redundant_updates_trigger()",
+        "foreign key their_key of their_notes": "CREATE TABLE their_notes (s TEXT, m TEXT, "
+        "CONSTRAINT their_key FOREIGN KEY (s, m) REFERENCES answers)",
+    }
+    for statement in foreign.values():
+        database.rows(statement)
+    process.terminate()
+    process.wait()
+    forged(database, load)
+    refused = await asyncio.to_thread(rebuild, persisters)
+    assert refused.returncode == 1
+    for what in foreign:
+        assert what in refused.stderr
+    assert len(refused.stderr.splitlines()) == len(foreign) + 3
+    assert database.value("SELECT count(*) FROM theirs") == 2
+    compared = await asyncio.to_thread(rebuild, persisters, "--compare")
+    assert "the tables differ; left as they are" in compared.stdout
+    done = await asyncio.to_thread(rebuild, persisters, "--drop-foreign")
+    assert (done.returncode, done.stderr) == (0, "")
+    load.check(database)
+    assert database.value("SELECT to_regclass('theirs')") is None
+
+
 async def test_a_rebuild_finds_the_same_repairs_what_differs_and_refuses_a_trimmed_log(
     servers: RunningStack, database: Database, persisters: Persisters, log: Log
 ) -> None:

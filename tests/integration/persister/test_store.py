@@ -11,8 +11,9 @@ import pytest
 
 from persister.batch import Partition, Stretch
 from persister.dead_letters import Bad
+from persister.known_good import known_good_rows
 from persister.rows import RowFold
-from persister.store import Move, PositionsHeld, RowRefused, Store, Superseded
+from persister.store import Move, PositionsHeld, RowRefused, Store, StoreNotRight, Superseded
 from persister.timeouts import Timeouts
 from persister.writer import Writer
 from schemas.events import Event
@@ -51,6 +52,40 @@ async def _write(store: Store, events: list[Event], sizes: list[int]) -> None:
             if stretch.records:
                 await writer.write([stretch])
                 at = stretch.next
+
+
+async def test_known_good_rows_are_taken_and_leave_nothing(
+    store: Store, database: Database
+) -> None:
+    await store.try_out(known_good_rows())
+    for table in ("answers", "user_messages", "streaming_messages"):
+        assert database.value(f"SELECT count(*) FROM {table}") == 0
+
+
+async def test_an_older_writer_goes_on_after_a_migration_with_a_default(
+    store: Store, database: Database
+) -> None:
+    # It wrote explicit NULLs into every column there was: each record went to the dead letters.
+    for table in ("answers", "user_messages", "streaming_messages"):
+        database.rows(f"ALTER TABLE {table} ADD COLUMN later TEXT NOT NULL DEFAULT 'x'")
+    say = Say("s1", "m1")
+    await _write(store, [say.said(), *say.answer(["a", "b"])], [])
+    assert database.rows("SELECT later FROM answers") == [{"later": "x"}]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "ALTER TABLE answers ADD COLUMN later TEXT NOT NULL",
+        "ALTER TABLE answers ADD CHECK (starts > 100)",
+    ],
+)
+async def test_tables_that_refuse_what_is_right_are_not_the_records_fault(
+    store: Store, database: Database, change: str
+) -> None:
+    database.rows(change)
+    with pytest.raises(StoreNotRight):
+        await store.try_out(known_good_rows())
 
 
 async def _begin(store: Store) -> None:
@@ -127,10 +162,13 @@ async def test_an_older_epoch_begins_anew_and_a_newer_one_stays(store: Store) ->
 async def test_a_refused_row_leaves_nothing_and_the_store_goes_on(
     store: Store, database: Database
 ) -> None:
-    database.rows("ALTER TABLE streaming_messages ADD CHECK (content <> 'no')")
-    say = Say("s1", "m1")
+    say, too_long = Say("s1", "m1"), RowFold(EPOCH, 1)
+    key = ("s" * 300, "m1")
+    too_long.restore([key], [], {})
+    events: list[Any] = Say(*key).answer(["no"])
+    rows = too_long.fold([(0, offset, event) for offset, event in enumerate(events)])
     with pytest.raises(RowRefused):
-        await _write(store, say.answer(["no"]), [])
+        await store.save(rows, [])
     assert database.value("SELECT count(*) FROM answers") == 0
     await _write(store, say.answer(["yes"]), [])
     assert database.text("s1") == "yes"

@@ -8,6 +8,8 @@ import pytest
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.structs import OffsetAndMetadata
 
+from deploy.operators.verify.stored_rows import StoredRows
+from persister.batch import Partition
 from schemas.topics import SESSION_LOG, USER_MESSAGES, WORKER_GROUP, shard_of
 from tests.integration.persister.conftest import SHARDS, Database, Log, Persisters, wait_for
 from tests.integration.persister.test_persister import Load, session
@@ -142,3 +144,21 @@ async def test_rows_and_positions_that_were_tampered_with_are_found(
     assert shards_of("position") == {moved, old}, found.stdout
     assert f"session {lost} message m1" in found.stdout
     assert f"session {cut} message m1" in found.stdout
+
+
+def test_each_look_at_the_rows_is_a_short_snapshot_of_its_own(database: Database) -> None:
+    # One snapshot was held for the whole verification: for hours Postgres could not clean up.
+    rows = StoredRows(database.dsn)
+    try:
+        assert rows.positions() == {}
+        database.rows(
+            "INSERT INTO kafka_offsets (topic, shard, epoch, next_offset) VALUES ('t', 0, 1, 5)"
+        )
+        assert rows.positions() == {Partition("t", 0): (1, 5)}
+        held = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'talklog-verify' "
+        held += "AND datname = current_database() AND xact_start IS NOT NULL"
+        assert database.value(held) == 1
+        rows.let_go()
+        assert database.value(held) == 0
+    finally:
+        rows.close()

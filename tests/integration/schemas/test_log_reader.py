@@ -9,9 +9,13 @@ import pytest
 from aiokafka import AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
+from deploy.operators.tooling.log_range import LogRanges
+from schemas.log.gap import first_record_in
 from schemas.log.log_reader import LogReader, LogUnavailable
-from schemas.log.log_scan import LogScanner, RangeTrimmed, ScanTooLarge
+from schemas.log.log_scan import SCAN_TIMEOUT_S, LogScanner, RangeTrimmed, ScanTooLarge
+from schemas.log.topic_check import TopicUnusable, check_topics
 from schemas.shard_log import Record
+from schemas.topics import SESSION_LOG, USER_MESSAGES
 from tests.stack import RunningStack
 from tests.trim import trim
 from tests.waiting import WITHIN_S, Changes
@@ -34,6 +38,23 @@ class Log:
             for _ in range(count)
         ]
         return int((await asyncio.gather(*sent))[-1].offset) + 1
+
+    async def in_transaction(self, count: int, *, commit: bool = True, shard: int = 0) -> int:
+        """As a producer of others may write; give the end, whose last offset holds no record."""
+        producer = AIOKafkaProducer(
+            bootstrap_servers=self.kafka, transactional_id=f"{self.topic}-{uuid4().hex[:8]}"
+        )
+        await producer.start()
+        try:
+            await producer.begin_transaction()
+            sent = [
+                await producer.send_and_wait(self.topic, b"x", b"s1", partition=shard)
+                for _ in range(count)
+            ]
+            await (producer.commit_transaction() if commit else producer.abort_transaction())
+        finally:
+            await producer.stop()
+        return int(sent[-1].offset) + 2
 
     async def trim(self, before: int, shard: int = 0) -> None:
         await trim(self.kafka, self.topic, shard, before)
@@ -154,6 +175,56 @@ async def test_what_was_trimmed_before_it_was_read_is_an_event(log: Log) -> None
     assert seen.offsets[0] == list(range(12, 20))
 
 
+@pytest.mark.parametrize("commit", [True, False], ids=["committed", "aborted"])
+async def test_the_end_is_reached_although_its_last_offset_is_a_marker(
+    log: Log, commit: bool
+) -> None:
+    # A gateway's tail was "behind the log" for ever, and a worker's shard never began.
+    await log.put(3)
+    end = await log.in_transaction(2, commit=commit)
+    seen = Seen()
+    async with reading(log, seen) as reader:
+        reader.follow(0, 0)
+        await seen.until(lambda: reader.position(0) == end)
+        assert (await reader.seen())[0].end == end
+        assert seen.offsets[0] == [0, 1, 2, 3, 4, 5]  # an aborted record is one like any other
+        assert await log.put(1) == end + 1
+        await seen.until(lambda: reader.position(0) == end + 1)
+    assert seen.gaps == []
+
+
+async def test_an_open_transaction_of_a_stranger_holds_up_nobody(log: Log) -> None:
+    stranger = AIOKafkaProducer(bootstrap_servers=log.kafka, transactional_id=f"{log.topic}-open")
+    await stranger.start()
+    seen = Seen()
+    try:
+        await stranger.begin_transaction()
+        await stranger.send_and_wait(log.topic, b"x", b"s1", partition=0)
+        end = await log.put(3)
+        async with reading(log, seen) as reader, scanning(log) as scanner:
+            reader.follow(0, 0)
+            await seen.until(lambda: reader.position(0) == end)
+            assert (await scanner.scan(0, 0, end)).end == end
+        await stranger.abort_transaction()
+    finally:
+        await stranger.stop()
+
+
+@pytest.mark.parametrize("commit", [True, False], ids=["committed", "aborted"])
+async def test_a_scan_and_a_range_end_at_a_marker(log: Log, commit: bool) -> None:
+    # The scan waited for a record that never came, until its time-out.
+    await log.put(3)
+    end = await log.in_transaction(1, commit=commit)
+    async with scanning(log) as scanner, asyncio.timeout(SCAN_TIMEOUT_S):
+        assert (await scanner.scan(0, 0, end)).end == end
+        assert (await scanner.scan(0, end - 1, end)).end == end
+    async with LogRanges(log.kafka) as ranges, asyncio.timeout(SCAN_TIMEOUT_S):
+        offsets = [r.offset async for some in ranges.read(log.topic, 0, 0, end) for r in some]
+        assert offsets == [0, 1, 2, 3]
+        assert [some async for some in ranges.read(log.topic, 0, end - 1, end)] == []
+    assert await first_record_in(log.kafka, log.topic, 0, end - 1, end) is None
+
+
 async def test_a_position_past_the_end_is_an_event(log: Log) -> None:
     await log.put(5)
     seen = Seen()
@@ -161,6 +232,22 @@ async def test_a_position_past_the_end_is_an_event(log: Log) -> None:
         reader.follow(0, 900)
         await seen.until(lambda: len(seen.offsets[0]) == 5)
     assert seen.gaps == [(0, 900, 0)]
+
+
+async def test_a_topic_that_cant_work_is_named_with_its_setting(log: Log) -> None:
+    odd = f"{log.topic}-odd"
+    config = {"cleanup.policy": "compact", "message.timestamp.type": "CreateTime"}
+    admin = AIOKafkaAdminClient(bootstrap_servers=log.kafka)
+    await admin.start()
+    try:
+        await admin.create_topics([NewTopic(odd, 1, 1, topic_configs=config)])
+        with pytest.raises(TopicUnusable) as raised:
+            await check_topics(log.kafka, [odd])
+        assert all(f"{name}={value}" in str(raised.value) for name, value in config.items())
+        await check_topics(log.kafka, [USER_MESSAGES, SESSION_LOG])
+    finally:
+        await admin.delete_topics([odd])
+        await admin.close()
 
 
 async def test_a_broker_that_is_not_there_is_named() -> None:

@@ -5,7 +5,7 @@ from collections import deque
 from hypothesis import given
 from hypothesis import strategies as st
 
-from persister.batch import Limit, Partition, Pending, drop, take
+from persister.batch import Limit, Partition, Pending, RefusedInARow, drop, take
 from tests.written import LogRecord
 
 ONE, TWO = Partition("t", 0), Partition("t", 1)
@@ -57,6 +57,28 @@ def test_a_hole_in_the_offsets_is_passed() -> None:
     assert pending[ONE].position == pending[ONE].end == 10
 
 
+def test_offsets_that_hold_no_record_are_passed_by_a_stretch_without_records() -> None:
+    # A transaction's marker is the last offset of a shard: the position must reach the log's end.
+    marked = waiting(5, 1)
+    marked.reached = 7
+    pending = {ONE: Pending(3, reached=4), TWO: marked}
+    stretches = take(pending, 10, 1000)
+    assert [(each.expected, each.next, len(each.records)) for each in stretches] == [
+        (3, 4, 0),
+        (5, 7, 1),
+    ]
+    drop(pending, stretches)
+    assert [pending[each].position for each in (ONE, TWO)] == [4, 7]
+    assert not any(each.waits for each in pending.values())
+
+
+def test_a_stretch_cut_by_the_bounds_passes_nothing_behind_its_records() -> None:
+    marked = waiting(5, 1, 1)
+    marked.reached = 9
+    [stretch] = take({ONE: marked}, 1, 1000)
+    assert stretch.next == 6
+
+
 @given(
     st.lists(st.lists(st.integers(0, 50), max_size=8), min_size=1, max_size=4),
     st.integers(1, 6),
@@ -75,6 +97,15 @@ def test_every_record_is_taken_once_in_order(
             taken[stretch.partition] += [record.offset for record in stretch.records]
         drop(pending, stretches)
     assert taken == {Partition("t", n): list(range(len(each))) for n, each in enumerate(sizes)}
+
+
+def test_one_record_after_another_is_not_refused_for_its_content() -> None:
+    refused = RefusedInARow()
+    assert [refused.another() for _ in range(3)] == [True, True, False]
+    refused.stored(1, bad=1)  # only the letter of the one before
+    assert not refused.another()
+    refused.stored(2, bad=1)
+    assert refused.another()
 
 
 def test_refusals_halve_down_to_the_bad_record_and_successes_grow_back() -> None:

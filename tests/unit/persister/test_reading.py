@@ -2,8 +2,8 @@
 
 import pytest
 
-from persister.reading import BadRecord, read
-from schemas.events import encode
+from persister.reading import NO_TIME, BadRecord, read
+from schemas.events import Cancel, Complete, Error, SessionEvent, UserMessage, encode
 from schemas.topics import SESSION_LOG, USER_MESSAGES, shard_of
 from tests.written import LogRecord, Say
 
@@ -39,18 +39,49 @@ def test_a_record_that_lies_elsewhere_than_its_session_is_bad() -> None:
     assert reason(SESSION_LOG, value, shard=other) == (f"session s1 does not live in shard {other}")
 
 
+def stored(value: bytes) -> SessionEvent:
+    event = read(SESSION_LOG, SHARD, 4, LogRecord(7, b"s1", value))
+    assert event is not None
+    assert not isinstance(event, UserMessage | Cancel)
+    return event
+
+
 @pytest.mark.parametrize(
-    "value",
+    ("value", "kept"),
     [
-        encode(SAY.chunk("a1", 1, "a\0b")),
-        encode(SAY.chunk("a\0", 1, "b")),
-        encode(Say("s1", "m1", content="\0").queued()),
-        encode(Say("s1", "m1", content="\0").complete(None, 0)),
-        encode(SAY.failed("a1", "internal")).replace(b"it is", b"\\u0000"),
+        (encode(SAY.chunk("a1", 1, "a\0b")), SAY.chunk("a1", 1, "a\ufffdb")),
+        (encode(SAY.chunk("a\0", 1, "b")), SAY.chunk("a\ufffd", 1, "b")),
+        (encode(Say("s1", "m1", content="\0").queued()), Say("s1", "m1", "\ufffd").queued()),
+        (
+            encode(Say("s1", "m1", content="\0").complete(None, 0)),
+            Say("s1", "m1", content="\ufffd").complete(None, 0),
+        ),
+        (encode(SAY.complete("a\0", 1)), SAY.complete("a\ufffd", 1)),
     ],
 )
-def test_nul_is_bad_because_postgres_cannot_store_it(value: bytes) -> None:
-    assert "NUL" in reason(SESSION_LOG, value)
+def test_nul_is_replaced_because_postgres_cannot_store_it(value: bytes, kept: SessionEvent) -> None:
+    assert stored(value) == kept
+
+
+@pytest.mark.parametrize(
+    "text", [b"\\u0000", b"\\ud83d", b"\xff\xfe"], ids=["nul", "lone", "bytes"]
+)
+def test_a_terminal_is_never_dropped_for_its_text(text: bytes) -> None:
+    # The error of a model said so; the answer never ended in Postgres.
+    value = encode(SAY.failed("a1", "internal"))
+    event = stored(value.replace(b"it is", text))
+    assert isinstance(event, Error)
+    assert "\N{REPLACEMENT CHARACTER}" in event.message
+    long = stored(value.replace(b'"internal"', b'"%b"' % (b"x" * 500)))
+    assert isinstance(long, Error)
+    assert long.code == "x" * 64
+
+
+def test_a_terminal_without_a_time_ends_its_answer_all_the_same() -> None:
+    event = stored(encode(Say("s1", "m1", created_at="now").complete(None, 0)))
+    assert isinstance(event, Complete)
+    assert event.created_at == NO_TIME
+    assert event.prompt is None or event.prompt.created_at == NO_TIME
 
 
 def test_nul_in_a_prompt_is_bad() -> None:

@@ -173,8 +173,8 @@ def test_a_damaged_answer_says_so() -> None:
     assert numbers(tables) == [(1, "b", True)]
 
 
-def test_a_piece_that_can_not_be_stored_is_a_hole() -> None:
+def test_a_piece_that_can_not_be_stored_as_it_is_leaves_no_hole() -> None:
     events = [M1.generating("a1"), *[M1.chunk("a1", n, t) for n, t in ((1, "\0"), (2, "b"))]]
     tables = folded(events)
-    assert answer(tables, M1)["damaged"]
-    assert numbers(tables) == [(1, "b", False)]
+    assert not answer(tables, M1)["damaged"]
+    assert numbers(tables) == [(1, "\ufffd", False), (2, "b", False)]

@@ -127,7 +127,6 @@ def test_words_of_a_later_version_are_read_as_they_are() -> None:
         raw(type="ai_response_chunk", attempt="a1", sequence=1),
         raw(type="ai_response_complete", attempt="a1", last_sequence=-1, finish_reason="stop"),
         raw(type="ai_response_complete", attempt="a1", last_sequence=1, finish_reason=""),
-        raw(type="error", attempt="a1", code="x" * 65, message="", retryable=True),
         raw(type="user_message", content="x"),
         b'{"type":"tool_call","x":"\\ud800"}',
     ],

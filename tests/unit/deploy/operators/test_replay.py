@@ -7,9 +7,12 @@ from typer.testing import CliRunner
 
 from deploy.__main__ import build
 from deploy.operators.replay.command import Replay
+from deploy.operators.replay.playing import PAUSE_MAX_S, Pace
 from schemas.events import encode
 from schemas.shard_log import Record
 from tests.unit.schemas.log_of import chunk, complete, start
+
+NO_SPEEDS = ("fast", "0", "-1", "nan", "inf")
 
 
 def record(offset: int, value: bytes, session_id: str = "s") -> Record:
@@ -50,10 +53,41 @@ def test_each_record_is_told_with_its_cursor_and_what_the_fold_made_of_it() -> N
     [
         ([], "which session?"),
         (["--session", "s", "--from", "postgres", "--format", "events"], "needs --from topic"),
-        (["--session", "s", "--speed", "1"], "not built yet"),
+        *((["--session", "s", "--speed", speed], "1 is as it happened") for speed in NO_SPEEDS),
+        (["--session", "s", "--speed", "2", "--from", "postgres"], "needs --from topic"),
     ],
 )
 def test_what_cannot_be_asked_is_told_with_exit_2(arguments: list[str], says: str) -> None:
     told = CliRunner().invoke(build("replay"), ["replay", *arguments])
     assert told.exit_code == 2
     assert says in told.stderr
+
+
+def test_at_a_speed_each_record_waits_as_long_as_it_did_or_shorter() -> None:
+    pace = Pace(2.0)
+    assert pace.wait_s(10_000, now_s=50.0) == 0.0
+    assert pace.wait_s(11_000, now_s=50.0) == 0.5
+    # Printing took a while: it is caught up with, not added.
+    assert pace.wait_s(12_000, now_s=50.8) == pytest.approx(0.2)
+    assert pace.wait_s(12_000, now_s=51.5) == 0.0
+    a_night_later = pace.wait_s(50_000_000, now_s=51.0)
+    assert a_night_later == pytest.approx(PAUSE_MAX_S)
+
+
+def test_what_is_shown_piece_by_piece_is_the_conversation() -> None:
+    pieces: list[str] = []
+    found = Replay("s", 3, 7, on_shown=pieces.append)
+    events = [
+        start("a1", (7, 1, 0)),
+        chunk("a1", 1, "lost"),
+        start("a2", (7, 2, 0)),
+        chunk("a1", 2, "fenced"),
+        chunk("a2", 1, "Guten "),
+        chunk("a2", 2, "Tag"),
+        complete("a2", 2),
+    ]
+    found.take([record(n, encode(event)) for n, event in enumerate(events)])
+    assert "".join(pieces) == (
+        "> hello\n\nlost\n\n-- begins again\n\nGuten Tag\n\n"
+        "-- m1 · complete, stop · started 2 times\n\n"
+    )

@@ -41,6 +41,12 @@ def test_what_is_written_is_what_is_read() -> None:
     assert read.headers == HEADERS
 
 
+def test_a_header_of_a_stranger_may_have_no_value() -> None:
+    written = made(headers=[("theirs", None)])
+    [read] = letters([Stored(LetterNumber(0, 1), 5, b"s1", b"", [("theirs", None)])])
+    assert written.headers[0] == read.headers[0] == ("theirs", b"")
+
+
 def test_the_letters_own_headers_are_known_by_name() -> None:
     large = b"x" * (VALUE_MAX_BYTES + 1)
     assert {name for name, _ in made(headers=(), value=large).headers} == OF_THE_LETTER

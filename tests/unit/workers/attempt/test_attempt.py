@@ -321,3 +321,51 @@ async def test_a_slow_log_stops_the_reading_of_the_model() -> None:
     log.may_go.set()
     await running
     assert len(log.text) == 50 * 4096
+
+
+HOSTILE = "Incorrect API key provided: sk-abc123456789 \x00 \ud83d at http://10.0.0.7"
+
+
+async def test_what_a_server_says_of_itself_is_told_to_nobody() -> None:
+    """A lone surrogate in it ended the process, and 200 answers with it; keys reached browsers."""
+    log = MemoryLog()
+    failing = ScriptedModel(Text("Hel"), fault(FaultKind.REJECTED, HOSTILE))
+    end, _ = await an_attempt(log, failing).run()
+    assert end is AttemptEnd.TERMINAL
+    error = log.events[-1]
+    assert isinstance(error, Error)
+    assert error.code == "model_rejected"
+    assert "sk-" not in error.message
+    assert "10.0.0.7" not in error.message
+    assert log.text == "Hel"
+
+
+class Surprise(Exception):
+    """Nobody has thought of it."""
+
+
+async def test_an_unexpected_error_ends_its_answer_and_nothing_else() -> None:
+    """It left the one group of tasks: every answer of the process was cut."""
+    log = MemoryLog()
+
+    def surprises(event: SessionEvent) -> bool:
+        if isinstance(event, Chunk):
+            raise Surprise
+        return False
+
+    log.refuses = surprises
+    end, offset = await an_attempt(log, ScriptedModel(Text("Hel"), DONE)).run()
+    assert (end, offset) == (AttemptEnd.TERMINAL, len(log.events) - 1)
+    error = log.events[-1]
+    assert isinstance(error, Error)
+    assert (error.code, error.retryable) == ("internal", True)
+
+
+async def test_an_attempt_that_cannot_even_say_so_is_left_to_its_silence() -> None:
+    log = MemoryLog()
+
+    def surprises(event: SessionEvent) -> bool:
+        raise Surprise
+
+    log.refuses = surprises
+    assert await an_attempt(log, ScriptedModel(DONE)).run() == (AttemptEnd.ABANDONED, None)

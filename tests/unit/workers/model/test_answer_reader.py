@@ -11,7 +11,8 @@ from schemas.events import Usage
 from tests.scripted_model.script import Script, answer_text
 from tests.scripted_model.wire import GARBAGE, TOO_LONG, Wire
 from workers.model.answer_reader import AnswerReader
-from workers.model.stream_events import Said, UnreadableEvent, read_event
+from workers.model.stream_events import NOTHING, Said, UnreadableEvent, read_event
+from workers.model.told_errors import ToldError
 
 DONE = b"data: [DONE]\n\n"
 
@@ -19,6 +20,10 @@ DONE = b"data: [DONE]\n\n"
 def chunk(content: str | None = None, **more: object) -> bytes:
     choice: dict[str, object] = {"index": 0, "delta": {"content": content}, **more}
     return b"data: " + json.dumps({"choices": [choice]}).encode() + b"\n\n"
+
+
+def error(words: str) -> ToldError:
+    return ToldError(None, frozenset(), words)
 
 
 def read(*pieces: bytes) -> tuple[AnswerReader, str]:
@@ -94,9 +99,32 @@ def test_signs_of_life() -> None:
          Said(finish_reason="stop", alive=True)),
         (b'{"choices": [], "usage": {"prompt_tokens": "many"}}', Said()),
         (b'{"choices": [], "usage": null, "error": null, "x": [{"y": 1}]}', Said()),
-        (b'{"error": "plain"}', Said(error="plain")),
-        (b'{"error": {"message": "a\\ud800"}}', Said(error="a\ufffd")),
-        (b'{"error": {}}', Said(error="None")),
+        (b'{"error": "plain"}', Said(error=error("plain"))),
+        (b'{"error": {"message": "a\\ud800"}}', Said(error=error("a\ufffd"))),
+        (b'{"error": {}}', Said()),
+        (b'{"error": "", "choices": [{"delta": {"content": "a"}}]}', Said("a", alive=True)),
+        (b'{"error": false, "choices": [{"delta": {"content": "a"}}]}', Said("a", alive=True)),
+        (b"null", NOTHING),
+        (b"", NOTHING),
+        (b'"x"', Said(error=error("x"))),
+        (b'{"choices": 7}', Said()),
+        (b'{"choices": [{"delta": {"content": 7}}]}', Said(alive=True)),
+        (b'{"choices": [{"index": null, "delta": {"content": "a"}}]}', Said("a", alive=True)),
+        (b'{"choices": [{"index": "0", "delta": {"content": "a"}}]}', Said("a", alive=True)),
+        (b'{"choices": [{"delta": {"content": "a"}, "logprobs": NaN}]}', Said("a", alive=True)),
+        (b'{"choices": [{"delta": {"content": [{"type": "text", "text": "a"}, "b"]}}]}',
+         Said("ab", alive=True)),
+        (b'{"choices": [{"delta": {"content": [{"type": "thinking", "thinking": []}]}}]}',
+         Said(alive=True)),
+        (b'{"choices": [{"delta": {}, "finish_reason": "null"}]}', Said(alive=True)),
+        (b'{"choices": [{"delta": {}, "finish_reason": "SAFETY"}]}',
+         Said(finish_reason="content_filter", alive=True)),
+        (b'{"choices": [{"delta": {}, "finish_reason": "abort"}]}',
+         Said(finish_reason="incomplete", alive=True)),
+        (b'{"choices": [], "usage": {"input_tokens": "3", "output_tokens": 2.0}}',
+         Said(usage=Usage(prompt_tokens=3, completion_tokens=2))),
+        (b'{"object": "error", "message": "m", "code": 503}',
+         Said(error=ToldError(503, frozenset({"503"}), "m"))),
         (b'{"choices": [{"delta": {"content": "a\\u0000b"}}]}', Said("a\ufffdb", alive=True)),
         (b'{"choices": [{"delta": {"content": "a\\ud83d b"}}]}', Said("a\ufffd b", alive=True)),
         (b'{"choices": [{"delta": {"content": "\\ud83d\\ude00"}}]}', Said("😀", alive=True)),
@@ -109,8 +137,7 @@ def test_events(data: bytes, said: Said) -> None:
 
 @pytest.mark.parametrize(
     "data",
-    [b"", b"7", b"[]", b'"x"', b'{"choices": 7}', b'{"choices": [{"delta": {"content": 7}}]}',
-     b'{"x": ' + b"[" * 100_000 + b"]" * 100_000 + b"}", b"{", b"\xff"],
+    [b"7", b"[]", b'{"x": ' + b"[" * 100_000 + b"]" * 100_000 + b"}", b"{", b"\xff"],
 )  # fmt: skip
 def test_unreadable_events(data: bytes) -> None:
     with pytest.raises(UnreadableEvent):
