@@ -113,7 +113,6 @@ class Reader:
 def tail_of(monkeypatch: pytest.MonkeyPatch) -> Callable[[Broker], Tail]:
     def made(broker: Broker) -> Tail:
         monkeypatch.setattr(module, "LogReader", lambda *_, **__: Reader(broker))
-        monkeypatch.setattr(module, "check_topics", lambda *_: asyncio.sleep(0))
         return Tail("nowhere:1", len(SHARDS), Followers(1), stall_limit_s=30.0, budget_bytes=2**28)
 
     return made
