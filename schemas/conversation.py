@@ -81,7 +81,7 @@ def message_of(row: Mapping[str, Any]) -> Message | None:
         worker=row["worker"],
         first=Place(row["first_epoch"], row["first_offset"]),
         last=Place(row["epoch"], row["last_offset"]),
-        pieces=[content] if content else [],
+        contents=[content] if content else [],
     )
 
 

@@ -98,7 +98,7 @@ class Message:
     worker: str | None = None
     first: Place | None = None
     last: Place | None = None
-    pieces: list[str] = field(default_factory=list)
+    contents: list[str] = field(default_factory=list)
 
     @property
     def terminal(self) -> bool:
@@ -108,9 +108,9 @@ class Message:
     @property
     def text(self) -> str:
         """The text of the current attempt so far."""
-        if len(self.pieces) > 1:
-            self.pieces[:] = ["".join(self.pieces)]
-        return self.pieces[0] if self.pieces else ""
+        if len(self.contents) > 1:
+            self.contents[:] = ["".join(self.contents)]
+        return self.contents[0] if self.contents else ""
 
 
 @dataclass(slots=True)
@@ -204,7 +204,7 @@ def _generating(message: Message, event: Status) -> Outcome:
     message.model, message.worker = event.model, event.worker
     message.released, message.damaged, message.cancelling = False, False, None
     message.last_sequence, message.position = 0, None
-    message.pieces = []
+    message.contents = []
     message.starts += 1
     message.unended_starts += 1
     return Outcome.STARTED
@@ -253,7 +253,7 @@ def _chunk(message: Message, event: Chunk, first: int, keep_text: bool) -> Outco
     message.damaged = message.damaged or first > message.last_sequence + 1
     message.last_sequence = event.sequence
     if keep_text:
-        message.pieces.append(event.content)
+        message.contents.append(event.content)
     return Outcome.CHUNK
 
 

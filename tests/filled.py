@@ -59,7 +59,7 @@ def filled() -> Message:
         worker="w1",
         first=Place(7, 3),
         last=Place(7, 9),
-        pieces=["because"],
+        contents=["because"],
     )
 
 
@@ -72,7 +72,7 @@ def unfilled() -> list[str]:
 def plain(message: Message, name: str) -> Any:
     """Give a field as JSON has it. The text is one however it is cut; an error is what it says."""
     value: Any = getattr(message, name)
-    if name == "pieces":
+    if name == "contents":
         value = message.text
     elif name == "error" and value is not None:
         value = {"code": value.code, "message": value.message, "retryable": value.retryable}

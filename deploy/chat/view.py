@@ -186,7 +186,7 @@ def _with_entry(known: Message | None, entry: Mapping[str, Any]) -> Message:
         if known is not None:
             return message
     else:
-        message.pieces = [entry.get("content") or ""]
+        message.contents = [entry.get("content") or ""]
         message.error = _error(entry)
     for name in AS_IN_THE_FOLD:
         if name in entry:

@@ -215,4 +215,4 @@ def _put_texts(messages: Sequence[Message], rows: Sequence[dict[str, Any]]) -> N
         row = texts.get(message.message_id)
         if row is not None:
             message.prompt = prompt_of(row)
-            message.pieces = [row["content"]] if row["content"] else []
+            message.contents = [row["content"]] if row["content"] else []

@@ -185,7 +185,7 @@ MUTANTS = (
     Mutant(
         "a new attempt keeps the text of the one before",
         TRANSCRIPT,
-        "    message.pieces = []\n",
+        "    message.contents = []\n",
         "",
         FOLD,
     ),

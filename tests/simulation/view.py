@@ -98,7 +98,7 @@ class View:
             message.fence = tuple(entry["fence"]) if entry["fence"] else None
             message.last_sequence, message.damaged = entry["last_sequence"], entry["damaged"]
             message.released = entry["released"]
-            message.pieces = [entry["content"]] if entry["content"] else []
+            message.contents = [entry["content"]] if entry["content"] else []
             self.own.pop(message.message_id, None)
         for message_id in self.own:
             if message_id in self.ended:

@@ -65,7 +65,7 @@ def forgotten_by_the_page(folder: Path) -> list[str]:
     cases = []
     for message in (filled(), empty()):
         for name in FOR_CLIENTS:
-            told = {"text" if name == "pieces" else name: plain(message, name)}
+            told = {"text" if name == "contents" else name: plain(message, name)}
             given = {"own": [], "resend": [], "cursor": "7.0.9", "frames": frames(message)}
             cases.append({"name": name, "messages": {MESSAGE_ID: told}} | given)
     path = folder / "cases.json"
@@ -82,7 +82,7 @@ def forgotten_by_the_row(_: Path) -> list[str]:
     row = json.loads(json.dumps(row_of(answer)))
     carried = answer_of(_typed(row)).message
     # These two have tables of their own: user_messages and streaming_messages.
-    return lost(carried, tuple(name for name in FIELDS if name not in ("prompt", "pieces")))
+    return lost(carried, tuple(name for name in FIELDS if name not in ("prompt", "contents")))
 
 
 def forgotten_by_the_upsert(_: Path) -> list[str]:

@@ -152,7 +152,7 @@ class ShardFold:
         if session is None or key.message_id not in session.heard:
             return
         session.heard[key.message_id].stored = True
-        session.transcript.messages[key.message_id].pieces.clear()
+        session.transcript.messages[key.message_id].contents.clear()
 
     # -- forgetting
 

@@ -20,7 +20,7 @@ pytestmark = pytest.mark.stack
 
 EPOCH = 7
 PARTITION = Partition(SESSION_LOG, 0)
-OWN_TABLES = ("prompt", "pieces")
+OWN_TABLES = ("prompt", "contents")
 
 
 async def write(dsn: str) -> Message:

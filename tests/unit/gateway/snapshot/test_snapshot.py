@@ -27,7 +27,7 @@ def message(message_id: str, state: MessageState, last: int, text: str = "text")
         last_sequence=1,
         first=Place(EPOCH, last),
         last=Place(EPOCH, last),
-        pieces=[text],
+        contents=[text],
     )
 
 

@@ -35,7 +35,7 @@ def ended(message_id: str, offset: int) -> Message:
         last_sequence=1,
         first=place,
         last=place,
-        pieces=[f"answer {message_id}"],
+        contents=[f"answer {message_id}"],
     )
 
 

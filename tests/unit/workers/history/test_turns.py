@@ -57,7 +57,7 @@ def message(*, state: str, text: str, place: Place | None = Place(2, 7)) -> Mess
         prompt=Prompt(content="ask", created_at="2026-01-01T00:00:00.000Z"),
         state=state,  # type: ignore[arg-type]
         last=place,
-        pieces=[text] if text else [],
+        contents=[text] if text else [],
     )
 
 
