@@ -86,7 +86,7 @@ def test_a_fold_that_began_later_or_has_forgotten_can_not_tell() -> None:
 
 def test_a_text_that_was_dropped_is_only_in_the_log() -> None:
     held = at_hand(0)
-    held.messages[2].pieces.clear()
+    held.messages[2].contents.clear()
     assert combined(read(0, 6), held, next_offset=6, epoch=EPOCH) is None
     assert texts(combined(read(0), held, next_offset=9, epoch=EPOCH)) == WHOLE
 
@@ -97,7 +97,7 @@ def test_an_end_that_is_stored_is_not_replaced() -> None:
     second = Transcript()
     for offset, event in enumerate(life("m1"), start=20):
         second.apply(event, Place(EPOCH, offset))
-    second.messages["m1"].pieces[:] = ["another text"]
+    second.messages["m1"].contents[:] = ["another text"]
     held = AtHand(6, 23, 6, list(second.messages.values()))
     assert texts(combined(stored, held, next_offset=6, epoch=EPOCH)) == WHOLE[:2]
 
