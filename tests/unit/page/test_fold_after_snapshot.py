@@ -89,7 +89,7 @@ def said_after(steps: Sequence[Step], cut: int) -> list[Step]:
 def told(message: Message) -> dict[str, Any]:
     """Everything that is true of a message but its places in the log, as JSON has it."""
     return {
-        "text" if name == "pieces" else name: plain(message, name)
+        "text" if name == "contents" else name: plain(message, name)
         for name in FOR_CLIENTS
         if name != "message_id"
     }
