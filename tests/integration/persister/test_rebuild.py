@@ -18,9 +18,9 @@ from tests.trim import trim
 pytestmark = pytest.mark.stack
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningStack]:
-    """A log of its own: a rebuild needs all of it, and other tests trim theirs."""
+    """A log of each test's own: a rebuild needs all of it, and one of them trims it."""
     with running_stack(tmp_path_factory.mktemp("rebuilt"), servers_only=True) as stack:
         yield stack
 
