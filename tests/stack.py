@@ -13,6 +13,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,6 +30,9 @@ from tests.waiting import wait_until
 START_WITHIN_S = 240.0
 STOP_WITHIN_S = 40.0
 COMMAND_WITHIN_S = 120.0
+
+
+STANDS_WITHIN_S = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,8 +76,16 @@ class RunningStack:
         os.kill(pid, signal.SIGKILL)
 
     def hold(self, name: str) -> None:
-        """SIGSTOP, to its children too: Postgres has a process for each connection."""
+        """SIGSTOP, to its children too: Postgres has a process for each connection.
+
+        Returns when it stands: a server with several threads goes on for a moment.
+        """
         self._signal_all(name, signal.SIGSTOP)
+        with contextlib.suppress(psutil.NoSuchProcess):
+            process = psutil.Process(self.pid(name))
+            deadline = time.monotonic() + STANDS_WITHIN_S
+            while process.status() != psutil.STATUS_STOPPED and time.monotonic() < deadline:
+                time.sleep(0.005)
 
     def let_go(self, name: str) -> None:
         """SIGCONT."""

@@ -295,6 +295,8 @@ def strange(rng: random.Random) -> dict[str, object]:
             [("topic", b"user_messages"), ("reason", b"\xff"), ("offset", b"-1")],
         ]
     )
+    if value is not None and len(value) > 900_000:
+        key, headers = b"k", []  # all together must be what a broker takes
     return {"value": value, "key": key, "headers": headers}
 
 

@@ -84,7 +84,9 @@ async def _three_messages(stack: RunningStack, session: str) -> None:
                 assert message.text == answer_text(key, 1, TOKENS)
                 assert message.starts == 1
     for each in (reader, other):
-        assert {outcome for outcome, _ in each.outcomes} <= {
+        # `queued` of a worker that has just given the shard away may come after the start.
+        late = (Outcome.REPEATED, "status")
+        assert {told[0] for told in each.outcomes if told != late} <= {
             Outcome.QUEUED,
             Outcome.STARTED,
             Outcome.ALIVE,
