@@ -296,14 +296,6 @@ MUTANTS = (
         ACKNOWLEDGED,
     ),
     Mutant(
-        "an attempt's end counts before it is read back",
-        "workers/intake/own_attempts.py",
-        "        if own.last_offset is not None and own.last_offset >= position:\n"
-        "            return None\n",
-        "",
-        WORKERS,
-    ),
-    Mutant(
         "acknowledged before its turns are stored",
         "workers/intake/judge.py",
         "        work.step = Step.STORING\n",
