@@ -24,7 +24,7 @@ from gateway.socket.connection import utc_now
 from schemas.events import Status, encode
 from schemas.limits import HEARTBEAT_S
 from schemas.log.producer import LogProducer, SendFailed
-from schemas.topics import SESSION_LOG, shard_of
+from schemas.topics import CANARY_SESSION, SESSION_LOG, shard_of
 
 log = structlog.get_logger(__name__)
 
@@ -52,7 +52,7 @@ class Canary:
 
     def __init__(self, producer: LogProducer, shards: int, every_s: float) -> None:
         # Each process draws a session of its own, so that no person and no other gateway is in it.
-        self.session_id = f"talklog-canary-{ULID()}"
+        self.session_id = f"{CANARY_SESSION}{ULID()}"
         self._producer = producer
         self.shard = shard_of(self.session_id, shards)
         self._every_s = every_s

@@ -7,6 +7,8 @@ and what looks like a key is taken out even there.
 
 import re
 
+from schemas.harmless_text import without_surrogates
+
 REPLACEMENT = "\ufffd"
 DETAIL_MAX_CHARS = 500
 
@@ -21,7 +23,7 @@ def harmless(text: str) -> str:
     Line breaks and tabs stay. A pair of surrogates is one character, and becomes it.
     """
     if _SURROGATES.search(text):
-        text = text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+        text = str(without_surrogates(text))
     return _CONTROLS.sub(REPLACEMENT, text) if _CONTROLS.search(text) else text
 
 
