@@ -2,11 +2,15 @@
 
 A message is sent again, with the same id, until the log has said something about it: the id makes
 that one message. A cancel is asked again after a reconnect, until its message is over.
+
+A gateway that is silent is asked, and left if it does not answer: `gateway/page/link.js` does the
+same.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import random
 from collections.abc import Callable
@@ -22,13 +26,30 @@ from schemas.close_codes import CloseCode
 from schemas.limits import HEARTBEAT_S
 from schemas.requests import Ask, Ping, Request, Stop, encode
 
-OPEN_S = 10.0
+SEND_S = 10.0
 CLOSE_S = 2.0
-QUIET_S = HEARTBEAT_S + 1
-"""So long without a frame, and the gateway is asked for one; as long again, and it is gone."""
 FRAME_MAX_BYTES = 16 * 1024 * 1024
 UNKNOWN_RETRY_S = 1.0
 LOST = 1006
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """How long a connection may take to open, and how long it may say nothing.
+
+    After `quiet_s` without a frame the gateway is asked; `answer_s` later it is gone.
+    """
+
+    open_s: float
+    quiet_s: float
+    answer_s: float
+
+
+PATIENT = Patience(open_s=10.0, quiet_s=HEARTBEAT_S + 1, answer_s=HEARTBEAT_S + 1)
+EAGER = Patience(open_s=3.0, quiet_s=5.0, answer_s=2.0)
+"""While an answer runs: something comes every 1.5 s then."""
+EAGER_OPENS = 3
+"""After so many failures in a row it is rather the network that is slow."""
 
 
 class Stopped(Exception):
@@ -63,6 +84,8 @@ class Link:
         self._socket: ClientConnection | None = None
         self._submitted: set[str] = set()
         """Ids that went out on this socket."""
+        self._joined = False
+        """This socket has told where it stands."""
         self._cancels: set[str] = set()
         self._wanted = asyncio.Event()
 
@@ -70,7 +93,7 @@ class Link:
         """Stay connected until cancelled. Raises Stopped if that can't be."""
         failures = 0
         while True:
-            code, reason, joined = await self._one_connection()
+            code, reason, joined = await self._one_connection(failures)
             failures = 0 if joined else failures + 1
             if code == CloseCode.FRAME_TOO_BIG and self._fail_too_big():
                 continue  # what it was closed for is not sent again
@@ -96,16 +119,17 @@ class Link:
         self._cancels.add(message_id)
         await self._send(Stop(message_id=message_id))
 
-    async def _one_connection(self) -> tuple[int, str, bool]:
+    async def _one_connection(self, failures: int) -> tuple[int, str, bool]:
         """Connect, receive until the socket closes: its code and reason, and if it ever joined."""
+        eager = failures < EAGER_OPENS and self.view.expects_news()
         self._enter("connecting")
         self._wanted.clear()
         self._submitted.clear()
-        joined = False
+        self._joined = False
         try:
             async with connect(
                 self._address.with_cursor(self.view.resume_cursor()),
-                open_timeout=OPEN_S,
+                open_timeout=(EAGER if eager else PATIENT).open_s,
                 close_timeout=CLOSE_S,
                 ping_interval=None,
                 compression=None,
@@ -113,23 +137,48 @@ class Link:
             ) as socket:
                 self._socket = socket
                 while not self.view.broken:
-                    joined = await self._receive(await _heard(socket)) or joined
-            return LOST, "out of step", joined
+                    await self._receive(await self._heard(socket))
+            return LOST, "out of step", self._joined
         except ConnectionClosed as closed:
             frame = closed.rcvd
-            return (frame.code, frame.reason, joined) if frame else (LOST, "", joined)
+            return (frame.code, frame.reason, self._joined) if frame else (LOST, "", self._joined)
         except (OSError, TimeoutError, InvalidHandshake) as error:
-            return LOST, f"({type(error).__name__})", joined
+            return LOST, f"({type(error).__name__})", self._joined
         except InvalidURI as error:
             raise Stopped(str(error)) from error
         finally:
             self._socket = None
 
-    async def _receive(self, text: str | bytes) -> bool:
+    async def _heard(self, socket: ClientConnection) -> str | bytes:
+        """Give the next frame.
+
+        Raises TimeoutError if the gateway says nothing, not even when asked; the socket is left to
+        its fate then.
+        """
+        waited_s = 0.0
+        while (quiet_s := self._patience().quiet_s) > waited_s:
+            step_s = min(EAGER.quiet_s, quiet_s - waited_s)
+            with contextlib.suppress(TimeoutError):
+                return await _frame(socket, step_s)
+            waited_s += step_s
+        try:
+            async with asyncio.timeout(SEND_S):
+                await socket.send(encode(Ping(nonce="watch")))
+            return await _frame(socket, self._patience().answer_s)
+        except TimeoutError:
+            socket.transport.abort()
+            raise
+
+    def _patience(self) -> Patience:
+        # Before the join a gateway may still look for where the socket stands.
+        return EAGER if self._joined and self.view.expects_news() else PATIENT
+
+    async def _receive(self, text: str | bytes) -> None:
         frame = json.loads(text)
         again = self.view.receive(frame)
         whole = frame.get("type") == "snapshot" or frame.get("recovered") is True
         if whole:
+            self._joined = True
             self._enter("connected")
             for message_id in self._cancels:
                 if not self.view.over(message_id):
@@ -139,7 +188,6 @@ class Link:
         for message_id in again:
             await self._submit(message_id)
         self._on_change()
-        return whole
 
     async def _submit(self, message_id: str) -> None:
         own = self.view.own.get(message_id)
@@ -176,7 +224,8 @@ class Link:
         if self._socket is None:
             return  # it goes out after the next join
         try:
-            await asyncio.wait_for(self._socket.send(encode(request)), OPEN_S)
+            async with asyncio.timeout(SEND_S):
+                await self._socket.send(encode(request))
         except (ConnectionClosed, TimeoutError):
             return  # the same
 
@@ -185,11 +234,7 @@ class Link:
         self._on_change()
 
 
-async def _heard(socket: ClientConnection) -> str | bytes:
-    """The next frame. Raises TimeoutError if the gateway says nothing, not even when asked."""
-    try:
-        return await asyncio.wait_for(socket.recv(), QUIET_S)
-    except TimeoutError:
-        # One that still prepares a snapshot sends no heartbeat, but it answers a ping.
-        await asyncio.wait_for(socket.send(encode(Ping(nonce="watch"))), OPEN_S)
-        return await asyncio.wait_for(socket.recv(), QUIET_S)
+async def _frame(socket: ClientConnection, limit_s: float) -> str | bytes:
+    # Not `wait_for`: Python 3.11's forgets a cancel that comes together with a frame.
+    async with asyncio.timeout(limit_s):
+        return await socket.recv()

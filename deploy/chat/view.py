@@ -61,6 +61,11 @@ class View:
         """Own messages that are sent again whenever this client knows where it stands."""
         return [own for own in self.own.values() if own.submit not in ("failed", "ended")]
 
+    def expects_news(self) -> bool:
+        """Whether something must come soon: a message has not ended, or nothing was said of it."""
+        messages = self.transcript.messages.values()
+        return bool(self.unsettled()) or not all(message.terminal for message in messages)
+
     def over(self, message_id: str) -> bool:
         """Whether nothing will come of the message any more (its text may not be held here)."""
         message = self.transcript.messages.get(message_id)

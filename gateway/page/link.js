@@ -3,16 +3,20 @@
  *
  * It knows nothing of sessions; it carries frames (objects) and says in which state it is. A socket that
  * was given up is never heard again, whatever it still says. The browser's own close may come minutes
- * after the network has gone, or never, so silence of two heartbeats is a close.
+ * after the network has gone, or never, so a far end that is silent is asked, and one that does not
+ * answer is left. While news is expected (an answer runs: something comes every 1.5 s) that takes 7 s,
+ * otherwise two heartbeats. A gateway that is only busy answers, so it keeps its sockets.
  */
 
 import { afterClose } from "./reconnect.js";
 
 export const HEARTBEAT_MS = 15_000;
-const STALL_MS = 2 * HEARTBEAT_MS;
-const OPEN_LIMIT_MS = 10_000;
-const PROBE_LIMIT_MS = 5_000;
-const STEADY_MS = 5_000; // a connection that lasted so long since `steady` resets the backoff
+/** So long without a frame and the far end is asked; without an answer for so long it is left. */
+const PATIENCE = { quietMs: HEARTBEAT_MS, answerMs: HEARTBEAT_MS, openMs: 10_000 };
+const EAGER = { quietMs: 5_000, answerMs: 2_000, openMs: 3_000 };
+const EAGER_OPENS = 3; // then it is rather the network that is slow
+const WAKE_ANSWER_MS = 5_000;
+const STEADY_MS = 5_000; // a connection that lived so long since `steady` resets the backoff
 const OPEN = 1;
 
 export class Link {
@@ -24,21 +28,25 @@ export class Link {
   #failures = 0;
   #steadySinceMs = null;
   #heardMs = 0;
-  #pinged = false;
+  #asked = false;
   #timers;
 
-  /** `world`: {WebSocket, nowMs, setTimer, clearTimer, random}; `address` is asked at every attempt. */
-  constructor(world, { address, onFrame, onState }) {
-    this.#world = { ...world, address, onFrame, onState };
+  /**
+   * `world`: {WebSocket, nowMs, setTimer, clearTimer, random}; `address` is asked at every attempt,
+   * `expects` whenever it matters: whether news must come soon.
+   */
+  constructor(world, { address, expects, onFrame, onState }) {
+    this.#world = { ...world, address, expects, onFrame, onState };
     this.#timers = new Timers(world);
   }
 
   /** Connect now, whatever the state. */
   connect() {
     this.#drop();
+    this.#settle();
     const socket = new this.#world.WebSocket(this.#world.address());
     this.#socket = socket;
-    this.#pinged = false;
+    this.#asked = false;
     this.#heardMs = this.#world.nowMs();
     const mine = (action) => (event) => socket === this.#socket && action(event);
     socket.onopen = mine(() => {
@@ -48,8 +56,9 @@ export class Link {
     socket.onmessage = mine(({ data }) => this.#heard(data));
     socket.onclose = mine(({ code, reason }) => this.fail(code, reason));
     socket.onerror = () => {}; // a close follows, with what can be known
-    this.#timers.start("open", OPEN_LIMIT_MS, () => this.fail(1006));
-    this.#timers.start("watch", HEARTBEAT_MS, () => this.#watch());
+    const { openMs } = this.#world.expects() && this.#failures < EAGER_OPENS ? EAGER : PATIENCE;
+    this.#timers.start("open", openMs, () => this.fail(1006));
+    this.#timers.start("watch", EAGER.quietMs, () => this.#watch());
     this.#enter("connecting");
   }
 
@@ -63,8 +72,7 @@ export class Link {
   fail(code, reason = "") {
     const { nowMs, random } = this.#world;
     this.#drop();
-    if (this.#steadySinceMs !== null && nowMs() - this.#steadySinceMs >= STEADY_MS) this.#failures = 0;
-    this.#steadySinceMs = null;
+    this.#settle();
     const { next, delayMs } = afterClose(code, reason, this.#failures, random());
     if (next !== "backoff") {
       this.#enter(next === "on_demand" ? "sleeping" : "stopped", code);
@@ -84,16 +92,9 @@ export class Link {
   wake() {
     if (this.state.name === "waiting" || this.state.name === "sleeping") this.connect();
     if (this.state.name !== "open") return;
-    const sinceMs = this.#world.nowMs();
-    if (sinceMs - this.#heardMs >= STALL_MS) {
-      this.connect();
-      return;
-    }
-    this.#pinged = true;
-    this.send({ type: "ping", nonce: "wake" });
-    this.#timers.start("probe", PROBE_LIMIT_MS, () => {
-      if (this.#pinged) this.fail(1006);
-    });
+    const { quietMs, answerMs } = PATIENCE;
+    if (this.#world.nowMs() - this.#heardMs >= quietMs + answerMs) this.connect();
+    else this.#ask("wake", WAKE_ANSWER_MS);
   }
 
   /** Leave this gateway for another after so long, unless it closes first. */
@@ -110,24 +111,36 @@ export class Link {
 
   #heard(data) {
     this.#heardMs = this.#world.nowMs();
-    this.#pinged = false;
+    this.#asked = false;
     const frame = parsed(data);
     if (frame !== null) this.#world.onFrame(frame);
   }
 
   #watch() {
+    // Before `steady` the far end may still look for where it stands; it says so only afterwards.
+    const eager = this.#steadySinceMs !== null && this.#world.expects();
+    const { quietMs, answerMs } = eager ? EAGER : PATIENCE;
     const silentMs = this.#world.nowMs() - this.#heardMs;
-    if (silentMs >= STALL_MS) {
-      this.fail(1006);
+    if (silentMs >= quietMs) {
+      if (!this.#asked) this.#ask("watch", answerMs);
+      this.#timers.start("watch", EAGER.quietMs, () => this.#watch());
       return;
     }
-    // A gateway that still prepares a snapshot sends no heartbeat, but it answers a ping.
-    if (silentMs >= HEARTBEAT_MS && !this.#pinged) {
-      this.#pinged = true;
-      this.send({ type: "ping", nonce: "watch" });
-    }
-    const untilMs = silentMs >= HEARTBEAT_MS ? STALL_MS : HEARTBEAT_MS;
-    this.#timers.start("watch", untilMs - silentMs, () => this.#watch());
+    this.#timers.start("watch", Math.min(quietMs - silentMs, EAGER.quietMs), () => this.#watch());
+  }
+
+  /** Ask for a sign of life; without one for so long, the socket is given up. */
+  #ask(nonce, answerMs) {
+    this.#asked = true;
+    this.send({ type: "ping", nonce });
+    this.#timers.start("answer", answerMs, () => this.#asked && this.fail(1006));
+  }
+
+  /** A connection is over: one that was good for a while makes up for the failures before it. */
+  #settle() {
+    const livedUntilMs = this.#asked ? this.#heardMs : this.#world.nowMs(); // it did not answer since
+    if (this.#steadySinceMs !== null && livedUntilMs - this.#steadySinceMs >= STEADY_MS) this.#failures = 0;
+    this.#steadySinceMs = null;
   }
 
   #drop() {

@@ -177,6 +177,12 @@ function settled(view, ids) {
   return { ...view, own };
 }
 
+/** Whether the log holds a message that has not ended. */
+export function hasOpenMessages(view) {
+  for (const message of view.messages.values()) if (!isTerminal(message)) return true;
+  return false;
+}
+
 /** Messages of the log that have not ended, in the order of their first event. */
 export function openMessages(view) {
   return [...view.messages.values()].filter((message) => !isTerminal(message));

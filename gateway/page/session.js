@@ -17,7 +17,7 @@
 
 import { isTerminal } from "./fold.js";
 import { Link, Timers } from "./link.js";
-import { EMPTY_VIEW, forgotten, reduce, resendAfter, resumeCursor, submitted, unsettled } from "./reducer.js";
+import { EMPTY_VIEW, forgotten, hasOpenMessages, reduce, resendAfter, resumeCursor, submitted, unsettled } from "./reducer.js";
 
 export { applyEvent, isTerminal } from "./fold.js";
 export { afterClose } from "./reconnect.js";
@@ -74,6 +74,7 @@ export class Session {
     this.#timers = new Timers(world);
     this.#link = new Link(world, {
       address: () => this.#address(),
+      expects: () => unsettled(this.view).length > 0 || hasOpenMessages(this.view),
       onFrame: (frame) => this.#receive(frame),
       onState: (state) => this.#linkChanged(state),
     });

@@ -6,8 +6,10 @@ import os
 import psycopg
 import pytest
 
+from deploy.chat.link import Address, Link
 from schemas.transcript import Message
 from tests.end_to_end.reader import Reader
+from tests.end_to_end.relay import Relay
 from tests.end_to_end.test_whole_path import rows, rows_hold, urls
 from tests.scripted_model.control import ModelControl
 from tests.scripted_model.script import answer_text
@@ -101,3 +103,33 @@ def _rows_if_up(stack: RunningStack, session: str) -> str:
         return rows(stack, session)
     except psycopg.OperationalError:
         return ""
+
+
+async def test_a_gateway_that_stands_still_is_left_in_the_middle_of_an_answer(
+    stack: RunningStack, model: ModelControl
+) -> None:
+    """The client goes on at another gateway with its cursor, before the first moves again."""
+    model.reset()
+    session = "gateway-stands"
+    async with Relay(urls(stack)) as network:
+        link = Link(Address(network.url, session, 0), lambda: None)
+        running = asyncio.create_task(link.run())
+        try:
+            await until(lambda: link.state == "connected", WITHIN_S, "connected")
+            orders = f"tokens={TOKENS} rate=20 fault=hold_after:{HELD_AT}"
+            await link.ask("m0", f"go [[key={session} {orders}]]")
+            message = link.view.transcript.messages.get
+            await until(lambda: bool((m := message("m0")) and m.text), WITHIN_S, "text")
+            stack.hold("gateway-1")  # the network's first choice
+            try:
+                await until(lambda: link.state != "connected", WITHIN_S, "left")
+                model.release()
+                await until(lambda: link.view.over("m0"), WITHIN_S, "the end")
+            finally:
+                stack.let_go("gateway-1")
+            told = message("m0")
+            assert told is not None
+            assert (told.state, told.text) == ("complete", answer_text(session, 1, TOKENS))
+        finally:
+            running.cancel()
+            await asyncio.gather(running, return_exceptions=True)

@@ -10,15 +10,19 @@ import json
 import random
 from collections import Counter
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidMessage
 
-CONNECT_WITHIN_S = 10.0
-HEARING_S = 32.0
-"""Two heartbeats and a little: a socket that is silent for longer is given up, as the page does."""
+CONNECT_WITHIN_S = (3.0, 3.0, 3.0, 10.0)
+"""By how many connections in a row came to nothing; the last for all that follow."""
+GREETING_S = 32.0
+QUIET_S = 5.0
+ANSWER_S = 2.0
+"""A socket that says nothing for QUIET_S is asked, and left ANSWER_S later, as the page does."""
 BACKOFF_MAX_S = 1.0
 
 
@@ -68,6 +72,7 @@ class Talker:
         self._tokens, self._rate = tokens, rate
         self._cursor: str | None = None
         self._on: Callable[[], bool]
+        self._failures = 0
         self.told: list[Told] = []
         self.counts: Counter[str] = Counter()
         self.address = ""
@@ -80,16 +85,14 @@ class Talker:
     async def run(self, go_on: Callable[[], bool]) -> None:
         """Ask, each message when the one before has ended, while `go_on` says so."""
         self._on = go_on
-        failures = 0
         while self.now or go_on():
             try:
                 await self._connected()
-                failures = 0
             except (OSError, TimeoutError, ConnectionClosed, InvalidHandshake, InvalidMessage):
                 self.counts["reconnects"] += 1
-                failures += 1
+                self._failures += 1
                 await asyncio.sleep(
-                    self.chance.uniform(0, min(BACKOFF_MAX_S, 0.1 * 2 ** min(failures, 5)))
+                    self.chance.uniform(0, min(BACKOFF_MAX_S, 0.1 * 2 ** min(self._failures, 5)))
                 )
 
     async def _connected(self) -> None:
@@ -101,23 +104,39 @@ class Talker:
             f"{base}/ws/chat/{self.session_id}/{query}",
             compression=None,
             max_size=None,
-            open_timeout=CONNECT_WITHIN_S,
+            open_timeout=CONNECT_WITHIN_S[min(self._failures, len(CONNECT_WITHIN_S) - 1)],
             ping_interval=None,
             close_timeout=1.0,
         ) as socket:
             if self.now and not self.now.accepted:
                 await self._submit(socket, self.now)  # the log may have it: the same id again
+            greeted = False
             while True:
                 if not self.now:
                     if not self._on():
                         return
                     await self._submit(socket, self._ask())
-                async with asyncio.timeout(HEARING_S):
-                    frame = json.loads(await socket.recv())
+                frame = json.loads(await self._heard(socket, greeted))
+                greeted, self._failures = True, 0
                 if frame.get("state") == "reconnect":
                     self.counts["asked to reconnect"] += 1
                     return
                 self._take(frame)
+
+    async def _heard(self, socket: ClientConnection, greeted: bool) -> str | bytes:
+        """Give the next frame. Raises TimeoutError where the gateway does not answer either."""
+        if greeted:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(QUIET_S):
+                    return await socket.recv()
+            await socket.send('{"type":"ping"}')
+        try:
+            async with asyncio.timeout(ANSWER_S if greeted else GREETING_S):
+                return await socket.recv()
+        except TimeoutError:
+            self.counts["left a silent gateway"] += 1
+            socket.transport.abort()
+            raise
 
     def _ask(self) -> Told:
         number = len(self.told) + 1

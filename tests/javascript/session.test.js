@@ -268,6 +268,85 @@ test("silence of a heartbeat is asked about, silence of two is a close", () => {
   assert.equal(world.sockets[0].readyState, 3);
 });
 
+test("while an answer runs, five seconds of silence are asked about, and two more are a close", () => {
+  const { world, session } = live();
+  world.socket.gives(generating(10, "x"), chunk(11, "x", 1, "Hel"));
+  world.pass(4_999);
+  assert.equal(world.socket.of("ping").length, 0);
+  world.pass(1);
+  assert.equal(world.socket.of("ping").length, 1);
+  world.pass(1_999);
+  assert.equal(session.connection.state, "live");
+  world.pass(1);
+  assert.equal(session.connection.state, "waiting");
+  assert.equal(world.sockets[0].readyState, 3);
+  world.pass(500);
+  assert.equal(world.socket.address.search, "?cursor=1.0.11");
+  world.sockets[0].gives(chunk(12, "x", 2, "lo"));
+  assert.equal(session.view.messages.get("x").text, "Hel"); // what the old one still says is not heard
+});
+
+test("a gateway that is only busy answers, and keeps its sockets while a worker is replaced", () => {
+  const { world, session } = live();
+  world.socket.gives(generating(10, "x"));
+  for (let round = 0; round < 6; round += 1) {
+    world.pass(6_000);
+    world.socket.gives({ type: "pong", nonce: "watch" });
+  }
+  assert.equal(session.connection.state, "live");
+  assert.equal(world.sockets.length, 1);
+  assert.equal(world.socket.of("ping").length, 6);
+});
+
+test("an own message of which nothing is said is news that is expected", () => {
+  const { world, session } = live();
+  world.pass(9_000);
+  session.send("hi");
+  world.pass(1_000); // the next look, at most five seconds away
+  assert.equal(world.socket.of("ping").length, 1);
+  world.pass(2_000);
+  assert.equal(session.connection.state, "waiting");
+});
+
+test("an answer that has ended leaves the heartbeat's patience", () => {
+  const { world, session } = live();
+  world.socket.gives(generating(10, "x"), chunk(11, "x", 1, "Hi"), complete(12, "x", 1));
+  world.pass(14_000);
+  assert.equal(world.socket.of("ping").length, 0);
+  assert.equal(session.connection.state, "live");
+});
+
+test("gateways that say nothing one after another are left more and more slowly", () => {
+  const { world, session } = live();
+  world.chance = 0.999999;
+  world.socket.gives(generating(10, "x"));
+  const delays = [];
+  for (let round = 0; round < 4; round += 1) {
+    world.pass(7_000);
+    delays.push(session.connection.retryAtMs - world.ms);
+    world.pass(delays.at(-1));
+    world.socket.opens();
+    world.socket.gives(connected(true));
+  }
+  assert.deepEqual(delays, [500, 1000, 2000, 4000]);
+});
+
+test("while news is expected a socket that does not open is given up in three seconds, three times", () => {
+  const { world, session } = live();
+  world.chance = 0;
+  world.socket.gives(generating(10, "x"));
+  world.socket.closes(1006);
+  for (const limitMs of [3_000, 3_000, 10_000]) {
+    world.pass(0);
+    const tried = world.sockets.length;
+    world.pass(limitMs - 1);
+    assert.equal(world.sockets.length, tried);
+    assert.equal(session.connection.state, "connecting");
+    world.pass(1);
+    assert.equal(world.sockets.length, tried + 1);
+  }
+});
+
 test("heartbeats keep it alive", () => {
   const { world, session } = live();
   for (let index = 0; index < 10; index += 1) {

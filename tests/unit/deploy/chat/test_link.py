@@ -1,7 +1,8 @@
-"""A connection of the terminal's: the message that it was closed for is not sent again."""
+"""A connection of the terminal's: what it was closed for, and when silence is asked about."""
 
 import pytest
 
+from deploy.chat import link
 from deploy.chat.link import Address, Link, Stopped
 from schemas.close_codes import CloseCode
 
@@ -13,7 +14,7 @@ class Closing(Link):
         super().__init__(Address("ws://x", "s", 0), lambda: None)
         self.went_out: list[list[str]] = []
 
-    async def _one_connection(self) -> tuple[int, str, bool]:
+    async def _one_connection(self, failures: int) -> tuple[int, str, bool]:
         self._submitted.clear()
         for own in self.view.unsettled():
             await self._submit(own.message_id)
@@ -23,17 +24,27 @@ class Closing(Link):
 
 
 async def test_the_largest_message_of_a_socket_closed_with_1009_has_failed() -> None:
-    link = Closing()
-    link.view.submitted("small", "x")
-    link.view.submitted("big", "y" * 300_000)
+    one = Closing()
+    one.view.submitted("small", "x")
+    one.view.submitted("big", "y" * 300_000)
     with pytest.raises(Stopped, match="not allowed"):
-        await link.run()
-    assert link.went_out == [["big", "small"], ["small"]]
-    assert [own.submit for own in link.view.own.values()] == ["sending", "failed"]
+        await one.run()
+    assert one.went_out == [["big", "small"], ["small"]]
+    assert [own.submit for own in one.view.own.values()] == ["sending", "failed"]
 
 
 async def test_a_socket_closed_with_1009_for_nothing_of_ours_stays_closed() -> None:
-    link = Closing()
+    one = Closing()
     with pytest.raises(Stopped, match="too big"):
-        await link.run()
-    assert link.went_out == [[]]
+        await one.run()
+    assert one.went_out == [[]]
+
+
+async def test_where_nothing_is_expected_a_gateway_may_be_silent() -> None:
+    one = Link(Address("ws://x", "s", 0), lambda: None)
+    one.view.joined = one._joined = True
+    assert one._patience() is link.PATIENT
+    one.view.submitted("m", "hi")
+    assert one._patience() is link.EAGER
+    one._joined = False  # the next socket has not told yet where it stands
+    assert one._patience() is link.PATIENT
