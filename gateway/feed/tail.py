@@ -20,6 +20,7 @@ from gateway.feed.shares import shares
 from schemas.log.log_reader import LogReader, LogUnavailable
 from schemas.log.log_scan import LogScanner
 from schemas.process.reader_watch import ReaderWatch
+from schemas.scan_queue import KNOWN_OFFSETS
 from schemas.shard_log import Record, ShardLog
 from schemas.topics import SESSION_LOG
 
@@ -55,7 +56,9 @@ class Tail:
         self._reader = LogReader(
             bootstrap, SESSION_LOG, shards, on_records=self._append, on_gap=self._gap
         )
-        self.scanner = LogScanner(bootstrap, SESSION_LOG, shards)
+        self.scanner = LogScanner(
+            bootstrap, SESSION_LOG, shards, bytes_an_offset=self._bytes_an_offset
+        )
         self.ends = Ends(self._ends_of_followed)
         self._reading = ReaderWatch("the tail", self._reader.seen, stall_limit_s)
         self._started = False
@@ -123,6 +126,11 @@ class Tail:
     def _behind(self) -> set[int]:
         limit_s = time.monotonic() - (BEHIND_LIMIT_S + SILENCE_LIMIT_S)
         return {shard for shard in self._shards if self._reached_at_s.get(shard, _NEVER) < limit_s}
+
+    def _bytes_an_offset(self, shard: int) -> float | None:
+        held = self.shard_logs[shard]
+        offsets = held.end - held.start
+        return held.bytes_in_memory / offsets if offsets >= KNOWN_OFFSETS else None
 
     def bytes_in_memory(self) -> int:
         """Memory of all shard logs, about."""

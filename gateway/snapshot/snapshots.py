@@ -4,6 +4,9 @@ No fold is kept: one that is kept must be made anew after every resume and every
 wrong in silence where that was forgotten. A fold is Postgres' rows and the log from the offset to
 which they hold. If it can't be made now the connection is told once, goes on live, and is given its
 snapshot when it can.
+
+Joiners wait by shard, and shards take turns: a few of one are served together, so that they share
+what is read of its log, and a shard of which much must be read holds up its own joiners only.
 """
 
 import asyncio
@@ -11,6 +14,7 @@ import contextlib
 import time
 from collections.abc import Collection, Coroutine, Sequence
 from dataclasses import dataclass
+from itertools import chain, islice
 from typing import Any, Protocol, TypeVar
 
 import structlog
@@ -30,7 +34,11 @@ from schemas.transcript import Place, Transcript
 
 log = structlog.get_logger(__name__)
 
-AT_ONCE = 4
+SHARDS_AT_ONCE = 16
+OF_A_SHARD = 8
+"""So many joiners of one shard are served together; a turn ends with the last of them."""
+READS_AT_ONCE = 4
+"""As many as the store has connections: who waits for one has not begun to wait for Postgres."""
 STORE_LIMIT_S = 2.5
 RETRY_S = 1.0
 FAILING_LIMIT_S = 10.0
@@ -84,10 +92,12 @@ class Snapshots:
         self._tail = tail
         self._epoch = epoch
         self._counters = counters
-        self._waiting: dict[Joiner, None] = {}  # in their order
+        self._waiting: dict[int, dict[Joiner, None]] = {}  # by shard, both in their order
+        self._serving: set[int] = set()
         self._wake = asyncio.Event()
         self._store_is_away = False
         self._reads: set[asyncio.Task[Any]] = set()
+        self._may_read = asyncio.Semaphore(READS_AT_ONCE)
         self._failing_since_s: float | None = None
         self._only_the_pool_fails = False
 
@@ -99,7 +109,10 @@ class Snapshots:
 
     def withdraw(self, joiner: Joiner) -> None:
         """Forget a joiner that has gone: what waits is what lives."""
-        self._waiting.pop(joiner, None)
+        here = self._waiting.get(joiner.shard, {})
+        here.pop(joiner, None)
+        if not here:
+            self._waiting.pop(joiner.shard, None)
 
     async def run(self) -> None:
         """Serve until cancelled."""
@@ -107,7 +120,7 @@ class Snapshots:
         try:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(self._watch())
-                for _ in range(AT_ONCE):
+                for _ in range(SHARDS_AT_ONCE):
                     tasks.create_task(self._serve())
         finally:
             # The process ends: nobody misses the connections of these.
@@ -214,24 +227,43 @@ class Snapshots:
 
     async def _serve(self) -> None:
         while True:
-            while not self._waiting:
+            while (shard := self._next_shard()) is None:
                 self._wake.clear()
                 await self._wake.wait()
-            joiner = next(iter(self._waiting))
-            del self._waiting[joiner]
-            if joiner.gone:
-                continue
+            self._serving.add(shard)
             try:
-                await self._give(joiner)
-            except FoldUnavailable as error:
-                log.warning("no snapshot for now", error=str(error))
-                self._again_later(joiner)
-                if self._store_is_away:
-                    await asyncio.sleep(RETRY_S)  # the others would fare no better
-            except Exception:
-                # Of one joiner: the others, and this process, have nothing to do with it.
-                log.exception("a snapshot failed", session_id=joiner.session_id)
-                self._again_later(joiner)
+                await asyncio.gather(*(self._serve_one(each) for each in self._take(shard)))
+            finally:
+                self._serving.discard(shard)
+                self._wake.set()
+            if self._store_is_away:
+                await asyncio.sleep(RETRY_S)  # the others would fare no better
+
+    def _next_shard(self) -> int | None:
+        return next((shard for shard in self._waiting if shard not in self._serving), None)
+
+    def _take(self, shard: int) -> list[Joiner]:
+        """Take those who are served in the shard's turn; its next one is behind the others'."""
+        waiting = self._waiting.pop(shard)
+        taken = list(islice(waiting, OF_A_SHARD))
+        for joiner in taken:
+            del waiting[joiner]
+        if waiting:
+            self._waiting[shard] = waiting
+        return taken
+
+    async def _serve_one(self, joiner: Joiner) -> None:
+        if joiner.gone:
+            return
+        try:
+            await self._give(joiner)
+        except FoldUnavailable as error:
+            log.warning("no snapshot for now", error=str(error))
+            self._again_later(joiner)
+        except Exception:
+            # Of one joiner: the others, and this process, have nothing to do with it.
+            log.exception("a snapshot failed", session_id=joiner.session_id)
+            self._again_later(joiner)
 
     def _again_later(self, joiner: Joiner) -> None:
         self._counters.snapshots_failed += 1
@@ -241,7 +273,7 @@ class Snapshots:
     def _enqueue(self, joiner: Joiner) -> None:
         if joiner.gone:
             return
-        self._waiting[joiner] = None
+        self._waiting.setdefault(joiner.shard, {})[joiner] = None
         self._wake.set()
 
     async def _give(self, joiner: Joiner) -> None:
@@ -279,7 +311,7 @@ class Snapshots:
         self._store_is_away = isinstance(outcome, StoreUnavailable)
         if isinstance(outcome, StoreUnavailable):
             self._failing_since_s = self._failing_since_s or time.monotonic()
-            for joiner in self._waiting:
+            for joiner in chain.from_iterable(self._waiting.values()):
                 joiner.history_is_unavailable()
             raise FoldUnavailable(str(outcome)) from outcome
         self._failing_since_s = None
@@ -289,6 +321,15 @@ class Snapshots:
         # A pooled read is never cancelled, neither at its limit nor with whoever waits for it: that
         # can lose its connection for good, and after a flood of joins that left there was none. It
         # is let go, and ends when the server has answered or the connection breaks.
+        try:
+            async with asyncio.timeout(STORE_LIMIT_S):
+                await self._may_read.acquire()
+        except TimeoutError:
+            reading.close()
+            return StoreUnavailable(f"{READS_AT_ONCE} reads have not ended in {STORE_LIMIT_S:g} s")
+        except asyncio.CancelledError:
+            reading.close()  # it has not begun
+            raise
         read = asyncio.create_task(reading)
         self._reads.add(read)
         read.add_done_callback(self._let_go)
@@ -302,5 +343,6 @@ class Snapshots:
 
     def _let_go(self, read: "asyncio.Task[Any]") -> None:
         self._reads.discard(read)
+        self._may_read.release()
         if not read.cancelled():
             read.exception()  # seen here; whoever still waits for it sees it too

@@ -3,14 +3,19 @@
 A thousand clients that resume at once ask for nearly the same range: those of one shard that wait
 when a scan begins are served by that one scan, which covers them all; and so are those that come
 while it runs, if it covers them too.
+
+Which is read next, and what is refused unread, is decided in `schemas.scan_queue`. SHORT_AT_ONCE
+short scans of different shards and one long one run side by side, each with a consumer that is
+kept. So a process holds at most so many bytes of them: `max_bytes`, and for each short one
+SHORT_MAX_BYTES.
 """
 
 import asyncio
-from collections import defaultdict, deque
-from collections.abc import Iterable
+from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from aiokafka import TopicPartition
+from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import OffsetOutOfRangeError
 
 from schemas.limits import SCAN_MAX_BYTES
@@ -25,9 +30,11 @@ from schemas.log.log_reader import (
     stopped,
     to_record,
 )
+from schemas.scan_queue import Lane, ScanQueue, TooLarge, unanswered
 from schemas.shard_log import ShardLog
 
 SCAN_TIMEOUT_S = 30.0
+SHORT_AT_ONCE = 3
 
 
 class ScanTooLarge(Exception):
@@ -38,23 +45,35 @@ class RangeTrimmed(Exception):
     """The log no longer holds the start of the range: send a snapshot, or begin anew."""
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class _Request:
     start: int
     end: int
     answer: "asyncio.Future[ShardLog]" = field(default_factory=lambda: _future())
 
+    @property
+    def over(self) -> bool:
+        return self.answer.done()
+
 
 class LogScanner:
-    """Serves `scan` while `run` runs; the consumer is made at the first scan."""
+    """Serves `scan` while `run` runs; a consumer is made at the first scan that needs it.
+
+    `bytes_an_offset` says what an offset of a shard costs, as far as somebody else knows.
+    """
 
     def __init__(
-        self, bootstrap: str, topic: str, shards: int, *, max_bytes: int = SCAN_MAX_BYTES
+        self,
+        bootstrap: str,
+        topic: str,
+        shards: int,
+        *,
+        max_bytes: int = SCAN_MAX_BYTES,
+        bytes_an_offset: Callable[[int], float | None] = lambda _: None,
     ) -> None:
         self._partitions = [TopicPartition(topic, shard) for shard in range(shards)]
         self._bootstrap = bootstrap
-        self._max_bytes = max_bytes
-        self._waiting: dict[int, list[_Request]] = defaultdict(list)
+        self._queue: ScanQueue[_Request] = ScanQueue(max_bytes, bytes_an_offset)
         self._wake = asyncio.Event()
         self.scans = 0
 
@@ -70,84 +89,113 @@ class LogScanner:
         if start >= end:
             return ShardLog(start)
         request = _Request(start, end)
-        self._waiting[shard].append(request)
+        try:
+            self._queue.add(shard, request)
+        except TooLarge as error:
+            raise ScanTooLarge(str(error)) from error
         self._wake.set()
         try:
-            return await asyncio.wait_for(request.answer, SCAN_TIMEOUT_S)
+            async with asyncio.timeout(SCAN_TIMEOUT_S):
+                return await request.answer
         except TimeoutError as error:
             raise LogUnavailable(f"no scan of shard {shard} in {SCAN_TIMEOUT_S:.0f} s") from error
 
     async def run(self) -> None:
         """Serve until cancelled."""
-        while True:
-            await self._wake.wait()
-            self._wake.clear()
-            while self._waiting:
-                shard, requests = self._waiting.popitem()
-                await self._serve(shard, requests)
+        async with asyncio.TaskGroup() as tasks:
+            for _ in range(SHORT_AT_ONCE):
+                tasks.create_task(self._serve_lane("short"))
+            tasks.create_task(self._serve_lane("long"))
 
-    async def _serve(self, shard: int, requests: list[_Request]) -> None:
-        self.scans += 1
-        # The oldest start comes first: who asks for too much is then the first to be refused.
-        waiting = deque(sorted(requests, key=lambda request: request.start))
+    async def _serve_lane(self, lane: Lane) -> None:
+        reader = _Reader(self._bootstrap)
         try:
-            log = await asyncio.wait_for(self._read(shard, waiting), SCAN_TIMEOUT_S)
+            while True:
+                while (taken := self._queue.take(lane)) is None:
+                    self._wake.clear()
+                    await self._wake.wait()
+                await self._serve(reader, lane, *taken)
+        finally:
+            await reader.close()
+
+    async def _serve(
+        self, reader: "_Reader", lane: Lane, shard: int, waiting: "deque[_Request]"
+    ) -> None:
+        self.scans += 1
+        try:
+            async with asyncio.timeout(SCAN_TIMEOUT_S):
+                log = await self._read(reader, lane, shard, waiting)
         except Exception as error:
-            for request in _unanswered(waiting):
+            await reader.close()  # whatever it is in the middle of
+            for request in unanswered(waiting):
                 request.answer.set_exception(_named(error))
             return
-        for request in _unanswered(waiting):
+        finally:
+            self._queue.done(lane, shard)
+            self._wake.set()
+        covered = self._queue.take_covered(shard, log.start, log.end)
+        for request in unanswered([*waiting, *covered]):
             request.answer.set_result(log)
-        self._serve_late(shard, log)
 
-    def _serve_late(self, shard: int, log: ShardLog) -> None:
-        """Give the log to those that came while it was read, if it covers their range."""
-        late = self._waiting.pop(shard, [])
-        covered = [one for one in late if log.start <= one.start and one.end <= log.end]
-        for request in _unanswered(covered):
-            request.answer.set_result(log)
-        rest = [one for one in late if one not in covered]
-        if rest:
-            self._waiting[shard] = rest
-
-    async def _read(self, shard: int, waiting: deque[_Request]) -> ShardLog:
-        """Read what all of `waiting` ask for; those whose start does not fit in are refused."""
+    async def _read(
+        self, reader: "_Reader", lane: Lane, shard: int, waiting: "deque[_Request]"
+    ) -> ShardLog:
+        """Read what all of `waiting` ask for; those whose start does not fit in leave it."""
         start, end = waiting[0].start, max(request.end for request in waiting)
-        log = ShardLog(start, max_bytes=self._max_bytes, max_age_s=float("inf"))
+        log = ShardLog(start, max_bytes=self._queue.max_bytes(lane), max_age_s=float("inf"))
         partition = self._partitions[shard]
         latest_ms = 0
-        reader = consumer(self._bootstrap)
-        try:
-            await answered(reader.start(), SCAN_TIMEOUT_S)
-            reader.assign([partition])
-            reader.seek(partition, start)
-            while waiting and log.end < end:
-                for raws in (await reader.getmany(timeout_ms=POLL_MS)).values():
-                    log.append([to_record(raw) for raw in raws])
-                    latest_ms = raws[-1].timestamp
-                reached = next_offset(reader, partition)
-                if reached is not None and reached > log.end:
-                    # The last offsets that were fetched hold no record.
-                    log.append([nothing_before(reached, latest_ms)])
-                while waiting and waiting[0].start < log.start:
-                    _refuse(waiting.popleft(), self._max_bytes)
-                if waiting and waiting[0].start > log.end:
-                    # Whoever asked for the records between was refused: skip them.
-                    log.seek(waiting[0].start)
-                    reader.seek(partition, log.end)
-        finally:
-            await stopped(reader, REQUEST_TIMEOUT_S)
+        client = await reader.sought(partition, start)
+        while waiting and log.end < end:
+            raws = (await client.getmany(timeout_ms=POLL_MS)).get(partition)
+            if raws:
+                log.append([to_record(raw) for raw in raws])
+                latest_ms = raws[-1].timestamp
+            reached = next_offset(client, partition)
+            if reached is not None and reached > log.end:
+                # The last offsets that were fetched hold no record.
+                log.append([nothing_before(reached, latest_ms)])
+            self._queue.measured(shard, log.end - log.start, log.bytes_in_memory)
+            while waiting and waiting[0].start < log.start:
+                self._leave(lane, shard, waiting.popleft(), log)
+            if waiting and waiting[0].start > log.end:
+                # Whoever asked for the records between has left: skip them.
+                log.seek(waiting[0].start)
+                client.seek(partition, log.end)
+        client.pause(partition)
         return log
 
+    def _leave(self, lane: Lane, shard: int, request: _Request, log: ShardLog) -> None:
+        """Take a request whose start the log has left out of this scan."""
+        if request.over:
+            return
+        try:
+            self._queue.outgrown(shard, lane, request, log.start, log.end)
+        except TooLarge as error:
+            request.answer.set_exception(ScanTooLarge(str(error)))
 
-def _refuse(request: _Request, max_bytes: int) -> None:
-    if not request.answer.done():
-        request.answer.set_exception(ScanTooLarge(f"more than {max_bytes} bytes"))
 
+class _Reader:
+    """A consumer that is kept from scan to scan."""
 
-def _unanswered(requests: Iterable[_Request]) -> list[_Request]:
-    """Give those that somebody still waits for."""
-    return [request for request in requests if not request.answer.done()]
+    def __init__(self, bootstrap: str) -> None:
+        self._bootstrap = bootstrap
+        self._client: AIOKafkaConsumer | None = None
+
+    async def sought(self, partition: TopicPartition, position: int) -> AIOKafkaConsumer:
+        """Give the consumer, at this position of this partition. Raises LogUnavailable."""
+        if self._client is None:
+            self._client = consumer(self._bootstrap)
+            await answered(self._client.start(), SCAN_TIMEOUT_S)
+        self._client.assign([partition])
+        self._client.seek(partition, position)
+        return self._client
+
+    async def close(self) -> None:
+        """Throw the consumer away; the next scan makes another."""
+        client, self._client = self._client, None
+        if client is not None:
+            await stopped(client, REQUEST_TIMEOUT_S)
 
 
 def _future() -> "asyncio.Future[ShardLog]":

@@ -12,6 +12,7 @@ from typing import Any, cast
 import pytest
 
 from gateway.counters import Counters
+from gateway.feed.reach import reach
 from gateway.snapshot import snapshots as module
 from gateway.snapshot.snapshots import FoldUnavailable, Snapshots
 from gateway.snapshot.stored import Stored, StoreUnavailable
@@ -75,7 +76,7 @@ async def test_no_read_is_cancelled_however_many_leave() -> None:
         for each in folds:
             each.cancel()
         await asyncio.wait(folds)
-    assert store.begun == 3000
+    assert store.begun == module.READS_AT_ONCE  # for the others nothing was asked of Postgres
     store.may_read.set()
     await fold(snapshots)
     assert store.cancelled == 0
@@ -160,6 +161,10 @@ class Joiner:
         pass
 
 
+def waiting_of(snapshots: Snapshots) -> list[object]:
+    return [joiner for here in snapshots._waiting.values() for joiner in here]
+
+
 async def test_who_has_gone_leaves_the_queue() -> None:
     # Seen: 3,900 dead connections were held, for they waited behind a Postgres that was away.
     snapshots = made(Store())
@@ -169,11 +174,47 @@ async def test_who_has_gone_leaves_the_queue() -> None:
     for joiner in joiners[:99]:
         snapshots.withdraw(joiner)
         snapshots.withdraw(joiner)
-    assert list(snapshots._waiting) == joiners[99:]
+    assert waiting_of(snapshots) == joiners[99:]
     joiners[99].gone = True
     snapshots._again_later(joiners[99])
     snapshots._enqueue(joiners[0])
-    assert len(snapshots._waiting) == 2
+    assert len(waiting_of(snapshots)) == 2
+
+
+async def test_a_shard_of_which_much_must_be_read_holds_up_its_own_joiners_only(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    # Seen: four joiners of a shard whose rows were far behind kept everybody else waiting.
+    store = Store()
+    store.may_read.set()
+    snapshots = made(store)
+    snapshots._tail.log_starts.update({shard: 0 for shard in range(3)})
+    snapshots._tail.shard_logs.extend([ShardLog(0), ShardLog(0)])
+    may_reach = asyncio.Event()
+    waited: list[int] = []
+
+    async def slow(tail: Any, shard: int, position: int) -> Any:
+        if shard == 0:
+            waited.append(shard)
+            await may_reach.wait()
+        return await reach(tail, shard, position)
+
+    monkeypatch.setattr(module, "reach", slow)
+    stuck = [Joiner() for _ in range(3 * module.OF_A_SHARD)]
+    quick = [Joiner() for _ in range(2 * module.OF_A_SHARD)]
+    for number, joiner in enumerate(quick):
+        joiner.shard = 1 + number % 2
+    for joiner in [*stuck, *quick]:
+        snapshots.request(joiner)
+    serving = asyncio.create_task(snapshots.run())
+    await until(lambda: all(joiner.frames for joiner in quick), 30, "the others' snapshots")
+    # They share what is read: one turn of them has begun, all its joiners at once.
+    assert len(waited) == module.OF_A_SHARD
+    assert not any(joiner.frames for joiner in stuck)
+    may_reach.set()
+    await until(lambda: all(joiner.frames for joiner in stuck), 30, "theirs too")
+    serving.cancel()
+    await asyncio.wait({serving})
 
 
 async def test_a_mistake_of_ours_in_one_snapshot_is_that_joiners_alone() -> None:
