@@ -102,15 +102,15 @@ WHERE EXCLUDED.log_offset IS NOT NULL;
 INSERT INTO answers (
     session_id, message_id, state, attempt, fence, released, starts, unended_starts,
     last_sequence, first_chunk_sequence, next_chunk_sequence, damaged, cancelling, position,
-    model, worker, finish_reason, error_code, error_message, error_retryable, usage, timings,
-    history, ended_at, shard, first_epoch, first_offset, epoch, last_offset, seen_epoch,
+    model, worker, continues, finish_reason, error_code, error_message, error_retryable, usage,
+    timings, history, ended_at, shard, first_epoch, first_offset, epoch, last_offset, seen_epoch,
     seen_offset
 )
 SELECT
     session_id, message_id, state, attempt, fence, released, starts, unended_starts,
     last_sequence, first_chunk_sequence, next_chunk_sequence, damaged, cancelling, position,
-    model, worker, finish_reason, error_code, error_message, error_retryable, usage, timings,
-    history, ended_at, shard, first_epoch, first_offset, epoch, last_offset, seen_epoch,
+    model, worker, continues, finish_reason, error_code, error_message, error_retryable, usage,
+    timings, history, ended_at, shard, first_epoch, first_offset, epoch, last_offset, seen_epoch,
     seen_offset
 FROM json_populate_recordset(NULL::answers, %(rows)s::json)
 ORDER BY session_id, message_id
@@ -129,6 +129,7 @@ ON CONFLICT (session_id, message_id) DO UPDATE SET
     position = EXCLUDED.position,
     model = EXCLUDED.model,
     worker = EXCLUDED.worker,
+    continues = EXCLUDED.continues,
     finish_reason = EXCLUDED.finish_reason,
     error_code = EXCLUDED.error_code,
     error_message = EXCLUDED.error_message,

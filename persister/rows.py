@@ -193,9 +193,10 @@ class _Work:
     def take_session_event(
         self, session: _Session, shard: int, place: Place, event: SessionEvent
     ) -> None:
+        answer = session.answers.get(event.message_id)
+        numbered = answer is not None and answer.message.last_sequence > 0
         outcome = session.transcript.apply(event, place)
         self._outcomes[outcome] += 1
-        answer = session.answers.get(event.message_id)
         if answer is None:
             if not outcome.counts:
                 return
@@ -210,9 +211,11 @@ class _Work:
         self._touched[event.session_id, event.message_id] = answer
         if outcome is Outcome.CHUNK:
             assert isinstance(event, Chunk)  # noqa: S101 - the fold says so
+            if not numbered:
+                self._replace(answer)  # a first chunk repeats the text that it continues
             self._chunk(session, answer, event)
-        elif outcome is Outcome.STARTED:
-            self._restart(answer)
+        elif outcome is Outcome.STARTED and answer.message.continues is None:
+            self._replace(answer)
         elif outcome is Outcome.ENDED:
             self._end(answer, event.created_at)
 
@@ -260,7 +263,8 @@ class _Work:
             )
         )
 
-    def _restart(self, answer: Answer) -> None:
+    def _replace(self, answer: Answer) -> None:
+        """Take out the chunks of the attempt before; nothing if there are none."""
         first = answer.first_chunk_sequence
         if first is None:
             return
@@ -278,7 +282,7 @@ class _Work:
         own = self._own.get((answer.session_id, answer.message.message_id))
         if own:
             row = self._chunks[own[-1]]
-            assert row is not None  # noqa: S101 - a restart forgets its own
+            assert row is not None  # noqa: S101 - what was replaced forgets its own
             self._chunks[own[-1]] = row._replace(is_complete=True)
         else:
             self._completed.append((answer.session_id, answer.next_chunk_sequence - 1))

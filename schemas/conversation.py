@@ -36,6 +36,7 @@ def columns_of(message: Message) -> dict[str, Any]:
         "position": message.position,
         "model": message.model,
         "worker": message.worker,
+        "continues": message.continues,
         "finish_reason": message.finish_reason,
         "error_code": error.code if error else None,
         "error_message": error.message if error else None,
@@ -79,6 +80,7 @@ def message_of(row: Mapping[str, Any]) -> Message | None:
         history=row["history"],
         model=row["model"],
         worker=row["worker"],
+        continues=row.get("continues"),  # not there before the table has the column
         first=Place(row["first_epoch"], row["first_offset"]),
         last=Place(row["epoch"], row["last_offset"]),
         contents=[content] if content else [],

@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from typing import Annotated, Any, Literal, get_args
 
 import msgspec
-from msgspec import Meta, Struct
+from msgspec import UNSET, Meta, Struct, UnsetType
 
 from schemas.harmless_text import without_surrogates
 from schemas.limits import MESSAGE_ID_MAX_CHARS, SESSION_ID_MAX_CHARS
@@ -52,6 +52,8 @@ CreatedAt = Annotated[str, Meta(description="ISO 8601, UTC, milliseconds")]
 
 OnBusy = Literal["enqueue", "reject", "interrupt"]
 StopReason = Literal["cancel", "interrupt"]
+StatusReason = Literal["cancel", "interrupt", "anew"]
+BEGIN_ANEW: StatusReason = "anew"
 State = Literal["queued", "generating", "alive", "cancelling", "released"]
 FinishReason = Literal["stop", "length", "content_filter", "cancelled", "interrupted", "incomplete"]
 ErrorCode = Literal[
@@ -79,7 +81,7 @@ def _word_of(known: Any) -> Meta:
 
 
 OnBusyRead = Annotated[str, _word_of(OnBusy)]
-StopReasonRead = Annotated[str, _word_of(StopReason)]
+StatusReasonRead = Annotated[str, _word_of(StatusReason)]
 FinishReasonRead = Annotated[str, _word_of(FinishReason)]
 ErrorCodeRead = Annotated[str, _word_of(ErrorCode)]
 HistoryStateRead = Annotated[str, _word_of(HistoryState)]
@@ -102,11 +104,16 @@ class Prompt(Struct, frozen=True, kw_only=True):
 
 
 class Usage(Struct, frozen=True, kw_only=True):
-    """Tokens of one answer; `estimated` if the model did not count them itself."""
+    """Tokens of one answer; `estimated` if the model did not count all of them itself.
+
+    Of an answer that went on after its worker had gone, they are the sum of what the model was
+    asked for and has written; `repeated_prompt_tokens` of them were asked for only because of that.
+    """
 
     prompt_tokens: int
     completion_tokens: int
     estimated: bool = False
+    repeated_prompt_tokens: int | UnsetType = UNSET
 
 
 class Timing(Struct, frozen=True, kw_only=True):
@@ -144,8 +151,11 @@ class Cancel(Event, frozen=True, kw_only=True, tag="cancel"):
 class Status(Event, frozen=True, kw_only=True, tag="status"):
     """A message's progress; `state` says which fields are there.
 
-    queued {prompt, position} · generating {attempt, fence, prompt, model, worker} ·
-    alive {attempt} · cancelling {attempt, reason} · released {attempt}.
+    queued {prompt, position} · generating {attempt, fence, prompt, model, worker, continues} ·
+    alive {attempt} · cancelling {attempt, reason} · released {attempt, reason}.
+
+    `continues` names the attempt whose text this one goes on with: its first chunk is that text,
+    whole. `reason` of `released` is BEGIN_ANEW if the text can't be gone on with.
     """
 
     state: State
@@ -155,7 +165,8 @@ class Status(Event, frozen=True, kw_only=True, tag="status"):
     position: int | None = None
     model: str | None = None
     worker: str | None = None
-    reason: StopReasonRead | None = None
+    reason: StatusReasonRead | None = None
+    continues: str | None = None
 
     def __post_init__(self) -> None:
         """Refuse a state without the fields that the fold needs of it."""

@@ -104,7 +104,8 @@ class SnapshotPrompt(Struct, frozen=True, kw_only=True, tag_field="role", tag="u
 class SnapshotAnswer(Struct, frozen=True, kw_only=True, tag_field="role", tag="assistant"):
     """The fold's state of one message, whole: folding on from it is as if nothing were left out.
 
-    `content` is the answer's text so far.
+    `content` is the answer's text so far; while an attempt that `continues` another has no chunk
+    yet (`last_sequence` 0), the text of that one.
     """
 
     message_id: str
@@ -128,6 +129,7 @@ class SnapshotAnswer(Struct, frozen=True, kw_only=True, tag_field="role", tag="a
     history: str | None = None
     model: str | None = None
     worker: str | None = None
+    continues: str | None = None
 
 
 AS_IN_THE_FOLD = tuple(

@@ -10,6 +10,8 @@ The rules, per message:
 * `generating` starts an attempt: text, sequence and damage begin anew. A start with a lower fence
   than that of the current attempt is ignored; otherwise the later start in the log wins. So a
   process that was thought dead can write, and nobody listens.
+* A start that `continues` keeps text and damage until its first chunk, which is that text, whole:
+  the text of an answer that goes on is never shorter than it was.
 * A chunk or terminal counts only if its attempt is the current one. A terminal without attempt
   counts only while there was no start.
 * Sequence is dense from 1. Lower or equal is a repeat, ignored; a jump (also a terminal whose
@@ -96,6 +98,7 @@ class Message:
     history: str | None = None
     model: str | None = None
     worker: str | None = None
+    continues: str | None = None
     first: Place | None = None
     last: Place | None = None
     contents: list[str] = field(default_factory=list)
@@ -107,7 +110,7 @@ class Message:
 
     @property
     def text(self) -> str:
-        """The text of the current attempt so far."""
+        """The text so far: of the current attempt, or of the one it continues."""
         if len(self.contents) > 1:
             self.contents[:] = ["".join(self.contents)]
         return self.contents[0] if self.contents else ""
@@ -202,9 +205,11 @@ def _generating(message: Message, event: Status) -> Outcome:
     message.attempt, message.fence = event.attempt, fence
     message.prompt = message.prompt or event.prompt
     message.model, message.worker = event.model, event.worker
-    message.released, message.damaged, message.cancelling = False, False, None
+    message.released, message.cancelling = False, None
     message.last_sequence, message.position = 0, None
-    message.contents = []
+    message.continues = event.continues
+    if event.continues is None:
+        message.contents, message.damaged = [], False
     message.starts += 1
     message.unended_starts += 1
     return Outcome.STARTED
@@ -251,6 +256,8 @@ def _chunk(message: Message, event: Chunk, first: int, keep_text: bool) -> Outco
     if first <= message.last_sequence:
         return Outcome.OVERLAP
     message.damaged = message.damaged or first > message.last_sequence + 1
+    if message.last_sequence == 0:
+        message.contents = []  # kept, if this attempt continues another: the chunk repeats it
     message.last_sequence = event.sequence
     if keep_text:
         message.contents.append(event.content)

@@ -52,11 +52,14 @@ def filled() -> Message:
             message="it took too long",
             retryable=True,
         ),
-        usage=Usage(prompt_tokens=11, completion_tokens=12, estimated=True),
+        usage=Usage(
+            prompt_tokens=11, completion_tokens=12, estimated=True, repeated_prompt_tokens=5
+        ),
         timing=Timing(queued_ms=21, first_token_ms=22, total_ms=23),
         history="partial",
         model="small",
         worker="w1",
+        continues="a1",
         first=Place(7, 3),
         last=Place(7, 9),
         contents=["because"],

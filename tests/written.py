@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from persister.batch import Partition
 from schemas.events import (
+    BEGIN_ANEW,
     Cancel,
     Chunk,
     Complete,
@@ -66,7 +67,9 @@ class Say:
     def queued(self, position: int = 1) -> Status:
         return self._status("queued", prompt=self.prompt, position=position)
 
-    def generating(self, attempt: str, fence: tuple[int, int, int] = (1, 1, 1)) -> Status:
+    def generating(
+        self, attempt: str, fence: tuple[int, int, int] = (1, 1, 1), continues: str | None = None
+    ) -> Status:
         return self._status(
             "generating",
             attempt=attempt,
@@ -74,6 +77,7 @@ class Say:
             prompt=self.prompt,
             model="scripted",
             worker="w1",
+            continues=continues,
         )
 
     def alive(self, attempt: str) -> Status:
@@ -82,8 +86,8 @@ class Say:
     def cancelling(self, attempt: str) -> Status:
         return self._status("cancelling", attempt=attempt, reason="cancel")
 
-    def released(self, attempt: str) -> Status:
-        return self._status("released", attempt=attempt)
+    def released(self, attempt: str, *, anew: bool = False) -> Status:
+        return self._status("released", attempt=attempt, reason=BEGIN_ANEW if anew else None)
 
     def chunk(self, attempt: str, sequence: int, content: str) -> Chunk:
         return Chunk(

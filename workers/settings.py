@@ -3,7 +3,7 @@
 import os
 import socket
 from functools import cached_property
-from typing import Annotated
+from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field
@@ -70,6 +70,14 @@ class WorkerSettings(Connections):
     fallback_model: str | None = Field(
         None, description="the model's name there, whatever was asked for; empty: the same name"
     )
+    continue_: Literal["auto", "off"] = Field(
+        "auto",
+        validation_alias="TALKLOG_CONTINUE",
+        description="an answer whose worker is gone goes on; off: it begins anew",
+    )
+    fallback_continue: Literal["auto", "off"] = Field(
+        "auto", description="the same where the fallback answers"
+    )
     system_prompt: str = Field("", description="first message of every prompt, if not empty")
     prompt_budget_tokens: int = Field(3000, ge=1, description="estimated; oldest turns go first")
     max_tokens: int = Field(1024, ge=1, description="of an answer, as the model counts")
@@ -131,14 +139,16 @@ class WorkerSettings(Connections):
 
     def model_address(self) -> Address:
         """Where the model is."""
-        return Address("first", self.openai_base_url, self.openai_api_key)
+        url, key = self.openai_base_url, self.openai_api_key
+        return Address("first", url, key, continues=self.continue_ == "auto")
 
     def model_fallback(self) -> Address | None:
         """Where another one is, if there is one."""
         if not self.fallback_base_url:
             return None
         model = self.fallback_model or None
-        return Address("fallback", self.fallback_base_url, self.fallback_api_key, model)
+        url, key = self.fallback_base_url, self.fallback_api_key
+        return Address("fallback", url, key, model, continues=self.fallback_continue == "auto")
 
     def model_limits(self) -> ModelLimits:
         """What the model's client needs of this."""

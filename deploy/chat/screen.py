@@ -1,7 +1,7 @@
 """Writes an answer as it comes: what a message's state says beyond what stands there already. Pure.
 
-An attempt that is replaced leaves its text on the paper, so a new attempt begins under a line that
-says so.
+An attempt that is replaced leaves its text on the paper. One that goes on with that text is written
+behind it; one that begins anew, under a line that says so.
 """
 
 from __future__ import annotations
@@ -17,18 +17,21 @@ from schemas.transcript import Message
 class Answer:
     """What has been written of one answer."""
 
-    attempt: str | None = None
-    chars: int = 0
+    text: str = ""
+
+    @property
+    def chars(self) -> int:
+        """How much of it."""
+        return len(self.text)
 
     def more(self, message: Message) -> Iterator[str]:
         """Give the texts to write now, in order, each harmless for a terminal."""
         text = message.text
-        if message.attempt != self.attempt or len(text) < self.chars:
-            if self.chars:
-                yield "\n[started again]\n"
-            self.attempt, self.chars = message.attempt, 0
+        if not text.startswith(self.text):
+            yield "\n[started again]\n"
+            self.text = ""
         if len(text) > self.chars:
-            new, self.chars = text[self.chars :], len(text)
+            new, self.text = text[self.chars :], text
             yield "\n".join(harmless(line) for line in new.split("\n"))
 
 

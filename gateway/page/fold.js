@@ -8,6 +8,7 @@
  * queued -> generating -> complete or error. What follows a terminal is ignored. A start with a lower
  * fence than the current attempt's is ignored, otherwise the later start in the log wins: a process that
  * was thought dead can write, and nobody listens. Chunks and terminals count only of the current attempt.
+ * A start that `continues` keeps the text until its first chunk, which repeats it whole: no text ever shrinks.
  */
 
 const NEW = Object.freeze({
@@ -32,6 +33,7 @@ const NEW = Object.freeze({
   history: null,
   model: null,
   worker: null,
+  continues: null,
 });
 
 /** What changed something; every other outcome left the message as it was. */
@@ -89,6 +91,7 @@ const STATUS = {
   generating(message, event) {
     const fence = event.fence ?? [0, 0, 0];
     if (message.fence && compareFences(fence, message.fence) < 0) return ["FENCED"];
+    const goesOn = typeof event.continues === "string";
     return ["STARTED", {
       state: "generating",
       attempt: event.attempt,
@@ -96,12 +99,13 @@ const STATUS = {
       prompt: message.prompt ?? event.prompt ?? null,
       model: event.model ?? null,
       worker: event.worker ?? null,
+      continues: event.continues ?? null,
       released: false,
-      damaged: false,
+      damaged: goesOn && message.damaged,
       cancelling: null,
       last_sequence: 0,
       position: null,
-      text: "",
+      text: goesOn ? message.text : "",
       starts: message.starts + 1,
       unended_starts: message.unended_starts + 1,
     }];
@@ -131,7 +135,7 @@ function chunk(message, event) {
   if (sequence <= message.last_sequence) return ["REPEATED"];
   if (first <= message.last_sequence) return ["OVERLAP"];
   return ["CHUNK", {
-    text: message.text + content,
+    text: message.last_sequence === 0 ? content : message.text + content,
     last_sequence: sequence,
     damaged: message.damaged || first > message.last_sequence + 1,
   }];

@@ -67,7 +67,9 @@ export function ownTurnOf(own, stopping) {
 function notesOf(message, done, stopping) {
   const notes = [];
   if (message.released) notes.push("Moving to another worker…");
-  if (message.starts > 1 && message.state === "generating") notes.push("The answer was started again.");
+  if (message.starts > 1 && message.state === "generating") {
+    notes.push(message.continues ? "Another worker goes on with the answer." : "The answer was started again.");
+  }
   if (!done && (message.cancelling || stopping)) notes.push("Stopping…");
   if (message.damaged) notes.push("A part of this answer was lost on the way.");
   if (done && ending(message.finish_reason)) notes.push(ending(message.finish_reason));

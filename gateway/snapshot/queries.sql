@@ -64,9 +64,9 @@ WHERE session_id = %(session_id)s AND state IN ('queued', 'generating');
 -- in either topic.
 SELECT
     c.session_id, c.message_id, c.state, c.attempt, c.fence, c.released, c.starts, c.unended_starts,
-    c.last_sequence, c.damaged, c.cancelling, c.position, c.model, c.worker, c.finish_reason,
-    c.error_code, c.error_message, c.error_retryable, c.usage, c.timings, c.history, c.ended_at,
-    c.first_epoch, c.first_offset, c.epoch, c.last_offset,
+    c.last_sequence, c.damaged, c.cancelling, c.position, c.model, c.worker, c.continues,
+    c.finish_reason, c.error_code, c.error_message, c.error_retryable, c.usage, c.timings,
+    c.history, c.ended_at, c.first_epoch, c.first_offset, c.epoch, c.last_offset,
     GREATEST(a.seen_epoch, u.seen_epoch) AS named_in_epoch
 FROM conversation c
 JOIN answers a USING (session_id, message_id)

@@ -7,7 +7,7 @@ from aiohttp import web
 
 from tests.scripted_model import wire
 from tests.scripted_model.ledger import Call, Ledger
-from tests.scripted_model.script import Script
+from tests.scripted_model.script import Script, going_on
 
 BATCH_TOKENS = 64  # the most that one write carries, so that unpaced streams take turns
 MURMUR_S = 0.05
@@ -26,6 +26,7 @@ class Answer:
         ledger: Ledger,
         released: asyncio.Event,
         with_usage: bool,
+        so_far: str = "",
     ) -> None:
         # Until the end is reached, an end can only come from the client.
         self.state = "closed"
@@ -34,6 +35,8 @@ class Answer:
         self._ledger = ledger
         self._released = released
         self._with_usage = with_usage
+        self._so_far = so_far
+        self._at = 0
         self._wire = wire.Wire(script, call.number, call.model)
         self._response = web.StreamResponse(
             headers={"content-type": "text/event-stream; charset=utf-8"}
@@ -79,19 +82,35 @@ class Answer:
         script = self._script
         struck = script.fault.endswith("_after")
         stop = min(script.fault_at, script.tokens) if struck else script.tokens
-        await self._paced(0, stop)
+        await self._paced(await self._go_on() if self._so_far else 0, stop)
         if not struck:
             return True
         if script.fault == "hold_after":
             await self._released.wait()
-            await self._paced(stop, script.tokens)
+            await self._paced(max(stop, self._at), script.tokens)
             return True
         await self._strike(request)
         return False
 
+    async def _go_on(self) -> int:
+        """Write what the script says of a text so far; gives the token that comes next."""
+        script, on = self._script, going_on(self._script.key, self._so_far)
+        named, self._wire.named = self._wire.named, on.call
+        if script.prefill == "repeat":
+            await self._send(self._wire.text(self._so_far))
+        if script.prefill == "other":
+            await self._paced(0, script.prefill_at)
+            self._wire.named = named
+            return script.prefill_at
+        if on.rest:
+            await self._send(self._wire.text(on.rest))
+            self._ledger.wrote(self._call, 1)
+        return on.index
+
     async def _paced(self, start: int, stop: int) -> None:
         rate = self._script.rate
-        if self._script.first_ms and start == 0:
+        self._at = start
+        if self._script.first_ms and not self._call.tokens:
             await asyncio.sleep(self._script.first_ms / 1000)
         began, at = time.monotonic(), start
         while at < stop:
@@ -102,7 +121,7 @@ class Answer:
             if due > at:
                 self._ledger.wrote(self._call, due - at)
                 await self._send(self._wire.tokens(at, due))
-                at = due
+                self._at = at = due
             pause_s = began + (at - start) / rate - time.monotonic() if rate and at < stop else 0
             await asyncio.sleep(max(pause_s, 0))
 

@@ -61,6 +61,18 @@ DRESS = frozenset(
 )
 
 
+PREFILL = frozenset(
+    {
+        "go",  # it goes on after the last token of the text so far, under the same call's name
+        "refuse",  # 400: the last message must be a user's
+        "strict",  # 422 for what it does not know beside the messages
+        "prefix",  # 400 unless the message says that it is a prefix
+        "repeat",  # it writes the text so far again, and goes on
+        "other",  # :TOKENS of the text so far again, then under its own call's name
+    }
+)
+
+
 class BadScript(ValueError):
     """The directives can't be followed; the text says which and why."""
 
@@ -82,6 +94,8 @@ class Script:
     stamp: bool = False  # each token also carries CLOCK_MONOTONIC in ns, as it is written
     huge: int = 0  # so many bytes of filling in the second token
     dress: frozenset[str] = frozenset()
+    prefill: str = "go"
+    prefill_at: int = 0
 
     def for_call(self, number: int) -> "Script":
         """The same without its fault, if the fault is not meant for call `number` (from 1)."""
@@ -113,7 +127,7 @@ def with_orders(script: Script, orders: str) -> Script:
     """`script` changed by orders such as `tokens=200 rate=50`. Raises BadScript."""
     for order in orders.split():
         name, _, value = order.partition("=")
-        if name not in _FIELDS or name == "fault_at" or not value:
+        if name not in _FIELDS or name.endswith("_at") or not value:
             raise BadScript(f"unknown order {order!r}")
         try:
             script = _with_order(script, name, value)
@@ -129,6 +143,11 @@ def _with_order(script: Script, name: str, value: str) -> Script:
         if kind not in FAULTS:
             raise BadScript(f"unknown fault {kind!r}")
         changed = {"fault": kind, "fault_at": int(at or 0)}
+    elif name == "prefill":
+        kind, _, at = value.partition(":")
+        if kind not in PREFILL:
+            raise BadScript(f"unknown prefill {kind!r}")
+        changed = {"prefill": kind, "prefill_at": int(at or 0)}
     elif name == "dress":
         dress = frozenset(value.split("+"))
         if not dress <= DRESS:
@@ -158,3 +177,27 @@ def token_text(key: str, call: int, index: int) -> str:
 def answer_text(key: str, call: int, tokens: int) -> str:
     """What a whole undisturbed answer says (without stamp, huge, and odd dress)."""
     return "".join(token_text(key, call, index) for index in range(tokens))
+
+
+_TOKEN = re.compile(r" [^ /]+/c(\d+)/(\d{4})")
+
+
+@dataclass(frozen=True, slots=True)
+class GoingOn:
+    """Where a call takes up a text: the `rest` of a token that was cut, and what comes then."""
+
+    call: int
+    index: int
+    rest: str
+
+
+def going_on(key: str, so_far: str) -> GoingOn:
+    """Say how a text goes on that another call has begun. Raises BadScript if none has."""
+    said = list(_TOKEN.finditer(so_far))
+    if not said:
+        raise BadScript(f"the text so far is not of this model: {so_far[:100]!r}")
+    call, index, tail = int(said[-1][1]), int(said[-1][2]) + 1, so_far[said[-1].end() :]
+    following = token_text(key, call, index)
+    if tail and following.startswith(tail):
+        return GoingOn(call, index + 1, following[len(tail) :])
+    return GoingOn(call, index, "")

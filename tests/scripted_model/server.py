@@ -18,6 +18,8 @@ from tests.scripted_model.answer import Answer, refusal
 from tests.scripted_model.ledger import Ledger
 from tests.scripted_model.script import BadScript, Script, read_script, with_orders
 
+_OF_OTHERS = ("continue_final_message", "add_generation_prompt")
+
 
 class ScriptedModel:
     """An async context manager: inside it the model listens on `url` (which ends in /v1)."""
@@ -93,10 +95,14 @@ class ScriptedModel:
         call = self.ledger.begin(script.key, messages, model, time.monotonic())
         script = script.for_call(call.number)
         options = body.get("stream_options") or {}
+        so_far = _so_far(messages)
         answer = Answer(
-            script, call, self.ledger, self._released, bool(options.get("include_usage"))
+            script, call, self.ledger, self._released, bool(options.get("include_usage")), so_far
         )
         try:
+            if so_far and (refused := _refused(script, body)) is not None:
+                answer.state = "fault"
+                return refused
             return await answer.write(request)
         except ConnectionError:
             return web.Response()
@@ -138,3 +144,20 @@ class ScriptedModel:
         self._next.clear()
         self.ledger.reset()
         return web.json_response({})
+
+
+def _so_far(messages: list[dict[str, Any]]) -> str:
+    """The text that the call shall go on with; empty if it begins."""
+    last = messages[-1] if messages else {}
+    return str(last.get("content", "")) if last.get("role") == "assistant" else ""
+
+
+def _refused(script: Script, body: dict[str, Any]) -> web.Response | None:
+    """How a server that does not go on says so, in its way."""
+    if script.prefill == "refuse":
+        return refusal(400, "Expected last role User or Tool for serving but got assistant")
+    if script.prefill == "strict" and any(name in body for name in _OF_OTHERS):
+        return refusal(422, "Extra inputs are not permitted: continue_final_message")
+    if script.prefill == "prefix" and not body["messages"][-1].get("prefix"):
+        return refusal(400, "Expected last role User or Tool (or Assistant with prefix True)")
+    return None

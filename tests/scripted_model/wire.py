@@ -20,7 +20,8 @@ class Wire:
 
     def __init__(self, script: Script, call: int, model: str) -> None:
         self._script = script
-        self._call = call
+        self.named = call
+        """The call after which its tokens are named."""
         head = {
             "id": f"chatcmpl-{script.key}-{call}",
             "object": "chat.completion.chunk",
@@ -51,9 +52,13 @@ class Wire:
         plain = b"".join(before + self._token(index) + behind for index in range(start, stop))
         return self._dressed(plain)
 
+    def text(self, content: str) -> bytes:
+        """The event of a text that is no token."""
+        return self._dressed(self._event([_choice({"content": content})]))
+
     def _token(self, index: int) -> bytes:
         script = self._script
-        text = token_text(script.key, self._call, index).encode()
+        text = token_text(script.key, self.named, index).encode()
         if script.stamp:
             text += b"@%d" % time.monotonic_ns()
         if script.huge and index == 1:

@@ -25,7 +25,7 @@ LEFT JOIN LATERAL (
 LEFT JOIN LATERAL (
     SELECT
         session_id, message_id, prompt_created_at, state, attempt, fence, released, starts,
-        unended_starts, last_sequence, damaged, cancelling, position, model, worker, finish_reason,
+        unended_starts, last_sequence, damaged, cancelling, position, model, worker, continues, finish_reason,
         error_code, error_message, error_retryable, usage, timings, history, ended_at,
         first_epoch, first_offset, epoch, last_offset,
         CASE WHEN ranked.with_text THEN prompt END AS prompt,

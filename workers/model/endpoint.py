@@ -18,6 +18,7 @@ import structlog
 
 from workers import metrics
 from workers.model.breaker import Breaker, BreakerState, Heard, Permit
+from workers.model.continuation import CannotContinue, Continuation, continued
 from workers.model.dialect import Dialect
 from workers.model.faults import (
     FaultKind,
@@ -41,6 +42,7 @@ class Address:
     base_url: str = field(repr=False)
     api_key: str = field(repr=False)
     model: str | None = None  # what the model is called here; None: as the answer asks
+    continues: bool = True  # it may be asked to go on with a text
 
 
 class Endpoint:
@@ -51,6 +53,7 @@ class Endpoint:
         self._model = address.model
         self._breaker = breaker
         self._dialect = Dialect()
+        self.continuation = Continuation(address.base_url, on=address.continues)
         self._now = asyncio.get_running_loop().time
         # Reads have no time-out of the client's own: each wait has one here that knows what for.
         timeout = httpx2.Timeout(None, connect=connect_s)
@@ -76,8 +79,13 @@ class Endpoint:
         """How long nothing will be asked here, for sure."""
         return self._breaker.left_s(self._now())
 
-    async def ask(self, body: dict[str, Any], limits: StreamLimits) -> ModelStream:
-        """One call, up to its first byte. Raises ModelFault."""
+    async def ask(self, body: dict[str, Any], limits: StreamLimits, given: str = "") -> ModelStream:
+        """One call, up to its first byte; if `given`, to go on with that.
+
+        Raises ModelFault, CannotContinue.
+        """
+        if given and self.continuation.form is None:
+            raise CannotContinue
         permit = self._breaker.ask(self._now())
         if permit is None:
             metrics.MODEL_CALLS.labels(self.name, FaultKind.NOT_ASKED).inc()
@@ -85,10 +93,13 @@ class Endpoint:
         # Whatever ends the call gives the permit back: a probe that never ended would be the last.
         heard, outcome = Heard.NOTHING, "given_up"
         try:
-            stream = await self._call_in_its_dialect(body, limits)
+            stream = await self._call_in_its_dialect(body, limits, given)
             heard, outcome = Heard.ANSWERED, "answered"
         except ModelFault as failed:
             heard, outcome = failed.heard, failed.kind.value
+            raise
+        except CannotContinue:
+            heard, outcome = Heard.ANSWERED, "cannot_continue"
             raise
         finally:
             self._ended(permit, heard)
@@ -103,14 +114,22 @@ class Endpoint:
             level = log.info if after is BreakerState.CLOSED else log.warning
             level("the model's breaker", address=self.name, state=after.value, was=before.value)
 
-    async def _call_in_its_dialect(self, body: dict[str, Any], limits: StreamLimits) -> ModelStream:
+    async def _call_in_its_dialect(
+        self, body: dict[str, Any], limits: StreamLimits, given: str
+    ) -> ModelStream:
         while True:
-            sent = self._dialect.body(body)
+            sent, form = self._dialect.body(body), self.continuation.form if given else None
+            if form is not None:
+                sent = continued(sent, form, given)
+            elif given:
+                raise CannotContinue
             try:
                 return await self._call(sent, limits)
             except ModelFault as refused:
                 # Each refusal teaches something that is not sent again, so this ends.
-                if not self._dialect.learn(refused, sent):
+                if not self._dialect.learn(refused, sent) and not (
+                    form is not None and self.continuation.refused(form, refused)
+                ):
                     raise
                 log.info("the model wants to be asked otherwise", address=self.name)
 

@@ -99,10 +99,16 @@ class ModelFault(Exception):
     """
 
     def __init__(
-        self, kind: FaultKind, message: str, *, retry_after_s: float | None = None
+        self,
+        kind: FaultKind,
+        message: str,
+        *,
+        retry_after_s: float | None = None,
+        status: int | None = None,
     ) -> None:
         super().__init__(harmless_detail(message))
         self.kind = kind
+        self.status = status  # of the HTTP answer that told it
         self.message = harmless_detail(message)
         self.retry_after_s = retry_after_s  # what the model asked for, if it did
 
@@ -161,9 +167,16 @@ _CLASSES: dict[ErrorCode, type[ModelFault]] = {
 }
 
 
-def fault(kind: FaultKind, message: str, *, retry_after_s: float | None = None) -> ModelFault:
+def fault(
+    kind: FaultKind,
+    message: str,
+    *,
+    retry_after_s: float | None = None,
+    status: int | None = None,
+) -> ModelFault:
     """The error of a kind, of the class that says what follows."""
-    return _CLASSES[CONSEQUENCES[kind].code](kind, message, retry_after_s=retry_after_s)
+    made = _CLASSES[CONSEQUENCES[kind].code]
+    return made(kind, message, retry_after_s=retry_after_s, status=status)
 
 
 # What else ends an answer with an error, and whether sending it again can help.
@@ -281,8 +294,8 @@ def fault_of_status(
         too_long = codes & _TOO_LONG_CODES or _TOO_LONG_WORDS.search(words)
         if status in (400, 413, 422) and too_long:
             return fault(FaultKind.CONTEXT_TOO_LONG, told)
-        return fault(FaultKind.REJECTED, told)
-    return fault(FaultKind.SERVER_ERROR, told, retry_after_s=retry_after_s)
+        return fault(FaultKind.REJECTED, told, status=status)
+    return fault(FaultKind.SERVER_ERROR, told, retry_after_s=retry_after_s, status=status)
 
 
 def fault_of_told(told: ToldError) -> ModelFault:

@@ -32,9 +32,12 @@ from typing import Any
 from workers import metrics
 from workers.history.prompt import ChatMessage
 from workers.model.breaker import Breaker
+from workers.model.continuation import tokens_left
 from workers.model.endpoint import Address, Endpoint
 from workers.model.faults import ModelFault, ask_again_after_s, told_of
-from workers.model.stream import Delta, ModelStream, StreamLimits
+from workers.model.joined import Joined, Only, ends_continued
+from workers.model.seam import given_of
+from workers.model.stream import Delta, Finished, ModelStream, StreamLimits
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,30 +84,48 @@ class Model:
         for endpoint in self.endpoints:
             await endpoint.aclose()
 
+    @property
+    def continues(self) -> bool:
+        """Whether the address that is asked first may be asked to go on with a text."""
+        return self.endpoints[0].continuation.form is not None
+
     @asynccontextmanager
     async def stream(
-        self, messages: Sequence[ChatMessage], *, model: str, max_tokens: int
+        self, messages: Sequence[ChatMessage], *, model: str, max_tokens: int, so_far: str = ""
     ) -> AsyncIterator[AsyncIterator[Delta]]:
         """Ask the model and wait for the first byte. Raises ModelFault, also while reading.
 
+        With `so_far` it is asked to go on with that text, and what comes is what follows it; of
+        max_tokens the text has had its part. Raises CannotContinue then, also while reading.
         Whoever reads the deltas in a task of its own ends that task before leaving the block.
         """
+        max_tokens = tokens_left(max_tokens, so_far)
+        if max_tokens <= 0:
+            yield Only(Finished("length", None))
+            return
         body: dict[str, Any] = {"model": model, "messages": messages, "max_tokens": max_tokens}
         if self._include_usage:
             body["stream_options"] = {"include_usage": True}
-        opened = await self._open(body)
         try:
-            yield opened
+            opened, endpoint = await self._open(body, given_of(so_far))
+        except ModelFault as failed:
+            ending = ends_continued(failed) if so_far else None
+            if ending is None:
+                raise
+            yield Only(ending)
+            return
+        try:
+            yield Joined(opened, so_far, endpoint.continuation) if so_far else opened
         finally:
             await opened.close()
 
-    async def _open(self, body: dict[str, Any]) -> ModelStream:
+    async def _open(self, body: dict[str, Any], given: str) -> tuple[ModelStream, Endpoint]:
         now = asyncio.get_running_loop().time
         whole_at = now() + self._limits.whole_s
         ends: ModelFault | None = None
         for endpoint in self.endpoints:
             try:
-                return await self._open_at(endpoint, body, whole_at)
+                return await self._open_at(endpoint, body, whole_at, given), endpoint
             except ModelFault as failed:
                 ends = failed if ends is None else told_of(ends, failed)
                 if not failed.elsewhere or now() >= whole_at:
@@ -113,7 +134,7 @@ class Model:
         raise ends
 
     async def _open_at(
-        self, endpoint: Endpoint, body: dict[str, Any], whole_at: float
+        self, endpoint: Endpoint, body: dict[str, Any], whole_at: float, given: str
     ) -> ModelStream:
         limits = self._limits
         now = asyncio.get_running_loop().time
@@ -122,7 +143,7 @@ class Model:
             tries += 1
             try:
                 return await endpoint.ask(
-                    body, StreamLimits(limits.first_token_s, limits.idle_s, whole_at)
+                    body, StreamLimits(limits.first_token_s, limits.idle_s, whole_at), given
                 )
             except ModelFault as failed:
                 wait_s = ask_again_after_s(

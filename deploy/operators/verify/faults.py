@@ -17,6 +17,7 @@ class Kind(Enum):
 
     hole = "an answer lacks a chunk: its sequence jumps"
     unended = "an accepted message has no terminal that counts"
+    text_broken = "an attempt continues another, and its first chunk is not that one's text"
     chunk_before_start = "a chunk of an attempt that was never started"
     passed = "the workers' committed offset has passed an unfinished message"
     row_missing = "the log has it, Postgres does not"

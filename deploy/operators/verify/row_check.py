@@ -125,6 +125,8 @@ class RowCheck:
 
     def _chunks(self, key: Key, answered: Answered, stored: StoredChunks, numbered: bool) -> None:
         message, expected, found = answered.message, answered.chunks, stored.chunks
+        # Until an attempt that continues another has a chunk, those of the other stand.
+        goes_on = message.continues is not None and message.last_sequence == 0
         last = answered.message.last
         at = last.offset if last else answered.offset
         if found.count != expected.count:
@@ -136,7 +138,7 @@ class RowCheck:
             numbers = f"chunk_sequence {found.first} to {found.last}"
             rule = f"not {expected.first} to {expected.last}, as the log's order gives"
             self._fault(Kind.row_differs, at, key, f"{numbers}, {rule}")
-        elif stored.attempts - {message.attempt}:
+        elif not goes_on and stored.attempts - {message.attempt}:
             self._fault(Kind.row_differs, at, key, "chunks of another attempt")
         elif stored.complete != [found.last] * (message.state == "complete" and found.count > 0):
             self._fault(Kind.row_differs, at, key, "is_complete is not on the last chunk alone")

@@ -40,6 +40,20 @@ class Chunks:
 
 
 @dataclass(slots=True)
+class Text:
+    """What an answer says, as one text, however it was cut."""
+
+    size: int = 0
+    sum: int = 0
+
+    def add(self, content: str) -> None:
+        """Take the next chunk's."""
+        encoded = content.encode()
+        self.size += len(encoded)
+        self.sum = crc32(encoded, self.sum)
+
+
+@dataclass(slots=True)
 class Asked:
     """The first user_message record of an id."""
 
@@ -58,6 +72,7 @@ class Answered:
     whole: bool
     attempts: tuple[str, ...] = ()
     chunks: Chunks = field(default_factory=Chunks)
+    text: Text = field(default_factory=Text)
     holes: int = 0
 
 
@@ -153,6 +168,7 @@ class ShardCheck:
     def _take(self, event: SessionEvent, offset: int, logged_ms: int) -> None:
         session = self._session(event.session_id)
         answered = session.answered.get(event.message_id)
+        first = answered is None or answered.message.last_sequence == 0
         outcome = session.transcript.apply(event, Place(self._epoch, offset))
         if answered is None and outcome.counts:
             message = session.transcript.messages[event.message_id]
@@ -171,14 +187,28 @@ class ShardCheck:
             answered.attempts = (*answered.attempts, event.attempt)
         self._hole(answered, event, offset)
         if outcome is Outcome.STARTED:
-            answered.chunks, answered.holes = Chunks(), 0
+            if answered.message.continues is None:
+                answered.chunks, answered.text, answered.holes = Chunks(), Text(), 0
         elif isinstance(event, Chunk):
+            if outcome is Outcome.CHUNK and first:
+                self._first_chunk(answered, event, offset)
             self._chunk(session, answered, event, outcome, offset)
+
+    def _first_chunk(self, answered: Answered, event: Chunk, offset: int) -> None:
+        """Hold the first chunk of an attempt that continues another to the text so far."""
+        said = Text()
+        said.add(event.content)
+        goes_on = answered.message.continues is not None and answered.text.size > 0
+        if goes_on and event.sequence == 1 and answered.whole and said != answered.text:
+            detail = f"{said.size} bytes after {answered.text.size}, attempt {event.attempt}"
+            self._fault(Kind.text_broken, offset, event.session_id, event.message_id, detail)
+        answered.chunks, answered.text = Chunks(), Text()
 
     def _chunk(
         self, session: Session, answered: Answered, event: Chunk, outcome: Outcome, offset: int
     ) -> None:
         if outcome is Outcome.CHUNK:
+            answered.text.add(event.content)
             answered.chunks.add(session.next_number, event.sequence, event.content)
             session.next_number += 1
         elif answered.whole and event.attempt not in answered.attempts:

@@ -34,6 +34,7 @@ def _event(kind: str, say: Say, attempt: str, sequence: int, fence: tuple[int, i
         "cancel": say.cancel(),
         "queued": say.queued(),
         "generating": say.generating(attempt, fence),
+        "goes on": say.generating(attempt, fence, continues="a1"),
         "chunk": say.chunk(attempt, sequence, f"{say.message_id}{attempt}{sequence} "),
         "unstorable": say.chunk(attempt, sequence, "\0"),
         "alive": say.alive(attempt),
@@ -47,7 +48,7 @@ def _event(kind: str, say: Say, attempt: str, sequence: int, fence: tuple[int, i
 
 
 _KINDS = [
-    *["generating"] * 4,
+    *["generating", "generating", "goes on", "goes on"],
     *["chunk"] * 12,
     *["said", "cancel", "queued", "alive", "cancelling", "released", "unstorable"],
     *["complete", "failed", "never began"],

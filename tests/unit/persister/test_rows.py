@@ -70,6 +70,38 @@ def test_a_new_attempt_removes_the_old_pieces_and_the_numbers_go_on() -> None:
         assert numbers(folded(restarted(), [size] * 8)) == expected
 
 
+def gone_on() -> list[Event]:
+    return [
+        M1.generating("a1", (1, 1, 1)),
+        M1.chunk("a1", 1, "x"),
+        M2.generating("b1"),
+        M2.chunk("b1", 1, "other"),
+        M1.chunk("a1", 2, "y"),
+        M1.generating("a2", (1, 2, 1), continues="a1"),
+        M1.alive("a2"),
+        M1.chunk("a2", 1, "xy"),
+        M1.chunk("a2", 2, "z"),
+        M1.complete("a2", 2),
+    ]
+
+
+def test_the_pieces_of_a_continued_attempt_stand_until_the_first_chunk_repeats_them() -> None:
+    kept = [(1, "x", False), (2, "other", False), (3, "y", False)]
+    expected = [(2, "other", False), (4, "xy", False), (5, "z", True)]
+    for size in range(1, 10):
+        assert numbers(folded(gone_on()[:6], [size] * 10)) == kept
+        assert numbers(folded(gone_on()[:7], [size] * 10)) == kept
+        assert numbers(folded(gone_on(), [size] * 10)) == expected
+        assert numbers(folded(gone_on(), [size] * 10, crashes=[True] * 9)) == expected
+
+
+def test_an_answer_that_is_stopped_before_it_went_on_keeps_its_pieces() -> None:
+    events = [*gone_on()[:6], M1.complete("a2", 0, "cancelled")]
+    expected = [(1, "x", False), (2, "other", False), (3, "y", True)]
+    for size in range(1, 8):
+        assert numbers(folded(events, [size] * 10)) == expected
+
+
 def test_an_attempt_that_came_and_went_within_a_batch_still_uses_its_numbers() -> None:
     tables = folded([*restarted(), *Say("s1", "m3").answer(["z"])])
     assert numbers(tables)[-1] == (5, "z", True)

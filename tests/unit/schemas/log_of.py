@@ -9,6 +9,7 @@ from schemas.events import (
     Prompt,
     SessionEvent,
     Status,
+    StatusReason,
     StopReason,
 )
 from schemas.transcript import Outcome, Place, Transcript
@@ -28,7 +29,12 @@ def queued(message_id: str = "m1", position: int = 1) -> Status:
     )
 
 
-def start(attempt: str, fence: tuple[int, int, int], message_id: str = "m1") -> Status:
+def start(
+    attempt: str,
+    fence: tuple[int, int, int],
+    message_id: str = "m1",
+    continues: str | None = None,
+) -> Status:
     return Status(
         session_id="s",
         message_id=message_id,
@@ -39,6 +45,7 @@ def start(attempt: str, fence: tuple[int, int, int], message_id: str = "m1") -> 
         prompt=PROMPT,
         model="m",
         worker="w",
+        continues=continues,
     )
 
 
@@ -59,9 +66,14 @@ def cancelling(attempt: str, reason: StopReason = "cancel", message_id: str = "m
     )
 
 
-def released(attempt: str, message_id: str = "m1") -> Status:
+def released(attempt: str, message_id: str = "m1", reason: StatusReason | None = None) -> Status:
     return Status(
-        session_id="s", message_id=message_id, created_at=AT, state="released", attempt=attempt
+        session_id="s",
+        message_id=message_id,
+        created_at=AT,
+        state="released",
+        attempt=attempt,
+        reason=reason,
     )
 
 

@@ -25,6 +25,19 @@ def test_a_new_attempt_begins_under_a_line_of_its_own() -> None:
     assert list(written.more(message)) == ["\n[started again]\n", "new"]
 
 
+def test_an_attempt_that_goes_on_is_written_behind_what_stands_there() -> None:
+    transcript, written = Transcript(), Answer()
+    apply_all(transcript, start("a1", (1, 1, 0)), chunk("a1", 1, "one"))
+    message = transcript.messages["m1"]
+    assert list(written.more(message)) == ["one"]
+    apply_all(transcript, start("a2", (1, 2, 0), continues="a1"))
+    assert list(written.more(message)) == []
+    apply_all(transcript, chunk("a2", 1, "one"))
+    assert list(written.more(message)) == []
+    apply_all(transcript, chunk("a2", 2, " two"))
+    assert list(written.more(message)) == [" two"]
+
+
 def test_an_answer_that_did_not_simply_end_says_how() -> None:
     transcript = Transcript()
     apply_all(transcript, start("a1", (1, 1, 0)), failed("a1", "model_timeout"))

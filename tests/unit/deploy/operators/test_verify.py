@@ -149,6 +149,34 @@ def test_an_answer_that_nobody_asked_for_must_end_too() -> None:
     assert faults(Case([M1.queued()])) == [(Kind.unended, 0)]
 
 
+GOES_ON: list[Event] = [
+    M1.said(),
+    M1.generating("a1", (1, 1, 1)),
+    M1.chunk("a1", 1, "a"),
+    M1.chunk("a1", 2, "b"),
+    M1.generating("a2", (1, 2, 1), continues="a1"),
+    M1.chunk("a1", 3, "fenced"),
+    M1.chunk("a2", 1, "ab"),
+    M1.generating("a3", (1, 3, 1), continues="a2"),
+    M1.chunk("a3", 1, "ab"),
+    M1.chunk("a3", 2, "c"),
+    M1.complete("a3", 2),
+]
+
+
+def test_an_answer_that_goes_on_breaks_no_rule_wherever_it_is_cut() -> None:
+    for count in range(1, len(GOES_ON) + 1):
+        events = GOES_ON[:count]
+        found = Case(events, stored(events)).report().found
+        assert set(found) <= {Kind.unended}, events[-1]
+
+
+@pytest.mark.parametrize("content", ["a", "abc", "ax", ""])
+def test_a_first_chunk_that_is_not_the_text_so_far_is_found(content: str) -> None:
+    events = [*GOES_ON[:6], M1.chunk("a2", 1, content), M1.complete("a2", 1)]
+    assert faults(Case(events, stored(events))) == [(Kind.text_broken, 5)]
+
+
 @pytest.mark.parametrize(
     ("events", "at"),
     [

@@ -1,0 +1,79 @@
+"""The deltas of a model that goes on with a text: only what follows the text, joined to it."""
+
+from collections.abc import AsyncIterator
+
+from workers.model.continuation import CannotContinue, Continuation
+from workers.model.faults import FaultKind, ModelFault
+from workers.model.seam import Diverged, Seam
+from workers.model.stream import Delta, Finished, Text
+
+_INTERNAL_ERROR = 500
+
+
+def ends_continued(failed: ModelFault) -> Finished | None:
+    """Say how an answer with text ends whose continuing was not taken; None: by that fault.
+
+    Raises:
+        CannotContinue: perhaps it is only the continuing that the server fails at.
+    """
+    if failed.kind is FaultKind.CONTEXT_TOO_LONG:
+        return Finished("length", None)  # the question fitted, and the text so far fills the rest
+    if failed.status == _INTERNAL_ERROR:
+        raise CannotContinue from failed
+    return None
+
+
+class Joined:
+    """An async iterator of what follows `so_far`. Raises CannotContinue; ModelFault as `deltas`."""
+
+    def __init__(
+        self, deltas: AsyncIterator[Delta], so_far: str, continuation: Continuation
+    ) -> None:
+        self._deltas = deltas
+        self._seam = Seam(so_far)
+        self._continuation = continuation
+        self._finished: Finished | None = None  # to be given after the rest of the text
+
+    def __aiter__(self) -> AsyncIterator[Delta]:
+        return self
+
+    async def __anext__(self) -> Delta:
+        if self._finished is not None:
+            finished, self._finished = self._finished, None
+            return finished
+        while True:
+            delta = await anext(self._deltas)
+            try:
+                new = self._new(delta)
+            except Diverged:
+                self._continuation.failed()
+                raise CannotContinue from None
+            if isinstance(delta, Finished):
+                if not new:
+                    return delta
+                self._finished = delta
+            if new:
+                return Text(new)
+
+    def _new(self, delta: Delta) -> str:
+        if isinstance(delta, Text):
+            return self._seam.take(delta.content)
+        if self._seam.repeats and delta.broken_off is not None:
+            raise CannotContinue  # it may have been about to go on: nothing is learned
+        return self._seam.end()
+
+
+class Only:
+    """An async iterator of one delta, where no model is asked."""
+
+    def __init__(self, delta: Delta) -> None:
+        self._delta: Delta | None = delta
+
+    def __aiter__(self) -> AsyncIterator[Delta]:
+        return self
+
+    async def __anext__(self) -> Delta:
+        if self._delta is None:
+            raise StopAsyncIteration
+        delta, self._delta = self._delta, None
+        return delta
