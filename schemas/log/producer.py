@@ -12,8 +12,8 @@ producer, in the background, to the end (`_ended`).
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable
-from typing import Any, Self
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, NamedTuple, Self
 
 import structlog
 from aiokafka import AIOKafkaProducer
@@ -30,8 +30,18 @@ START_AGAIN_S = 0.5
 CLOSE_TIMEOUT_S = 1.0
 REQUEST_MAX_BYTES = MAX_RECORD_BYTES + 16 * 1024
 """A dead letter is a record of the full size with more headers."""
+BATCH_MAX_BYTES = MAX_RECORD_BYTES // 2
+"""A batch of several records is no larger: the topic's bound is for the whole of it."""
 ENDING_MAX = 8
 """So many producers may be on their way out; the next one is made when one of them has gone."""
+
+
+class Entry(NamedTuple):
+    """A record of a batch."""
+
+    key: bytes
+    value: bytes
+    headers: Headers
 
 
 class SendFailed(Exception):
@@ -115,13 +125,35 @@ class LogProducer:
         )
         return int(sent.offset)
 
+    async def send_batch(self, topic: str, shard: int, entries: Sequence[Entry]) -> int:
+        """Write records of one shard as one batch, in order: all of them, or none that counts.
+
+        Gives the offset of the first.
+
+        Raises:
+            SendFailed: after the send time-out at the latest.
+            ValueError: they are more than BATCH_MAX_BYTES.
+        """
+
+        async def hand_over(producer: AIOKafkaProducer) -> "asyncio.Future[Any]":
+            batch = producer.create_batch()
+            for key, value, headers in entries:
+                if batch.append(timestamp=None, key=key, value=value, headers=headers) is None:
+                    raise ValueError(f"{len(entries)} records are more than {BATCH_MAX_BYTES} B")
+            # Closed: no record that is sent by itself joins it.
+            batch.close()
+            # Its future is shared: who gives up waiting must not cancel it under the sender.
+            return asyncio.shield(await producer.send_batch(batch, topic, partition=shard))
+
+        return int((await self._acknowledged(hand_over)).offset)
+
     async def _acknowledged(
         self, hand_over: Callable[[AIOKafkaProducer], Awaitable["asyncio.Future[Any]"]]
     ) -> Any:
         """Hand something over to the producer and wait for the broker's word on it.
 
         Everything that is written goes through here. A single record's future is its own, and may
-        be cancelled; that of a whole batch (`send_batch`) is shared, and has to be shielded.
+        be cancelled; that of a whole batch is shared, and is shielded.
         """
         producer: AIOKafkaProducer | None = None
         try:
@@ -169,6 +201,7 @@ class LogProducer:
             linger_ms=self._linger_ms,
             request_timeout_ms=int(self._send_timeout_s * 1000),
             max_request_size=REQUEST_MAX_BYTES,
+            max_batch_size=BATCH_MAX_BYTES,
         )
         try:
             async with asyncio.timeout(START_TIMEOUT_S):

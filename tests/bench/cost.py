@@ -1,4 +1,7 @@
-"""CPU seconds by tier, from the processes themselves."""
+"""CPU seconds by tier, from the processes themselves, and what the rest of the machine takes."""
+
+import os
+from collections.abc import Mapping
 
 import psutil
 
@@ -28,3 +31,19 @@ def cpu_of(pid: int) -> float:
             continue
         total += times.user + times.system
     return total
+
+
+def of_this_run() -> float:
+    """CPU seconds of this process and of everything that it has started and that lives."""
+    return cpu_of(os.getpid())
+
+
+def of_the_machine() -> float:
+    """CPU seconds that all cores together have been busy since the machine's start."""
+    times = psutil.cpu_times()
+    return float(sum(times) - times.idle - getattr(times, "iowait", 0.0))
+
+
+def spent(before: Mapping[str, float], after: Mapping[str, float]) -> dict[str, float]:
+    """Give what each tier has used between two looks."""
+    return {tier: after[tier] - used for tier, used in before.items()}

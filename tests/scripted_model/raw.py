@@ -29,6 +29,8 @@ class RawServer:
 
     answer: Answer
     asked: list[dict[str, Any]] = field(default_factory=list)
+    keys: list[str] = field(default_factory=list)
+    """The `authorization` of each request, in lower case."""
     url: str = ""
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -38,6 +40,7 @@ class RawServer:
                 length = int(head.partition("content-length:")[2].partition("\r\n")[0] or 0)
                 body = json.loads(await reader.readexactly(length))
                 self.asked.append(body)
+                self.keys.append(head.partition("authorization: ")[2].partition("\r\n")[0])
                 raw = self.answer(body)
                 lines = [f"HTTP/1.1 {raw.status} X", "transfer-encoding: chunked"]
                 lines += [f"{name}: {value}" for name, value in raw.headers.items()]

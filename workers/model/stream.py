@@ -6,18 +6,18 @@ reader that pauses (because its own sends are slow) does not blame the model.
 """
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, suppress
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import suppress
 from typing import NamedTuple
 
 import aiohttp
 import httpx2
 import msgspec
-import openai
 
 from schemas.events import FinishReason, Usage
 from workers.model.answer_reader import AnswerReader
 from workers.model.faults import FaultKind, fault
+from workers.model.transport import body_of
 
 _AFTER_FINISH_S = 2.0  # the usage comes after the finish reason, or never
 _DRAIN_S = 0.1
@@ -28,8 +28,6 @@ _READABLE = frozenset(
 )  # fmt: skip
 """Under these names a stream or a JSON body may come; the bytes tell which it is."""
 _LOST = (httpx2.HTTPError, httpx2.StreamError, aiohttp.ClientError, OSError)
-
-Response = openai.AsyncAPIResponse[openai.AsyncStream[openai.types.chat.ChatCompletionChunk]]
 
 
 class Text(msgspec.Struct, frozen=True):
@@ -64,13 +62,13 @@ class ModelStream:
     """An async iterator: Text, Text, …, Finished. Raises ModelFault."""
 
     def __init__(
-        self, request: AbstractAsyncContextManager[Response], limits: StreamLimits
+        self, send: Callable[[], Awaitable[httpx2.Response]], limits: StreamLimits
     ) -> None:
-        self._request = request
+        self._send = send
+        self._response: httpx2.Response | None = None
         self._limits = limits
         self._now = asyncio.get_running_loop().time
         self._reader = AnswerReader()
-        self._stack = AsyncExitStack()
         self._first = ""  # text that came while it was opened
         # The limit of the next wait: which one, and what is left of it.
         self._limit = FaultKind.FIRST_TOKEN_TIMEOUT
@@ -88,17 +86,17 @@ class ModelStream:
         self._left_s -= self._now() - began
 
     async def _open(self) -> None:
-        response = await self._stack.enter_async_context(self._request)
+        self._response = response = await self._send()
         kind = response.headers.get("content-type", "").partition(";")[0].strip().lower()
         if kind not in _READABLE:
             raise fault(FaultKind.NO_STREAM, f"the model answered {kind}, not a stream")
-        self._bytes = response.iter_bytes()
+        self._body = body_of(response)
         reader = self._reader
         any_byte = False
         # Until the answer has begun nobody has read of it: another call may be made instead.
         while not reader.begun:
             try:
-                data = await anext(self._bytes, None)
+                data = await self._body.wait()
             except _LOST as error:
                 if not any_byte:
                     raise
@@ -138,7 +136,7 @@ class ModelStream:
         began = self._now()
         try:
             async with asyncio.timeout_at(self._wait_ends_at()):
-                data = await anext(self._bytes, None)
+                data = await self._body.wait()
         except TimeoutError as error:
             if self._reader.finish_reason is not None:
                 return None
@@ -166,12 +164,14 @@ class ModelStream:
 
     async def close(self) -> None:
         """Close the call, and its connection unless it was read to the end. Never raises."""
+        if self._response is None:
+            return
         if self._reader.done:
             # Behind [DONE] is the end of the body; once that is read, the connection can be used
             # again. It is there already, or it is not worth waiting for.
             with suppress(TimeoutError, *_LOST):
                 async with asyncio.timeout(_DRAIN_S):
-                    await anext(self._bytes, None)
+                    await self._body.wait()
         with suppress(TimeoutError, *_LOST):
             async with asyncio.timeout(_CLOSE_S):
-                await self._stack.aclose()
+                await self._response.aclose()

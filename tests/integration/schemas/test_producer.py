@@ -7,9 +7,9 @@ from uuid import uuid4
 
 import psutil
 import pytest
-from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 
-from schemas.log.producer import LogProducer, SendFailed
+from schemas.log.producer import BATCH_MAX_BYTES, Entry, LogProducer, SendFailed
 from schemas.topics import USER_MESSAGES
 from tests.stack import RunningStack
 
@@ -43,6 +43,56 @@ async def test_a_send_gives_the_records_offset(servers: RunningStack) -> None:
         consumer.seek(partition, first)
         record = await consumer.getone()
     assert (record.key, record.headers) == (key, (("name", b"value"),))
+
+
+async def records_of(servers: RunningStack, first: int, count: int) -> list[ConsumerRecord]:
+    partition = TopicPartition(USER_MESSAGES, 0)
+    found: list[ConsumerRecord] = []
+    async with AIOKafkaConsumer(bootstrap_servers=servers.file.kafka) as consumer:
+        consumer.assign([partition])
+        consumer.seek(partition, first)
+        while len(found) < count:
+            found.append(await consumer.getone())
+    return found
+
+
+async def test_a_batch_stands_together_and_in_order(servers: RunningStack) -> None:
+    entries = [Entry(b"%d" % n, b"{}", [("n", b"%d" % n)]) for n in range(50)]
+    async with LogProducer(servers.file.kafka, linger_ms=0) as producer:
+        sends = [producer.send_batch(USER_MESSAGES, 0, entries)]
+        sends += [producer.send(USER_MESSAGES, 0, b"alone", b"{}") for _ in range(5)]
+        first, *_ = await asyncio.gather(*sends)
+    found = await records_of(servers, first, 50)
+    assert [Entry(each.key, each.value, list(each.headers)) for each in found] == entries
+
+
+async def test_a_batch_over_the_bound_is_refused_and_its_producer_goes_on(
+    servers: RunningStack,
+) -> None:
+    large = [Entry(b"key", b"x" * (BATCH_MAX_BYTES // 2 + 1), []) for _ in range(2)]
+    async with LogProducer(servers.file.kafka, linger_ms=0) as producer:
+        with pytest.raises(ValueError, match="2 records"):
+            await producer.send_batch(USER_MESSAGES, 0, large)
+        assert await producer.send_batch(USER_MESSAGES, 0, large[:1]) >= 0
+        assert producer.replaced == 0
+
+
+async def test_batches_that_fail_replace_the_producer_once(servers: RunningStack) -> None:
+    entries = [Entry(b"key", b"{}", [])]
+    async with LogProducer(servers.file.kafka, linger_ms=0, send_timeout_s=LIMIT_S) as producer:
+        await producer.send_batch(USER_MESSAGES, 0, entries)
+        servers.hold("kafka")
+        try:
+            results = await asyncio.gather(
+                *(producer.send_batch(USER_MESSAGES, shard % 4, entries) for shard in range(20)),
+                return_exceptions=True,
+            )
+            assert all(isinstance(result, SendFailed) for result in results)
+            assert producer.replaced == 1
+        finally:
+            servers.let_go("kafka")
+        await until_acknowledged(producer, b"key")
+        assert await producer.send_batch(USER_MESSAGES, 0, entries) > 0
 
 
 async def test_who_only_begins_is_ready_when_there_is_a_connection(servers: RunningStack) -> None:
