@@ -103,8 +103,13 @@ class Process:
     async def wire(self) -> None:
         """Make every part and connect it; nothing is delivered yet."""
         settings, stack = self._settings, self._stack
-        intake = Intake(epoch=settings.epoch, bounds=settings.bounds(), new_id=lambda: str(ULID()))
         model = self._model()
+        intake = Intake(
+            epoch=settings.epoch,
+            bounds=settings.bounds(),
+            new_id=lambda: str(ULID()),
+            may_continue=lambda: model.continues,
+        )
         producer = LogProducer(
             settings.kafka, linger_ms=settings.linger_ms, on_failed=metrics.SENDS_FAILED.inc
         )

@@ -199,6 +199,9 @@ class Worker:
         match action:
             case actions.Start():
                 self._begin(action)
+            case actions.GoOn():
+                if attempt := self._attempts.get(action.key):
+                    attempt.go_on(action)
             case actions.Stop():
                 if attempt := self._attempts.get(action.key):
                     attempt.stop(action.reason)

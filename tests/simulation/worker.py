@@ -266,6 +266,9 @@ class Worker:
         match action:
             case actions.Start():
                 self._begin(action)
+            case actions.GoOn(key):
+                if answer := self.answers.get(key):
+                    answer.go_on(action)
             case actions.Stop(key, reason):
                 if answer := self.answers.get(key):
                     answer.stop(reason)

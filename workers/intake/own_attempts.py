@@ -10,10 +10,11 @@ from dataclasses import dataclass
 
 from schemas.events import SessionEvent, Status, StopReason
 from schemas.transcript import Fence, Outcome
-from workers.intake.actions import Abandon, Action, AttemptEnd, MessageKey, Start, Stop
+from workers.intake.actions import Abandon, Action, AttemptEnd, GoOn, MessageKey, Start, Stop
 from workers.intake.admission import TRIAL_S, Beside
 from workers.intake.decision import Care, known_stop
 from workers.intake.membership import Membership
+from workers.intake.shard_fold import ShardFold
 from workers.intake.state import Work
 
 
@@ -96,8 +97,11 @@ class OwnAttempts:
 
     # -- their life
 
-    def begin(self, work: Work, now_s: float) -> None:
-        """Start an attempt; its fence tells it from every earlier one of this delivery."""
+    def begin(self, work: Work, now_s: float, continues: str | None = None) -> None:
+        """Start an attempt; its fence tells it from every earlier one of this delivery.
+
+        `continues`: the attempt whose text it goes on with.
+        """
         fence = self.next_fence(work)
         work.starts_sent += 1
         care = work.suspicion.care
@@ -109,7 +113,15 @@ class OwnAttempts:
         self._in_shard[own.shard] += 1
         self._in_flight += 1
         self._actions.append(
-            Start(work.shard, work.message, own.attempt, fence, work.accepted_ms, work.traceparent)
+            Start(
+                work.shard,
+                work.message,
+                own.attempt,
+                fence,
+                work.accepted_ms,
+                work.traceparent,
+                continues,
+            )
         )
 
     def next_fence(self, work: Work) -> Fence:
@@ -152,6 +164,17 @@ class OwnAttempts:
         if own is not None and not own.told_to_stop:
             own.told_to_stop = True
             self._actions.append(Stop(key, reason))
+
+    def read_back(self, event: SessionEvent, fold: ShardFold) -> None:
+        """Tell an attempt of ours whose start was read back with which text it goes on.
+
+        The log says it: what the one before has written up to this start counts, and nothing else.
+        """
+        key = MessageKey(event.session_id, event.message_id)
+        own, view = self._running.get(key), fold.view(key)
+        if own is None or view is None or event.attempt != own.attempt or view.continues is None:
+            return
+        self._actions.append(GoOn(key, own.attempt, view.text, fold.repeated_bytes(key)))
 
     def heard(self, event: SessionEvent, outcome: Outcome) -> None:
         """Hold an event of the log against our attempt at the message: does it still count?"""
