@@ -40,6 +40,7 @@ from workers.history.redis_history import History, connect
 from workers.history.sessions import Sessions
 from workers.history.stored_conversation import StoredConversations
 from workers.intake.ack_window import Gap
+from workers.intake.broker_clock import BrokerClock
 from workers.intake.intake import Intake
 from workers.model.model import Model
 from workers.settings import WorkerSettings
@@ -103,15 +104,19 @@ class Process:
     async def wire(self) -> None:
         """Make every part and connect it; nothing is delivered yet."""
         settings, stack = self._settings, self._stack
-        model = self._model()
+        model, clock = self._model(), BrokerClock()
         intake = Intake(
             epoch=settings.epoch,
             bounds=settings.bounds(),
             new_id=lambda: str(ULID()),
             may_continue=lambda: model.continues,
+            clock=clock,
         )
         producer = LogProducer(
-            settings.kafka, linger_ms=settings.linger_ms, on_failed=metrics.SENDS_FAILED.inc
+            settings.kafka,
+            linger_ms=settings.linger_ms,
+            on_failed=metrics.SENDS_FAILED.inc,
+            on_appended=lambda timestamp_ms: clock.heard(timestamp_ms, time.monotonic()),
         )
         await self._started(stack.enter_async_context(producer))
         await self._started(check_topics(settings.kafka, (USER_MESSAGES, SESSION_LOG)))

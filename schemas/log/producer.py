@@ -30,6 +30,7 @@ START_AGAIN_S = 0.5
 CLOSE_TIMEOUT_S = 1.0
 REQUEST_MAX_BYTES = MAX_RECORD_BYTES + 16 * 1024
 """A dead letter is a record of the full size with more headers."""
+_LOG_APPEND_TIME = 1
 ENDING_MAX = 8
 """So many producers may be on their way out; the next one is made when one of them has gone."""
 
@@ -41,7 +42,8 @@ class SendFailed(Exception):
 class LogProducer:
     """Enter it to wait for a first connection, or `begin` and be ready when there is one.
 
-    `on_failed` is told of every failed send (for metrics).
+    `on_failed` is told of every failed send (for metrics), `on_appended` of the log-append time of
+    every record that is acknowledged, at that moment.
     """
 
     def __init__(
@@ -51,6 +53,7 @@ class LogProducer:
         linger_ms: int,
         send_timeout_s: float = SEND_TIMEOUT_S,
         on_failed: Callable[[], None] = lambda: None,
+        on_appended: Callable[[int], None] = lambda _: None,
     ) -> None:
         self.replaced = 0
         """How many producers have been thrown away after a failed send."""
@@ -58,6 +61,7 @@ class LogProducer:
         self._linger_ms = linger_ms
         self._send_timeout_s = send_timeout_s
         self._on_failed = on_failed
+        self._on_appended = on_appended
         self._closed = False
         self._producer: AIOKafkaProducer | None = None
         self._making: asyncio.Task[AIOKafkaProducer] | None = None
@@ -113,6 +117,8 @@ class LogProducer:
                 headers=list(HEADERS) if headers is None else headers,
             )
         )
+        if sent.timestamp_type == _LOG_APPEND_TIME:
+            self._on_appended(int(sent.timestamp))
         return int(sent.offset)
 
     async def _acknowledged(

@@ -15,6 +15,7 @@ from tests.simulation.world import Process, World
 from workers.attempt.events_out import event_of
 from workers.intake import actions
 from workers.intake.actions import Action, AttemptEnd, Delivery, MessageKey
+from workers.intake.broker_clock import BrokerClock
 from workers.intake.intake import Intake
 from workers.intake.state import Bounds
 
@@ -62,7 +63,8 @@ class Worker:
         self.group = group
         self.truth = truth
         self.memory = memory.of(self)
-        self.intake = Intake(epoch=broker.epoch, bounds=bounds, new_id=new_id)
+        self.clock = BrokerClock()
+        self.intake = Intake(epoch=broker.epoch, bounds=bounds, new_id=new_id, clock=self.clock)
         self.producer = Producer(broker, self.process)
         self.answers: dict[MessageKey, Answer] = {}
         self.generation = 0
@@ -236,6 +238,7 @@ class Worker:
     # -- answers
 
     def start_landed(self, answer: Answer) -> None:
+        self.clock.heard(self.world.now_ms, self.world.now)
         self.intake.started(answer.key, answer.start.attempt)
         self.perform()
         self._starts_may_be_over()

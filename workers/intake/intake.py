@@ -30,6 +30,7 @@ from workers.intake.actions import (
     Queued,
 )
 from workers.intake.admission import Admission
+from workers.intake.broker_clock import BrokerClock
 from workers.intake.continuing import continued_by_next
 from workers.intake.judge import Judge
 from workers.intake.lanes import Lanes
@@ -53,6 +54,7 @@ class Intake:
         bounds: Bounds,
         new_id: Callable[[], str],
         may_continue: Callable[[], bool] = lambda: True,
+        clock: BrokerClock | None = None,
     ) -> None:
         self._actions: list[Action] = []
         self.membership = Membership(epoch=epoch, bounds=bounds, actions=self._actions)
@@ -68,6 +70,7 @@ class Intake:
             lanes=self._lanes,
             look_ups=self._look_ups,
             waiting_for_history_max=bounds.waiting_for_history,
+            clock=clock or BrokerClock(),
             actions=self._actions,
         )
         self._shards = self.membership.shards

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from schemas.events import SessionEvent, Status, StopReason
 from schemas.transcript import Fence, Outcome
 from workers.intake.actions import Abandon, Action, AttemptEnd, GoOn, MessageKey, Start, Stop
-from workers.intake.admission import TRIAL_S, Beside
+from workers.intake.admission import MUTE_S, TRIAL_S, Beside
 from workers.intake.decision import Care, known_stop
 from workers.intake.membership import Membership
 from workers.intake.shard_fold import ShardFold
@@ -46,7 +46,7 @@ class OwnAttempts:
         self._running: dict[MessageKey, OwnAttempt] = {}
         self._running_by_care: Counter[Care] = Counter()
         self._in_flight = 0
-        self._latest: deque[OwnAttempt] = deque()  # begun less than TRIAL_S ago, and some more
+        self._latest: deque[OwnAttempt] = deque()  # begun less than MUTE_S ago, and some more
         self._in_shard: Counter[int] = Counter()
 
     # -- what is known of them
@@ -69,22 +69,22 @@ class OwnAttempts:
         """
         if not careful and not self._running_by_care[Care.TWICE]:
             return Beside.of_no_concern(self.running)
-        first_moments = [
-            own.care
+        mute = [
+            own
             for own in self._young(now_s)
             if own.end is None and membership.is_mute(own.shard, own.key)
         ]
+        first_moments = {own.care for own in mute if now_s - own.since_s < TRIAL_S}
         return Beside(
             running=self.running,
-            spoke_runs=self._running_by_care[Care.SPOKE] > 0,
             on_trial=Care.SUSPECT in first_moments or Care.TWICE in first_moments,
             twice_on_trial=Care.TWICE in first_moments,
-            any_mute=bool(first_moments),
-            folding=membership.waits_for_fold,
+            spoke_mute=Care.SPOKE in first_moments,
+            any_mute=bool(mute),
         )
 
     def _young(self, now_s: float) -> deque[OwnAttempt]:
-        while self._latest and now_s - self._latest[0].since_s >= TRIAL_S:
+        while self._latest and now_s - self._latest[0].since_s >= MUTE_S:
             self._latest.popleft()
         return self._latest
 

@@ -123,6 +123,10 @@ class ShardFold:
         """When (on this process's clock) an event of the message that counts was read last."""
         return self._sessions[key.session_id].heard[key.message_id].at
 
+    def heard_at_ms(self, key: MessageKey) -> int:
+        """When (on the broker's clock) that event came into the log."""
+        return self._sessions[key.session_id].heard[key.message_id].timestamp_ms
+
     def mute_since_ms(self, key: MessageKey) -> int | None:
         """Log time of the message's latest start if nothing was heard of it since, else None."""
         session = self._sessions.get(key.session_id)

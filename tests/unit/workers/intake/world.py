@@ -28,6 +28,7 @@ from workers.attempt.events_out import event_of, prompt_of
 from workers.intake import actions
 from workers.intake.actions import AttemptEnd as Ended
 from workers.intake.actions import Delivery, MessageKey
+from workers.intake.broker_clock import BrokerClock
 from workers.intake.continuing import MUTE_DEATHS_ANEW
 from workers.intake.intake import Intake
 from workers.intake.state import Bounds
@@ -180,7 +181,8 @@ class Member:
         self.world = world
         self.name = name
         self._ids = 0
-        self.intake = Intake(epoch=EPOCH, bounds=bounds, new_id=self._new_id)
+        self.clock = BrokerClock()
+        self.intake = Intake(epoch=EPOCH, bounds=bounds, new_id=self._new_id, clock=self.clock)
         self.answers: dict[MessageKey, SimAnswer] = {}
         self.in_flight: list[Sent] = []
         self.look_ups: list[actions.LookUp] = []
@@ -240,7 +242,9 @@ class Member:
         if not self.in_flight:
             return False
         sent = self.in_flight.pop(0)
-        sent.landed(self.world.append(sent.event))
+        offset = self.world.append(sent.event)
+        self.clock.heard(self.world.ms, self.world.now)
+        sent.landed(offset)
         return True
 
     def fail_sends(self, failing: Callable[[], bool]) -> None:
