@@ -91,7 +91,7 @@ class Process:
 
     def _asked_to_stop(self) -> None:
         if not self._stop.is_set():
-            self._leaving.within(self._settings.drain_s + STOP_MARGIN_S, 1)
+            self._leaving.within(self._settings.grace_s + STOP_MARGIN_S, 1)
         self._stop.set()
 
     async def _started(self, start: Coroutine[Any, Any, T]) -> T:
@@ -145,6 +145,7 @@ class Process:
             reader=reader,
             first_record_in=self._first_record_in,
             attempts=settings.attempts(),
+            longest_answer_s=settings.answer_timeout_s,
         )
         folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="talklog-worker-"))
         self._group = worker.group = FaustIntake(settings.kafka, worker, folder=Path(folder))
@@ -212,9 +213,9 @@ class Process:
     async def drain(self) -> None:
         """Leave the group, then let what runs end in its time."""
         self._not_ready = "draining"
-        drain_s = self._settings.drain_s
-        log.info("draining", running=self._worker.running, grace_s=drain_s)
-        deadline_s = time.monotonic() + drain_s
+        grace_s = self._settings.grace_s
+        log.info("draining", running=self._worker.running, grace_s=grace_s)
+        deadline_s = time.monotonic() + grace_s
         await self._worker.prepare_to_leave()
         # Leave first: the next owner takes over at once, and waits while our answers go on.
         await self._group.stop()

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from schemas.events import Event, decode_user_event
-from schemas.limits import SEND_TIMEOUT_S
+from schemas.limits import ANSWER_MAX_S, SEND_TIMEOUT_S
 from tests.simulation.answer import AT, Answer
 from tests.simulation.group import Group
 from tests.simulation.log import Broker, Log, Producer, Trimmed
@@ -13,6 +13,7 @@ from tests.simulation.memory import Memory
 from tests.simulation.truth import Truth
 from tests.simulation.world import Process, World
 from workers.attempt.events_out import event_of
+from workers.handover import Durations, slices
 from workers.intake import actions
 from workers.intake.actions import Action, AttemptEnd, Delivery, MessageKey
 from workers.intake.broker_clock import BrokerClock
@@ -94,7 +95,7 @@ class Worker:
             following.log.watchers.pop(following, None)
 
     def leave(self, grace_s: float) -> None:
-        """SIGTERM: leave the group first, finish running answers, release the rest."""
+        """SIGTERM: leave the group first, let end what can in time, hand over the rest."""
         if not self.leaving:
             self.world.say(self.process.name, "is told to leave")
             self.leaving = True
@@ -108,12 +109,15 @@ class Worker:
         self._give_up_shards()
         self.intake.assigned((), self.world.now)
         self.perform()
-        self._after(grace_s, self._release_all)
+        running = [(key, 0.0) for key in self.answers]
+        for at_s, keys in slices(running, Durations(ANSWER_MAX_S), grace_s):
+            self._after(at_s, self._release, keys)
         self._exit_if_idle()
 
-    def _release_all(self) -> None:
-        for answer in list(self.answers.values()):
-            answer.release()
+    def _release(self, keys: list[MessageKey] | None) -> None:
+        for key in list(self.answers) if keys is None else keys:
+            if answer := self.answers.get(key):
+                answer.release()
 
     def _exit_if_idle(self) -> None:
         if self.left and not self.answers:
