@@ -108,11 +108,6 @@ class Membership:
         owned = self.owned()
         return {shard.number: shard.window.next for shard in owned if not shard.window.stopped}
 
-    @property
-    def waits_for_fold(self) -> bool:
-        """Whether messages were delivered in a shard that is not folded yet."""
-        return any(shard.waits_for_fold for shard in self.shards.values())
-
     # -- delivered and acknowledged
 
     def deliver(self, shard: Shard, delivery: Delivery) -> None:
