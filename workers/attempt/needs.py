@@ -1,13 +1,13 @@
 """What an attempt needs from outside: a way to write the log, a model, what all attempts share."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Protocol
 
 from schemas.log.producer import Headers
+from workers.attempt.flow import Deltas
 from workers.history.prompt import ChatMessage
-from workers.model.stream import Delta
 
 
 class Sender(Protocol):
@@ -29,8 +29,8 @@ class AskedModel(Protocol):
 
     def stream(
         self, messages: Sequence[ChatMessage], *, model: str, max_tokens: int
-    ) -> AbstractAsyncContextManager[AsyncIterator[Delta]]:
-        """Ask, and read what it says."""
+    ) -> AbstractAsyncContextManager[Deltas]:
+        """Ask, and wait until it begins to say something."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,10 +2,10 @@
 
 The `openai` client sends the request (its authentication, its errors), over aiohttp, but its
 parsed stream is not used: an object for each token costs five times what reading the bytes does.
-What one read brings comes out as one text.
+Nor is it waited for: what has gathered is read, now and then, and comes out as one text.
 
     async with model.stream(messages, model="…", max_tokens=1024) as deltas:
-        async for delta in deltas:   # Text, Text, …, Finished
+        deltas.read(now_s)   # None, Text, None, Text, …, Finished
 
 Opening asks again (see `fault`) until the first byte is there, at the first address and then, if
 there is one, at the fallback; from then on there is one call and one text. How a stream ends:
@@ -34,7 +34,7 @@ from workers.history.prompt import ChatMessage
 from workers.model.breaker import Breaker
 from workers.model.endpoint import Address, Endpoint
 from workers.model.faults import ModelFault, ask_again_after_s, told_of
-from workers.model.stream import Delta, ModelStream, StreamLimits
+from workers.model.stream import ModelStream, StreamLimits
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,11 +84,8 @@ class Model:
     @asynccontextmanager
     async def stream(
         self, messages: Sequence[ChatMessage], *, model: str, max_tokens: int
-    ) -> AsyncIterator[AsyncIterator[Delta]]:
-        """Ask the model and wait for the first byte. Raises ModelFault, also while reading.
-
-        Whoever reads the deltas in a task of its own ends that task before leaving the block.
-        """
+    ) -> AsyncIterator[ModelStream]:
+        """Ask the model and wait for the first byte. Raises ModelFault, also while reading."""
         body: dict[str, Any] = {"model": model, "messages": messages, "max_tokens": max_tokens}
         if self._include_usage:
             body["stream_options"] = {"include_usage": True}
