@@ -94,7 +94,7 @@ class WorkerSettings(Connections):
     read_ahead_messages: int = Field(10_000, ge=1, description="unfinished messages a partition")
     read_ahead_bytes: int = Field(64 * 1024 * 1024, ge=1, description="of them, a partition")
     chunk_every_ms: int = Field(15, ge=0, le=1000, description="least time between two chunks")
-    linger_ms: int = Field(5, ge=0, le=100, description="a send waits so long for others")
+    linger_ms: int = Field(0, ge=0, le=100, description="a send waits so long for others")
     grace_s: float | None = Field(
         None, ge=0, description="to finish running answers at SIGTERM; default: the answer's limit"
     )
