@@ -61,12 +61,15 @@ async def test_a_killed_worker_leaves_no_answer_unfinished_and_none_mixed(
 ) -> None:
     first, second = await workers.start(), await workers.start()
     for number in range(50):
-        await talk.ask(f"kill-{talk.run}-{number}", "tokens=150 rate=50")
-    await talk.until(lambda: talk.outcomes[Outcome.CHUNK] > 1000, "the middle of 50 answers")
+        orders = "tokens=150 rate=50 fault=hold_after:75 fails=1"
+        await talk.ask(f"kill-{talk.run}-{number}", orders)
+    await talk.until(lambda: model.ledger.tokens == 50 * 75, "the middle of 50 answers")
     shares = [first.metric("starts_total"), second.metric("starts_total")]
     assert sum(shares) == 50
     assert min(shares) >= 50 / 4
     first.send(signal.SIGKILL)
+    await first.exit_code()
+    model.release()
     await talk.until_all_ended()
     for message in talk.messages():
         assert_whole(message, 150)
