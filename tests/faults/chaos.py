@@ -1,9 +1,9 @@
 """`make chaos`: people talk, things die at random, and it is counted what they noticed.
 
-Prints what dies as it dies, and ends with: lost, doubled, mixed, restarted, ended in error, longest
-pause. Exits with 1 unless the first three are 0 and every message ended. `--break` breaks a rule in
-a copy of the code first, and lets happen what needs that rule: then they must not be 0, or this
-whole show proves nothing.
+Prints what dies as it dies, and ends with: lost, doubled, mixed, begun anew, went on, ended in
+error, longest pause. Exits with 1 unless the first three are 0 and every message ended. `--break`
+breaks a rule in a copy of the code first, and lets happen what needs that rule: then they must not
+be 0, or this whole show proves nothing.
 """
 
 import argparse
@@ -80,7 +80,8 @@ async def _run(
         counts = verdict.counts
         print(
             f"lost {counts[Wrong.LOST]} · doubled {counts[Wrong.DOUBLED]}"
-            f" · mixed {counts[Wrong.MIXED]} · restarted {sum(e.starts > 1 for e in told)}"
+            f" · mixed {counts[Wrong.MIXED]} · begun anew {sum(e.begun_anew > 0 for e in told)}"
+            f" · went on {sum(e.went_on > 0 for e in told)}"
             f" · ended in error {sum(e.state == 'error' for e in told)}"
             f" · longest pause {max((e.pause_s for e in told), default=0):.1f} s",
             flush=True,
@@ -101,8 +102,8 @@ async def _one(field: Field, fault: Fault) -> None:
     else:
         lost = sum(each.counts["reconnects"] for each in field.talkers) - reconnects
         field.say(
-            f"  {done.bit}; readers: {done.restarted} answers began anew, {lost} sockets lost,"
-            f" longest pause {max(done.pauses_s, default=0):.1f} s,"
+            f"  {done.bit}; readers: {done.begun_anew} answers began anew, {done.went_on} went on,"
+            f" {lost} sockets lost, longest pause {max(done.pauses_s, default=0):.1f} s,"
             f" all well after {done.recovered_s:.1f} s"
         )
 

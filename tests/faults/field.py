@@ -94,7 +94,8 @@ class Occurrence:
     fault: str
     bit: str
     running: int
-    restarted: int = 0
+    begun_anew: int = 0
+    went_on: int = 0
     errors: Counter[str] = field(default_factory=Counter)
     pauses_s: list[float] = field(default_factory=list)
     recovered_s: float = 0.0
@@ -226,7 +227,7 @@ class Field:
         await self.until(lambda: len(self.running()) >= enough, RUNNING_WITHIN_S, "answers run")
         await asyncio.sleep(self.chance.uniform(0, 2.0))
         struck = [each for each in self.open_messages() if each.key not in self.given_up]
-        starts = {each.key: each.starts for each in struck}
+        before = {each.key: (each.begun_anew, each.went_on) for each in struck}
         running = len(self.running())
         loop = asyncio.get_running_loop()
         for each in struck:
@@ -240,7 +241,8 @@ class Field:
             fault.name,
             bit,
             running,
-            restarted=sum(each.starts > max(1, starts.get(each.key, 0)) for each in met),
+            begun_anew=sum(each.begun_anew > before.get(each.key, (0, 0))[0] for each in met),
+            went_on=sum(each.went_on > before.get(each.key, (0, 0))[1] for each in met),
             errors=Counter(each.error for each in met if each.state == "error"),
             pauses_s=[each.pause_s for each in met],
             recovered_s=loop.time() - began,
@@ -344,6 +346,7 @@ class Field:
             told.gaps,
             calls.get(told.key, 0),
             said.starts if said else 0,
+            told.shrunk,
         )
 
     async def _sample_memory(self) -> None:

@@ -221,9 +221,9 @@ def outage(kind: str) -> Strike:
 async def rolling_restart(field: Field) -> str:
     """SIGTERM to every service, one after the other, each when the one before is ready again.
 
-    No answer may begin anew.
+    No answer may begin anew: who leaves hands over what runs, and another goes on with it.
     """
-    before = {each.key: each.starts for each in field.open_messages()}
+    before = {each.key: each.begun_anew for each in field.open_messages()}
     began = asyncio.get_running_loop().time()
     names = [*field.names("gateway"), *field.names("worker"), *field.names("persister")]
     for name in names:
@@ -231,7 +231,7 @@ async def rolling_restart(field: Field) -> str:
         os.kill(pid, signal.SIGTERM)
         await _started_again(field, name, pid)
     told = [each for talker in field.talkers for each in talker.told if each.moved_s >= began]
-    anew = [each.key for each in told if each.starts > max(1, before.get(each.key, 0))]
+    anew = [each.key for each in told if each.begun_anew > before.get(each.key, 0)]
     assert not anew, f"began anew: {anew}"
     return f"{len(names)} processes, one after the other, under {len(told)} messages"
 

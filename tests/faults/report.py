@@ -7,8 +7,8 @@ from tests.faults.field import MIB, Field, Occurrence
 from tests.faults.verdict import Verdict, Wrong
 
 HEAD = (
-    "| fault | times | messages (running at once) | lost | doubled | mixed | restarted"
-    " | ended in error | pause p50 | pause max | all well after |"
+    "| fault | times | messages (running at once) | lost | doubled | mixed"
+    " | begun anew | went on | ended in error | pause p50 | pause max | all well after |"
 )
 
 
@@ -28,7 +28,7 @@ def _row(field: Field, name: str, times: list[Occurrence]) -> str:
         f"| {name} | {len(times)}"
         f" | {len(pauses)} ({min(each.running for each in times)}+)"
         f" | {counts[Wrong.LOST]} | {counts[Wrong.DOUBLED]} | {counts[Wrong.MIXED]}"
-        f" | {sum(each.restarted for each in times)}"
+        f" | {sum(each.begun_anew for each in times)} | {sum(each.went_on for each in times)}"
         f" | {', '.join(f'{count} {code}' for code, count in errors.items()) or 0}"
         f" | {statistics.median(pauses):.1f} s | {max(pauses):.1f} s"
         f" | {max(each.recovered_s for each in times):.0f} s |"

@@ -1,7 +1,8 @@
 """A person of the load: asks one message after another, whatever dies, and keeps what was shown.
 
 It takes only what the wire gives: it holds the running answer, obeys attempts and fences as every
-client must, counts what must never be (a sequence missing or twice), and how long nothing came.
+client must, counts what must never be (a sequence missing or twice, a text that shrinks), and how
+long no word came.
 It is its own small fold on purpose: one that is shared with the services would share their errors.
 """
 
@@ -44,6 +45,12 @@ class Told:
     fence: tuple[int, ...] = ()
     sequence: int = 0
     starts: int = 0
+    went_on: int = 0
+    """Starts that continued the text so far."""
+    begun_anew: int = 0
+    """How often a text went from the screen."""
+    shrunk: int = 0
+    """How often it went though the start had said that it continues."""
     fenced: int = 0
     repeats: int = 0
     gaps: int = 0
@@ -201,8 +208,9 @@ def _moved(told: Told) -> None:
 def _replace(told: Told, entry: dict[str, Any]) -> None:
     """Take a snapshot's word for the message."""
     told.accepted = True
-    if entry["attempt"] != told.attempt or entry["last_sequence"] != told.sequence:
+    if entry["content"] != told.text:
         _moved(told)
+    told.begun_anew += not entry["content"].startswith(told.text)
     told.attempt, told.fence = entry["attempt"], tuple(entry.get("fence") or ())
     told.sequence, told.text, told.state = entry["last_sequence"], entry["content"], entry["state"]
     if told.over:
@@ -239,10 +247,14 @@ def _start(told: Told, frame: dict[str, Any]) -> None:
     if fence < told.fence:
         told.fenced += 1
         return
-    _moved(told)
     told.attempt, told.fence, told.state = frame["attempt"], fence, "generating"
-    told.sequence, told.text = 0, ""
+    told.sequence = 0
     told.starts += 1
+    if frame.get("continues"):
+        told.went_on += 1
+    else:
+        told.begun_anew += bool(told.text)
+        told.text = ""
 
 
 def _chunk(told: Told, frame: dict[str, Any]) -> None:
@@ -250,10 +262,13 @@ def _chunk(told: Told, frame: dict[str, Any]) -> None:
     if first <= told.sequence:
         told.repeats += 1
         return
-    _moved(told)
     told.gaps += first > told.sequence + 1
+    # The first chunk of an attempt repeats the text that it continues; there is none else.
+    before, told.text = told.text, ("" if not told.sequence else told.text) + frame["content"]
+    told.shrunk += not told.text.startswith(before)
     told.sequence = last
-    told.text += frame["content"]
+    if told.text != before:
+        _moved(told)
 
 
 def _end(told: Told, error: str, retryable: bool | None) -> None:

@@ -48,6 +48,7 @@ class Case:
     gaps: int = 0
     calls: int = 0
     starts: int = 0
+    shrunk: int = 0
 
 
 @dataclass(slots=True)
@@ -107,6 +108,8 @@ def _judge(case: Case, verdict: Verdict) -> None:
         verdict.add(Wrong.DOUBLED, f"{case.key}: its reader was shown {case.repeats} pieces twice")
     if case.calls > case.starts * CALLS_A_START:
         verdict.add(Wrong.DOUBLED, f"{case.key}: {case.calls} calls for {case.starts} starts")
+    if case.shrunk:
+        verdict.add(Wrong.LOST, f"{case.key}: its text shrank though it went on")
     if case.gaps:
         verdict.add(Wrong.LOST, f"{case.key}: its reader missed pieces, {case.gaps} times")
     witnesses: Mapping[str, Answer | None] = {

@@ -2,18 +2,30 @@
 
 import asyncio
 import contextlib
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from aiokafka.errors import KafkaError
 
-from schemas.events import UserMessage, decode_session_event, decode_user_event
+from schemas.events import Chunk, UserMessage, decode_session_event, decode_user_event
 from schemas.topics import SESSION_LOG, USER_MESSAGES
 from schemas.transcript import Message, Outcome, Place, Transcript
 
 POLL_MS = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Takeover:
+    """A start after another one: what the log had of the attempt before it."""
+
+    worker: str
+    released: bool
+    mute: bool
+    """Nothing had come but its start, and the text that it continued."""
+    silent_s: float
 
 
 class Watch:
@@ -33,6 +45,8 @@ class Watch:
         self.folds: dict[str, Transcript] = {}
         self.outcomes: Counter[Outcome] = Counter()
         self.undecodable = 0
+        self.takeovers: defaultdict[str, list[Takeover]] = defaultdict(list)
+        self._heard: dict[str, tuple[int, bool]] = {}  # when last, and whether of its own accord
 
     def message(self, session_id: str, message_id: str) -> Message | None:
         """What the log says of a message; None if nothing."""
@@ -88,4 +102,19 @@ class Watch:
             self.undecodable += 1
             return
         fold = self.folds.setdefault(event.session_id, Transcript())
-        self.outcomes[fold.apply(event, Place(self._epoch, record.offset))] += 1
+        known = fold.messages.get(event.message_id)
+        before = (known.worker, known.released, bool(known.text)) if known else None
+        outcome = fold.apply(event, Place(self._epoch, record.offset))
+        self.outcomes[outcome] += 1
+        if outcome is Outcome.STARTED and before is not None and before[0] is not None:
+            self._taken_over(event.message_id, before[0], before[1], record.timestamp)
+        if outcome.counts:
+            repeats = isinstance(event, Chunk) and event.sequence == 1 and before and before[2]
+            _, spoke = self._heard.get(event.message_id, (0, False))
+            spoke = outcome is not Outcome.STARTED and (spoke or not repeats)
+            self._heard[event.message_id] = record.timestamp, spoke
+
+    def _taken_over(self, message_id: str, worker: str, released: bool, at_ms: int) -> None:
+        heard_ms, spoke = self._heard[message_id]
+        silent_s = (at_ms - heard_ms) / 1000
+        self.takeovers[message_id].append(Takeover(worker, released, not spoke, silent_s))
