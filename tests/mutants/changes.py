@@ -11,6 +11,7 @@ PAGE = ("tests/unit/page",)
 WORKERS = ("tests/unit/workers",)
 ACKNOWLEDGED = ("tests/unit/workers/intake/test_ack_window.py",)
 GATEWAY = ("tests/unit/gateway",)
+ATTEMPTS = ("tests/unit/workers/attempt",)
 ROWS = ("tests/unit/persister",)
 STORIES = ("tests/simulation/test_stories.py",)
 
@@ -380,5 +381,40 @@ MUTANTS = (
         "    if nothing_suspect and waited_s >= SPOKE_STEPS_BACK_S:\n",
         "    if True:\n",
         WORKERS,
+    ),
+    Mutant(
+        "two batches of one shard are under way",
+        "workers/attempt/tick.py",
+        "            if flow.shard not in self._sending:\n",
+        "            if True:\n",
+        ATTEMPTS,
+    ),
+    Mutant(
+        "a failed batch ends nobody",
+        "workers/attempt/tick.py",
+        "                flow.failed(failed)\n",
+        "                flow.acknowledged()\n",
+        ATTEMPTS,
+    ),
+    Mutant(
+        "the model is read while as much waits as may",
+        "workers/attempt/flow.py",
+        " and not self._pacing.full:",
+        ":",
+        ATTEMPTS,
+    ),
+    Mutant(
+        "an attempt ends while a record of it is in flight",
+        "workers/attempt/flow.py",
+        "        if self._in_flight:\n            return False\n",
+        "",
+        ATTEMPTS,
+    ),
+    Mutant(
+        "a socket that is behind is given the newest record alone",
+        "gateway/feed/followers.py",
+        "(taking if follower.takes_the_next else others)",
+        "taking",
+        GATEWAY,
     ),
 )
