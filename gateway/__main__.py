@@ -27,6 +27,7 @@ from gateway.submit.submit import Submitter
 from schemas.log.log_reader import LogUnavailable
 from schemas.log.producer import LogProducer
 from schemas.log.topic_check import TopicUnusable, check_topics
+from schemas.process import garbage
 from schemas.process.admin_port import AdminPort
 from schemas.process.exit_codes import EXIT_FAILED, EXIT_INTERRUPTED
 from schemas.process.logs import configure
@@ -170,6 +171,7 @@ async def _serve_until(
         await admin.start()
     except OSError as error:
         raise start_failed(f"can't listen: {error}") from error
+    garbage.settle()
     log.info("ready", url=f"http://{settings.host}:{port}/", epoch=settings.epoch)
     async with canary.beating(host, port):
         reason = await stopped_by

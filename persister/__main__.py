@@ -1,7 +1,6 @@
 """The persister's whole life: settings, wiring, run, drain, exit."""
 
 import asyncio
-import gc
 import os
 import signal
 import sys
@@ -15,7 +14,7 @@ from persister.settings import PersisterSettings
 from persister.store import Store
 from persister.writer import Writer
 from schemas.log.producer import LogProducer
-from schemas.process import logs
+from schemas.process import garbage, logs
 from schemas.process.admin_port import AdminPort
 from schemas.process.exit_codes import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_SETTINGS
 from schemas.process.loop_watchdog import LoopWatchdog
@@ -33,9 +32,6 @@ def main() -> None:
     except SettingsError as error:
         exit_with(error)
     logs.configure(settings.log_level, settings.log_format)
-    # A batch makes many objects and no cycles; collecting as often as by default took a fifth of
-    # the CPU.
-    gc.set_threshold(100_000, 50, 100)
     sys.exit(uvloop.run(serve(settings)))
 
 
@@ -60,6 +56,9 @@ async def serve(settings: PersisterSettings) -> int:
     )
     leaving = Exit()
     await admin.start()
+    # A batch makes many objects and no cycles: looking for them as often as by default took a
+    # fifth of the CPU.
+    garbage.settle()
     code = EXIT_FAILED
     try:
         with watchdog:

@@ -128,7 +128,6 @@ class Consumer:
         if any(waiting.waits for waiting in self._pending.values()):
             await self._write(group)
             return
-        await self._commit(group)
         records, gone = await group.poll()
         if self._positioned == group.generation:
             for partition, waiting in self._pending.items():
@@ -136,6 +135,8 @@ class Consumer:
                 waiting.reached = group.reached(partition)
         for partition, position in gone.items():
             await self._gap(group, partition, position)
+        if not records:
+            await self._commit(group)
         if group.joined and not records:
             self._well()
             # After the poll: whatever becomes of this look, what has come is read.

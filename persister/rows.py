@@ -77,10 +77,8 @@ class _Session:
     transcript: Transcript = field(default_factory=lambda: Transcript(keep_text=False))
     answers: dict[str, Answer] = field(default_factory=dict)
     absent: set[str] = field(default_factory=set)
-
-    @property
-    def remembered(self) -> int:
-        return len(self.answers) + len(self.absent)
+    counted: int = 0
+    """So many of them are in the fold's count."""
 
 
 class RowFold:
@@ -94,10 +92,12 @@ class RowFold:
         self._epoch = epoch
         self._max_answers = max_answers
         self._sessions: OrderedDict[str, _Session] = OrderedDict()
+        self._remembered = 0
 
     def forget(self) -> None:
         """Throw away all that is known: the rows have moved without us, or may have."""
         self._sessions.clear()
+        self._remembered = 0
 
     def unknown(self, events: Iterable[Event]) -> tuple[set[Key], set[str]]:
         """Say which messages and which sessions must be looked up before `fold` of these events."""
@@ -136,22 +136,29 @@ class RowFold:
     def fold(self, events: Iterable[tuple[int, int, UserEvent | SessionEvent]]) -> Changes:
         """Take (shard, offset, event) in the order of each shard's log and give what changes."""
         work = _Work(self._epoch)
+        touched: set[str] = set()
         for shard, offset, event in events:
             place = Place(self._epoch, offset)
             if isinstance(event, UserMessage | Cancel):
                 work.take_user_event(shard, place, event)
             else:
                 self._sessions.move_to_end(event.session_id)
+                touched.add(event.session_id)
                 work.take_session_event(self._sessions[event.session_id], shard, place, event)
         changes = work.changes()
-        self._trim()
+        self._count(touched)
+        while self._remembered > self._max_answers:
+            _, session = self._sessions.popitem(last=False)
+            self._remembered -= session.counted
         return changes
 
-    def _trim(self) -> None:
-        remembered = sum(session.remembered for session in self._sessions.values())
-        while remembered > self._max_answers:
-            _, session = self._sessions.popitem(last=False)
-            remembered -= session.remembered
+    def _count(self, touched: Iterable[str]) -> None:
+        """Keep the count of what is remembered: a sum over all sessions would be one each batch."""
+        for session_id in touched:
+            session = self._sessions[session_id]
+            remembered = len(session.answers) + len(session.absent)
+            self._remembered += remembered - session.counted
+            session.counted = remembered
 
 
 class _Work:

@@ -9,7 +9,8 @@ clock), the oldest records leave first, and a seek empties it, so that it is con
 from bisect import bisect_left
 from collections.abc import Sequence
 from operator import attrgetter
-from typing import NamedTuple
+
+import msgspec
 
 from schemas.limits import SHARD_LOG_MAX_AGE_S, SHARD_LOG_MAX_BYTES
 
@@ -17,8 +18,11 @@ _OVERHEAD_BYTES = 200
 """What a record costs in memory beside its value, about."""
 
 
-class Record(NamedTuple):
-    """One record of a shard; `session_id` is its key, `timestamp_ms` its log-append time."""
+class Record(msgspec.Struct, frozen=True, gc=False):
+    """One record of a shard; `session_id` is its key, `timestamp_ms` its log-append time.
+
+    `gc=False`: hundreds of thousands are held, and none can be part of a cycle.
+    """
 
     offset: int
     timestamp_ms: int

@@ -10,6 +10,7 @@ from functools import partial
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 from xdist.remote import Producer
 from xdist.scheduler import LoadScopeScheduling
 
@@ -32,6 +33,9 @@ GROUPS = (
 )
 """The long ones, longest first. A test is in the group with the longest name that fits its path."""
 TOLD = "told"
+# An example takes as long as it takes: beside other tests that is no fault of the code.
+settings.register_profile("talklog", deadline=None)
+settings.load_profile("talklog")
 HERE = Path(__file__).parent
 ROOT = HERE.parent
 

@@ -21,7 +21,7 @@ from schemas.log.log_reader import LogReader
 from schemas.log.log_scan import LogScanner
 from schemas.log.producer import LogProducer
 from schemas.log.topic_check import check_topics
-from schemas.process import logs
+from schemas.process import garbage, logs
 from schemas.process.admin_port import AdminPort
 from schemas.process.exit_codes import EXIT_FAILED, EXIT_INTERRUPTED
 from schemas.process.loop_watchdog import LoopWatchdog
@@ -209,6 +209,7 @@ class Process:
         self._running = [self._loop.create_task(part()) for part in self._parts]
         await self._started(self._group.start())
         self._running += [self._loop.create_task(watch()) for watch in self._watches]
+        garbage.settle()
         self._not_ready = ""
         log.info("ready", worker=self._settings.worker_name)
         await until_over(self._stop, self._group, self._running)

@@ -2,7 +2,7 @@
 
 Alembic runs them, each in a transaction of its own, and keeps the number of the last one in its
 table `alembic_version`. It is given the files as its revisions, so there is no Python to write for
-a change of the tables: the next file is `0005.its_name.sql`.
+a change of the tables: the next file is `0007.its_name.sql`.
 
 Several may migrate at once: the first one works, the others wait for it. What they wait for is a
 lock that PostgreSQL lets go of when its connection ends, also when a start is killed in the middle.

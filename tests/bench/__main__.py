@@ -50,6 +50,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=20.0, help="length of one repeat")
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--warm-up-seconds", type=float, default=15.0)
+    parser.add_argument("--idle-seconds", type=float, default=20.0, help="looked at rest so long")
     parser.add_argument(
         "--against", type=Path, help="a folder with another version, measured in turn with this one"
     )
@@ -60,11 +61,12 @@ def main() -> None:
     try:
         with _all_measured(folder, arguments.against) as measured:
             figures = _figures(measured, arguments)
+            idle = _idle(measured, arguments.idle_seconds)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
-    _print(figures)
+    _print(figures, idle)
     if arguments.json:
-        arguments.json.write_text(json.dumps(figures, indent=2))
+        arguments.json.write_text(json.dumps({"load": figures, "idle": idle}, indent=2))
 
 
 @contextmanager
@@ -105,6 +107,19 @@ def _figures(
     return figures
 
 
+def _idle(measured: list[Measured], seconds: float) -> dict[str, Figures]:
+    """Say how many ms of CPU a second each tier uses while nothing happens."""
+    before = {each.name: each.used() for each in measured}
+    time.sleep(seconds)
+    return {
+        each.name: {
+            tier: 1000 * used_s / seconds
+            for tier, used_s in spent(before[each.name], each.used()).items()
+        }
+        for each in measured
+    }
+
+
 async def _repeat(measured: Measured, arguments: argparse.Namespace, number: int) -> Figures:
     seconds = arguments.seconds if number else arguments.warm_up_seconds
     tokens = int(seconds * arguments.rate) if arguments.rate else arguments.tokens
@@ -128,7 +143,7 @@ async def _repeat(measured: Measured, arguments: argparse.Namespace, number: int
     }
 
 
-def _print(figures: dict[str, list[Figures]]) -> None:
+def _print(figures: dict[str, list[Figures]], idle: dict[str, Figures]) -> None:
     """Print the ratios first, then each system's median and spread."""
     medians = {
         name: {figure: _median(repeats, figure) for figure in repeats[0]}
@@ -148,6 +163,8 @@ def _print(figures: dict[str, list[Figures]]) -> None:
         for figure, median_value in medians[name].items():
             values = [each[figure] for each in repeats]
             print(f"{figure:<18}{median_value:>10.2f}{min(values):>10.2f}{max(values):>10.2f}")
+        at_rest = ", ".join(f"{tier} {ms:.1f}" for tier, ms in idle[name].items())
+        print(f"at rest, ms of CPU a second: {sum(idle[name].values()):.1f} ({at_rest})")
 
 
 def _median(repeats: list[Figures], figure: str) -> float:

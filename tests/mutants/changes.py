@@ -11,6 +11,7 @@ PAGE = ("tests/unit/page",)
 WORKERS = ("tests/unit/workers",)
 ACKNOWLEDGED = ("tests/unit/workers/intake/test_ack_window.py",)
 GATEWAY = ("tests/unit/gateway",)
+ATTEMPTS = ("tests/unit/workers/attempt",)
 ROWS = ("tests/unit/persister",)
 ATTEMPT = ("tests/unit/workers/attempt",)
 SEAM = ("tests/unit/workers/model/test_seam.py",)
@@ -449,8 +450,8 @@ MUTANTS = (
     Mutant(
         "the model is asked before the log has said with which text it goes on",
         "workers/attempt/attempt.py",
-        "            await self._alive_or(inf)\n",
-        "            break\n",
+        "        await self._until(lambda: self._so_far is not None or not self._goes_on)\n",
+        "",
         ATTEMPT,
     ),
     Mutant(
@@ -466,5 +467,40 @@ MUTANTS = (
         "            if self._text.startswith(said[:sure]):\n",
         "            if False:\n",
         SEAM,
+    ),
+    Mutant(
+        "two batches of one shard are under way",
+        "workers/attempt/tick.py",
+        "            if flow.shard not in self._sending:\n",
+        "            if True:\n",
+        ATTEMPTS,
+    ),
+    Mutant(
+        "a failed batch ends nobody",
+        "workers/attempt/tick.py",
+        "                flow.failed(failed)\n",
+        "                flow.acknowledged()\n",
+        ATTEMPTS,
+    ),
+    Mutant(
+        "the model is read while as much waits as may",
+        "workers/attempt/flow.py",
+        " and not self._pacing.full:",
+        ":",
+        ATTEMPTS,
+    ),
+    Mutant(
+        "an attempt ends while a record of it is in flight",
+        "workers/attempt/flow.py",
+        "        if self._in_flight:\n            return False\n",
+        "",
+        ATTEMPTS,
+    ),
+    Mutant(
+        "a socket that is behind is given the newest record alone",
+        "gateway/feed/followers.py",
+        "(taking if follower.takes_the_next else others)",
+        "taking",
+        GATEWAY,
     ),
 )

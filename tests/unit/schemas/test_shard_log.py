@@ -17,7 +17,7 @@ def record(offset: int, session_id: str = "s1", at_ms: int = 0, size: int = 1) -
 def everything(log: ShardLog, position: int, limit: int | None = None) -> list[Record]:
     """What all sessions together are given."""
     given = [one for session_id in SESSIONS for one in log.read(session_id, position)]
-    return sorted(given)[:limit]
+    return sorted(given, key=lambda one: one.offset)[:limit]
 
 
 def log_of(*records: Record, position: int = 0, max_bytes: int = 10_000) -> ShardLog:
