@@ -11,6 +11,7 @@ from schemas.events import UndecodableEvent, decode_session_event
 from schemas.shard_log import Record
 from schemas.transcript import Outcome
 from workers.intake.actions import AttemptEnd, MessageKey
+from workers.intake.broker_clock import BrokerClock
 from workers.intake.lanes import Lanes
 from workers.intake.membership import Membership
 from workers.intake.own_attempts import OwnAttempts
@@ -21,10 +22,13 @@ from workers.intake.state import Shard, Step
 class ReadBack:
     """Goes on with a message when the shard's fold has passed the record that it waited for."""
 
-    def __init__(self, membership: Membership, attempts: OwnAttempts, lanes: Lanes) -> None:
+    def __init__(
+        self, membership: Membership, attempts: OwnAttempts, lanes: Lanes, clock: BrokerClock
+    ) -> None:
         self._membership = membership
         self._attempts = attempts
         self._lanes = lanes
+        self._clock = clock
 
     def wait_for(self, shard: Shard, key: MessageKey, offset: int | None, now_s: float) -> None:
         """Go on with the message when the record at `offset` was read; None: there is none."""
@@ -35,6 +39,8 @@ class ReadBack:
     def fold(self, shard: Shard, fold: ShardFold, records: Sequence[Record], now_s: float) -> int:
         """Fold records of the shard's session log; gives how many could not be understood."""
         bad = 0
+        if records:
+            self._clock.heard(records[-1].timestamp_ms, now_s)
         for record in records:
             fold.position = record.offset + 1
             try:

@@ -61,12 +61,14 @@ class SimAnswer:
     ending: str | None = None
     over: str | None = None
     ended: bool = False
+    began_s: float = 0.0
 
     @property
     def key(self) -> MessageKey:
         return MessageKey(self.start.message.session_id, self.start.message.message_id)
 
     def begin(self) -> None:
+        self.began_s = self.member.world.now
         message = self.start.message
         event = Status(
             session_id=message.session_id,
