@@ -68,7 +68,9 @@ def main() -> None:
     """Listen on a free port and say which."""
     listener = socket.create_server(("127.0.0.1", 0), backlog=4096)
     print(listener.getsockname()[1], flush=True)
-    config = uvicorn.Config(application(sys.argv[1]), log_level="warning", access_log=False)
+    config = uvicorn.Config(
+        application(sys.argv[1]), log_level="warning", access_log=False, ws_ping_interval=None
+    )
     uvicorn.Server(config).run(sockets=[listener])
 
 

@@ -36,7 +36,8 @@ async def load(
         address = urls[number % len(urls)].replace("http", "ws", 1) + f"/ws/chat/{session}/"
         orders = f"[[key={session} tokens={tokens} rate={rate} stamp=1]]"
         seen = 0
-        async with connect(address, compression=None, max_size=None) as socket:
+        # Without pings: a server that is past its capacity is late, not dead.
+        async with connect(address, compression=None, max_size=None, ping_interval=None) as socket:
             await socket.send(
                 msgspec.json.encode({"type": "user_message", "content": f"go {orders}"}).decode()
             )

@@ -132,6 +132,19 @@ async def test_a_failed_batch_ends_the_attempts_that_are_in_it_and_no_other() ->
         assert not first.task.done()
 
 
+async def test_the_last_record_comes_behind_what_is_in_flight() -> None:
+    async with World([0]) as world:
+        [one] = world.attempts
+        one.say("a")
+        await settle()
+        one.attempt.release()
+        await settle()
+        assert not one.task.done()
+        await world.let_go()
+        assert (await one.task)[0] is AttemptEnd.RELEASED
+        assert [type(event) for event in one.events[-2:]] == [Chunk, Status]
+
+
 async def test_a_sign_of_life_when_nothing_is_said() -> None:
     async with World([0]) as world:
         [one] = world.attempts
