@@ -69,6 +69,8 @@ NAMES: frozenset[str] = frozenset(
         "FALLBACK_BASE_URL",
         "FALLBACK_API_KEY",
         "FALLBACK_MODEL",
+        "CONTINUE",
+        "FALLBACK_CONTINUE",
         # persister
         "BATCH_MAX_RECORDS",
         "BATCH_MAX_BYTES",
