@@ -51,8 +51,9 @@ MUTANTS = (
     Mutant(
         "a fenced chunk is shown (page)",
         FOLD_JS,
-        'function chunk(message, event) {\n  if (!isCurrent(message, event)) return ["FENCED"];\n',
-        "function chunk(message, event) {\n",
+        "function place(message, event, last) {\n"
+        '  if (!isCurrent(message, event)) return ["FENCED"];\n',
+        "function place(message, event, last) {\n",
         PAGE,
     ),
     Mutant(
@@ -220,8 +221,8 @@ MUTANTS = (
     Mutant(
         "the first chunk of an attempt that continues doubles the text (page)",
         FOLD_JS,
-        "    text: message.last_sequence === 0 ? content : message.text + content,\n",
-        "    text: message.text + content,\n",
+        "    text: message.last_sequence === 0 ? event.content : message.text + event.content,\n",
+        "    text: message.text + event.content,\n",
         PAGE,
     ),
     Mutant(
@@ -393,6 +394,35 @@ MUTANTS = (
         "persister/rows.py",
         "        number = session.next_chunk_sequence\n",
         "        number = answer.next_chunk_sequence\n",
+        ROWS,
+    ),
+    Mutant(
+        "reasoning is kept when an attempt begins anew",
+        TRANSCRIPT,
+        "        message.reasoning_contents = []\n",
+        "",
+        FOLD,
+    ),
+    Mutant(
+        "reasoning is kept when an attempt begins anew (page)",
+        FOLD_JS,
+        '      reasoning: goesOn ? message.reasoning : "",\n',
+        "",
+        PAGE,
+    ),
+    Mutant(
+        "repeated reasoning is put behind what is there",
+        TRANSCRIPT,
+        "    if event.sequence <= message.last_reasoning_sequence:\n"
+        "        return Outcome.REPEATED\n",
+        "",
+        FOLD,
+    ),
+    Mutant(
+        "the reasoning of a replaced attempt stays in its row",
+        "persister/rows.py",
+        "        if answer.message.starts > 1:\n            self._anew[key] = None\n",
+        "",
         ROWS,
     ),
     Mutant(

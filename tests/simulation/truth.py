@@ -12,6 +12,7 @@ from schemas.events import (
     Cancel,
     Chunk,
     Complete,
+    ReasoningChunk,
     Status,
     Terminal,
     UserMessage,
@@ -76,6 +77,7 @@ class Told:
     released: bool = False
     starts: list[str] = field(default_factory=list)
     pieces: list[str] = field(default_factory=list)
+    thoughts: int = 0
     terminal: Terminal | None = None
     ended_at: int | None = None
     ended_when: float | None = None
@@ -168,6 +170,10 @@ class Truth:
         if isinstance(event, Chunk):
             counts = self._chunk(told, event)
             self.world.say("log", where, event.message_id, event.attempt, f"chunk {event.sequence}")
+        elif isinstance(event, ReasoningChunk):
+            counts = self._thought(told, event)
+            what = f"reasoning {event.sequence}"
+            self.world.say("log", where, event.message_id, event.attempt, what)
         elif isinstance(event, Status):
             counts = self._status(told, event)
             fence = event.fence or ""
@@ -237,6 +243,7 @@ class Truth:
             self.broken(f"{told.message_id} began again though {told.attempt} was well")
         told.attempt, told.fence, told.released = attempt, fence, False
         told.pieces.clear()
+        told.thoughts = 0
         told.starts.append(attempt)
         return True
 
@@ -253,6 +260,14 @@ class Truth:
         if event.sequence != len(told.pieces) + 1:
             self.broken(f"{told.message_id}: sequence {event.sequence} after {len(told.pieces)}")
         told.pieces.append(event.content)
+        return True
+
+    def _thought(self, told: Told, event: ReasoningChunk) -> bool:
+        if told.terminal is not None or told.released or event.attempt != told.attempt:
+            return False
+        told.thoughts += 1
+        if event.sequence != told.thoughts:
+            self.broken(f"{told.message_id}: reasoning {event.sequence}, not {told.thoughts}")
         return True
 
     def _terminal(self, told: Told, event: Terminal, offset: int) -> bool:

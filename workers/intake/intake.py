@@ -181,7 +181,7 @@ class Intake:
             if event is None:
                 continue
             outcome = shard.fold.apply(event, record.offset, record.timestamp_ms, now_s)
-            if outcome not in (Outcome.CHUNK, Outcome.ALIVE):
+            if outcome not in (Outcome.CHUNK, Outcome.REASONING, Outcome.ALIVE):
                 self._attempts.heard(event, outcome)
             if outcome.counts:
                 self._lanes.heard(shard, event, outcome)
