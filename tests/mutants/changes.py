@@ -282,11 +282,18 @@ MUTANTS = (
         GATEWAY,
     ),
     Mutant(
+        "reasoning is merged with text",
+        "gateway/feed/delivery.py",
+        "        and type(chunk) is type(last)\n",
+        "",
+        GATEWAY,
+    ),
+    Mutant(
         "a merge across a start",
         "gateway/feed/delivery.py",
-        "        if not isinstance(event, Chunk):\n"
+        "        if not isinstance(event, Chunk | ReasoningChunk):\n"
         "            yield from _flush(run, cursor_prefix)\n",
-        "        if not isinstance(event, Chunk):\n",
+        "        if not isinstance(event, Chunk | ReasoningChunk):\n",
         GATEWAY,
     ),
     Mutant(
