@@ -26,7 +26,7 @@ from gateway.submit.claims import Claims
 from gateway.submit.submit import Submitter
 from schemas.log.log_reader import LogUnavailable
 from schemas.log.producer import LogProducer
-from schemas.log.topic_check import check_topics
+from schemas.log.topic_check import TopicUnusable, check_topics
 from schemas.process.admin_port import AdminPort
 from schemas.process.exit_codes import EXIT_FAILED, EXIT_INTERRUPTED
 from schemas.process.logs import configure
@@ -180,6 +180,7 @@ async def _serve_until(
 
 async def _started(settings: GatewaySettings, followers: Followers) -> Tail:
     """Connect to the log; a broker that is still starting is waited for."""
+    reason = ""
     for _ in range(START_TRIES):
         tail = Tail(
             settings.kafka,
@@ -192,7 +193,9 @@ async def _started(settings: GatewaySettings, followers: Followers) -> Tail:
             await check_topics(settings.kafka, (USER_MESSAGES, SESSION_LOG))
             await tail.start()
         except LogUnavailable as error:
-            log.warning("the log does not answer", kafka=settings.kafka, reason=str(error))
+            silent = f"no broker answers at TALKLOG_KAFKA={settings.kafka}"
+            reason = str(error) if isinstance(error, TopicUnusable) else silent
+            log.warning("the log can't be used yet", kafka=settings.kafka, reason=str(error))
             await tail.stop()
             await asyncio.sleep(START_RETRY_S)
             continue
@@ -200,7 +203,7 @@ async def _started(settings: GatewaySettings, followers: Followers) -> Tail:
             await tail.stop()
             raise
         return tail
-    raise start_failed(f"no broker answers at TALKLOG_KAFKA={settings.kafka}")
+    raise start_failed(reason)
 
 
 def start_failed(reason: str) -> StartFailed:

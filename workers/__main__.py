@@ -40,6 +40,7 @@ from workers.history.redis_history import History, connect
 from workers.history.sessions import Sessions
 from workers.history.stored_conversation import StoredConversations
 from workers.intake.ack_window import Gap
+from workers.intake.broker_clock import BrokerClock
 from workers.intake.intake import Intake
 from workers.model.model import Model
 from workers.settings import WorkerSettings
@@ -90,7 +91,7 @@ class Process:
 
     def _asked_to_stop(self) -> None:
         if not self._stop.is_set():
-            self._leaving.within(self._settings.drain_s + STOP_MARGIN_S, 1)
+            self._leaving.within(self._settings.grace_s + STOP_MARGIN_S, 1)
         self._stop.set()
 
     async def _started(self, start: Coroutine[Any, Any, T]) -> T:
@@ -103,10 +104,19 @@ class Process:
     async def wire(self) -> None:
         """Make every part and connect it; nothing is delivered yet."""
         settings, stack = self._settings, self._stack
-        intake = Intake(epoch=settings.epoch, bounds=settings.bounds(), new_id=lambda: str(ULID()))
-        model = self._model()
+        model, clock = self._model(), BrokerClock()
+        intake = Intake(
+            epoch=settings.epoch,
+            bounds=settings.bounds(),
+            new_id=lambda: str(ULID()),
+            may_continue=lambda: model.continues,
+            clock=clock,
+        )
         producer = LogProducer(
-            settings.kafka, linger_ms=settings.linger_ms, on_failed=metrics.SENDS_FAILED.inc
+            settings.kafka,
+            linger_ms=settings.linger_ms,
+            on_failed=metrics.SENDS_FAILED.inc,
+            on_appended=lambda timestamp_ms: clock.heard(timestamp_ms, time.monotonic()),
         )
         await self._started(stack.enter_async_context(producer))
         await self._started(check_topics(settings.kafka, (USER_MESSAGES, SESSION_LOG)))
@@ -135,6 +145,7 @@ class Process:
             reader=reader,
             first_record_in=self._first_record_in,
             attempts=settings.attempts(),
+            longest_answer_s=settings.answer_timeout_s,
         )
         folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="talklog-worker-"))
         self._group = worker.group = FaustIntake(settings.kafka, worker, folder=Path(folder))
@@ -202,9 +213,9 @@ class Process:
     async def drain(self) -> None:
         """Leave the group, then let what runs end in its time."""
         self._not_ready = "draining"
-        drain_s = self._settings.drain_s
-        log.info("draining", running=self._worker.running, grace_s=drain_s)
-        deadline_s = time.monotonic() + drain_s
+        grace_s = self._settings.grace_s
+        log.info("draining", running=self._worker.running, grace_s=grace_s)
+        deadline_s = time.monotonic() + grace_s
         await self._worker.prepare_to_leave()
         # Leave first: the next owner takes over at once, and waits while our answers go on.
         await self._group.stop()

@@ -100,22 +100,17 @@ class WorkerSettings(Connections):
 
     max_running: int = Field(200, ge=1, description="answers at once in this process")
     read_ahead_messages: int = Field(10_000, ge=1, description="unfinished messages a partition")
-    read_ahead_bytes: int = Field(64 * 1024 * 1024, ge=1, description="of them, a partition")
+    read_ahead_bytes: int = Field(
+        256 * 1024 * 1024, ge=1, description="of them, a process, shared out among its partitions"
+    )
     chunk_every_ms: int = Field(15, ge=0, le=1000, description="least time between two chunks")
     linger_ms: int = Field(5, ge=0, le=100, description="a send waits so long for others")
-    grace_s: float | None = Field(
-        None, ge=0, description="to finish running answers at SIGTERM; default: the answer's limit"
-    )
+    grace_s: float = Field(25.0, ge=0, description="to end or hand over running answers at SIGTERM")
 
     @cached_property
     def worker_name(self) -> str:
         """What `generating` says of who answers."""
         return f"{socket.gethostname()}:{os.getpid()}"
-
-    @property
-    def drain_s(self) -> float:
-        """How long running answers may go on after SIGTERM."""
-        return self.answer_timeout_s if self.grace_s is None else self.grace_s
 
     def attempts(self) -> AttemptSettings:
         """What attempts need of this."""

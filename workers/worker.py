@@ -21,6 +21,7 @@ from workers.attempt.attempt import Attempt
 from workers.attempt.needs import AskedModel, AttemptSettings, Sender
 from workers.errands import Errands, Sessions
 from workers.faust_group import UserRecord
+from workers.handover import Durations, slices
 from workers.intake import actions
 from workers.intake.ack_window import Gap
 from workers.intake.actions import Action, AttemptEnd, MessageKey
@@ -70,6 +71,7 @@ class Worker:
         reader: LogReader,
         first_record_in: Callable[[int, Gap], Awaitable[int | None]],
         attempts: AttemptSettings,
+        longest_answer_s: float,
     ) -> None:
         self._intake = intake
         self._shards = shards
@@ -88,6 +90,8 @@ class Worker:
         )
         self._settings = attempts
         self._attempts: dict[MessageKey, Attempt] = {}
+        self._since_s: dict[MessageKey, float] = {}
+        self._durations = Durations(longest_answer_s)
         self._tasks: asyncio.TaskGroup | None = None
         self._changed = asyncio.Event()
         self._going_on = False
@@ -146,15 +150,20 @@ class Worker:
         await self._starts_have_landed()
 
     async def finish(self, grace_s: float) -> None:
-        """After the group was left: let running attempts end, release those that don't in time."""
+        """After the group was left: let end what can, and hand the rest over (`handover`)."""
+        left_s = time.monotonic()
         self._intake.revoking()
-        self._intake.assigned((), time.monotonic())
+        self._intake.assigned((), left_s)
         self._perform()
-        if not await self._until(lambda: not self._attempts, grace_s):
-            for attempt in self._attempts.values():
-                attempt.release()
-            if not await self._until(lambda: not self._attempts, SEND_TIMEOUT_S):
-                log.warning("left unreleased", attempts=len(self._attempts))
+        ages_s = [(key, left_s - since_s) for key, since_s in self._since_s.items()]
+        for at_s, keys in slices(ages_s, self._durations, grace_s):
+            if await self._until(lambda: not self._attempts, left_s + at_s - time.monotonic()):
+                return
+            for key in self._attempts if keys is None else keys:
+                if attempt := self._attempts.get(key):
+                    attempt.release()
+        if not await self._until(lambda: not self._attempts, SEND_TIMEOUT_S):
+            log.warning("left unreleased", attempts=len(self._attempts))
 
     @property
     def running(self) -> int:
@@ -199,6 +208,9 @@ class Worker:
         match action:
             case actions.Start():
                 self._begin(action)
+            case actions.GoOn():
+                if attempt := self._attempts.get(action.key):
+                    attempt.go_on(action)
             case actions.Stop():
                 if attempt := self._attempts.get(action.key):
                     attempt.stop(action.reason)
@@ -269,11 +281,15 @@ class Worker:
 
     async def _run_attempt(self, key: MessageKey, name: str, attempt: Attempt) -> None:
         end, offset = AttemptEnd.ABANDONED, None
+        self._since_s[key] = time.monotonic()
         try:
             end, offset = await attempt.run()
         finally:
             metrics.ENDED.labels(end.name.lower()).inc()
             del self._attempts[key]
+            took_s = time.monotonic() - self._since_s.pop(key)
+            if end is AttemptEnd.TERMINAL:
+                self._durations.ended(took_s)
             self._intake.answered(key, name, end, offset, time.monotonic())
             self._perform()
             self._changed.set()

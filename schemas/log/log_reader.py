@@ -183,13 +183,15 @@ class LogReader:
         return (await self.end_offsets([shard]))[shard]
 
     async def seen(self) -> dict[int, Seen]:
-        """Ask where the log ends, and say where the followed shards are. Raises LogUnavailable."""
-        followed = list(self._positions)
-        ends = await self.end_offsets(followed) if followed else {}
+        """Ask where the log ends, and say where the followed shards are; none without a leader.
+
+        Raises LogUnavailable.
+        """
+        ends = await offsets_of(self._asker, self._named(self._positions, None), "ends")
         return {
-            shard: Seen(position, ends[shard], self._fetched_ms(shard))
-            for shard in followed
-            if (position := self._positions.get(shard)) is not None
+            partition.partition: Seen(position, end, self._fetched_ms(partition.partition))
+            for partition, end in ends.items()
+            if (position := self._positions.get(partition.partition)) is not None
         }
 
     def _fetched_ms(self, shard: int) -> int:

@@ -32,6 +32,7 @@ REQUEST_MAX_BYTES = MAX_RECORD_BYTES + 16 * 1024
 """A dead letter is a record of the full size with more headers."""
 BATCH_MAX_BYTES = MAX_RECORD_BYTES // 2
 """A batch of several records is no larger: the topic's bound is for the whole of it."""
+_LOG_APPEND_TIME = 1
 ENDING_MAX = 8
 """So many producers may be on their way out; the next one is made when one of them has gone."""
 
@@ -51,7 +52,8 @@ class SendFailed(Exception):
 class LogProducer:
     """Enter it to wait for a first connection, or `begin` and be ready when there is one.
 
-    `on_failed` is told of every failed send (for metrics).
+    `on_failed` is told of every failed send (for metrics), `on_appended` of the log-append time of
+    every record that is acknowledged, at that moment.
     """
 
     def __init__(
@@ -61,6 +63,7 @@ class LogProducer:
         linger_ms: int,
         send_timeout_s: float = SEND_TIMEOUT_S,
         on_failed: Callable[[], None] = lambda: None,
+        on_appended: Callable[[int], None] = lambda _: None,
     ) -> None:
         self.replaced = 0
         """How many producers have been thrown away after a failed send."""
@@ -68,6 +71,7 @@ class LogProducer:
         self._linger_ms = linger_ms
         self._send_timeout_s = send_timeout_s
         self._on_failed = on_failed
+        self._on_appended = on_appended
         self._closed = False
         self._producer: AIOKafkaProducer | None = None
         self._making: asyncio.Task[AIOKafkaProducer] | None = None
@@ -159,7 +163,7 @@ class LogProducer:
         try:
             async with asyncio.timeout(self._send_timeout_s):
                 producer = self._producer or await self._made()
-                return await (await hand_over(producer))
+                sent = await (await hand_over(producer))
         except (KafkaError, TimeoutError, OSError) as error:
             self._on_failed()
             if producer is not None and producer is self._producer:
@@ -167,6 +171,9 @@ class LogProducer:
                 self._throw_away(producer)
                 self.begin()
             raise SendFailed(f"{type(error).__name__}: {error}") from error
+        if sent.timestamp_type == _LOG_APPEND_TIME:
+            self._on_appended(int(sent.timestamp))
+        return sent
 
     async def _made(self) -> AIOKafkaProducer:
         """Give the producer, once there is one; who gives up waiting does not stop the making."""

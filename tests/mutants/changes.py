@@ -12,6 +12,8 @@ WORKERS = ("tests/unit/workers",)
 ACKNOWLEDGED = ("tests/unit/workers/intake/test_ack_window.py",)
 GATEWAY = ("tests/unit/gateway",)
 ROWS = ("tests/unit/persister",)
+ATTEMPT = ("tests/unit/workers/attempt",)
+SEAM = ("tests/unit/workers/model/test_seam.py",)
 STORIES = ("tests/simulation/test_stories.py",)
 
 TRANSCRIPT = "schemas/transcript.py"
@@ -440,10 +442,66 @@ MUTANTS = (
         ROWS,
     ),
     Mutant(
-        "the others begin beside a suspect",
+        "the others begin beside one that has died twice",
         "workers/intake/admission.py",
-        "    if nothing_suspect and waited_s >= SPOKE_STEPS_BACK_S:\n",
-        "    if True:\n",
+        "    if beside.twice_on_trial or turn.reserved:\n",
+        "    if False:\n",
         WORKERS,
+    ),
+    Mutant(
+        "a suspect begins before what had spoken has spoken again",
+        "workers/intake/admission.py",
+        "PATIENCE_S if beside.spoke_mute else SUSPECT_STEPS_BACK_S\n",
+        "SUSPECT_STEPS_BACK_S\n",
+        WORKERS,
+    ),
+    Mutant(
+        "the text so far counts as a word of the attempt's own",
+        "workers/intake/shard_fold.py",
+        "    elif outcome is Outcome.CHUNK and heard.repeats:\n",
+        "    elif False:\n",
+        WORKERS,
+    ),
+    Mutant(
+        "a text that the model can't go on with is tried again",
+        "workers/intake/continuing.py",
+        "    if fold.told_anew(key) or fold.mute_deaths",
+        "    if fold.mute_deaths",
+        WORKERS,
+    ),
+    Mutant(
+        "a text that may kill its process is gone on with for ever",
+        "workers/intake/continuing.py",
+        " or fold.mute_deaths(key) >= MUTE_DEATHS_ANEW:\n",
+        ":\n",
+        WORKERS,
+    ),
+    Mutant(
+        "silence is counted twice",
+        "workers/intake/judge.py",
+        "min(fold.heard_at(key), inf if logged_s is None else logged_s)",
+        "fold.heard_at(key)",
+        WORKERS,
+    ),
+    Mutant(
+        "the model is asked before the log has said with which text it goes on",
+        "workers/attempt/attempt.py",
+        "            await self._alive_or(inf)\n",
+        "            break\n",
+        ATTEMPT,
+    ),
+    Mutant(
+        "white space that was cut comes twice",
+        "workers/model/seam.py",
+        "        return content[same:]\n",
+        "        return content\n",
+        SEAM,
+    ),
+    Mutant(
+        "a repetition is told again",
+        "workers/model/seam.py",
+        "            if self._text.startswith(said[:sure]):\n",
+        "            if False:\n",
+        SEAM,
     ),
 )

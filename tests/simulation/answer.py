@@ -5,12 +5,12 @@ from typing import TYPE_CHECKING, Literal
 
 from schemas.events import Chunk, Complete, Error, Event, FinishReason, Status, StopReason
 from schemas.limits import ALIVE_EVERY_S
-from tests.simulation.truth import Attempt, token
+from tests.simulation.truth import Attempt, name_of, token
 from tests.worker_defaults import CHUNK_EVERY_S
 from workers.attempt.events_out import prompt_of
 from workers.attempt.pacing import Pacing
 from workers.history.prompt import Turn
-from workers.intake.actions import AttemptEnd, MessageKey, Start
+from workers.intake.actions import AttemptEnd, GoOn, MessageKey, Start
 
 if TYPE_CHECKING:
     from tests.simulation.worker import Worker
@@ -32,6 +32,8 @@ class Answer:
         self.pacing = Pacing(self.world.now, chunk_every_s=CHUNK_EVERY_S)
         self.sequence = 0
         self.sent_tokens = 0
+        self.so_far: GoOn | None = None
+        self.named = start.attempt  # after which attempt its tokens are named
         self.ending: FinishReason | Literal["error"] | None = None
         self.over: Literal["released", "abandoned"] | None = None
         self.started = False
@@ -44,6 +46,10 @@ class Answer:
     def stop(self, reason: StopReason) -> None:
         self.ending = self.ending or ("cancelled" if reason == "cancel" else "interrupted")
         self._go_on()
+
+    def go_on(self, told: GoOn) -> None:
+        self.so_far = told
+        self._repeat()
 
     def release(self) -> None:
         self.truth.excuse = self.truth.excuse or "drained"
@@ -63,9 +69,34 @@ class Answer:
             return
         self.started = True
         self.worker.start_landed(self)
-        self.worker.memory.turns(self.start.shard, self.key, self._ask)
         self._alive_due()
+        if self.start.continues is None:
+            self._ask_memory()
+        else:
+            self._repeat()
         self._go_on()
+
+    def _repeat(self) -> None:
+        """Write the text so far, when the start has landed and was read back."""
+        if not self.started or self.so_far is None or self.over or self.ending or self.sequence:
+            return
+        text = self.so_far.text
+        if not text:
+            self._ask_memory()
+        elif self.pacing.in_flight:  # a sign of life
+            self._after(0.01, self._repeat)
+        else:
+            self.named = name_of(text)
+            self.truth.told = text.count("[")
+            self.pacing.in_flight = True
+            self._chunk(text, self._repeated)
+
+    def _repeated(self, offset: int | None) -> None:
+        self._chunk_landed(offset)
+        self._ask_memory()
+
+    def _ask_memory(self) -> None:
+        self.worker.memory.turns(self.start.shard, self.key, self._ask)
 
     def _ask(self, turns: Sequence[Turn], full: bool) -> None:
         if self.over is not None or self.ending is not None:
@@ -83,7 +114,7 @@ class Answer:
         plan = self.told.plan
         if not first:
             self.truth.told += 1
-            self.pacing.add(token(self.key.message_id, self.start.attempt, self.truth.told))
+            self.pacing.add(token(self.key.message_id, self.named, self.truth.told))
         if self.truth.told < plan.tokens:
             self._after(self.world.delay(plan.token_every_s), self._token_comes)
         elif plan.ends != "never":
@@ -103,13 +134,13 @@ class Answer:
             return
         text = self.pacing.take(self.world.now)
         if text is not None:
-            self._chunk(text)
+            self._chunk(text, self._chunk_landed)
             return
         due = self.pacing.due_at()
         if due is not None:
             self._after(max(0.0, due - self.world.now) + 1e-6, self._go_on, timer=True)
 
-    def _chunk(self, text: str) -> None:
+    def _chunk(self, text: str, landed: Callable[[int | None], None]) -> None:
         self.sequence += 1
         self.sent_tokens += text.count("[")
         event = Chunk(
@@ -120,7 +151,7 @@ class Answer:
             sequence=self.sequence,
             content=text,
         )
-        self._send(event, self._chunk_landed)
+        self._send(event, landed)
 
     def _chunk_landed(self, offset: int | None) -> None:
         self.pacing.acknowledged()
@@ -192,6 +223,7 @@ class Answer:
             attempt=self.start.attempt,
             fence=self.start.fence if starts else None,
             prompt=prompt_of(message) if starts else None,
+            continues=self.start.continues if starts else None,
             model="model" if starts else None,
             worker=self.worker.process.name if starts else None,
         )

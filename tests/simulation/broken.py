@@ -40,14 +40,14 @@ def _no_fence(message: transcript.Message, event: Status) -> transcript.Outcome:
     return transcript._generating(message, event)
 
 
-def _fence_without_starts(self: own_attempts.OwnAttempts, work: Work, now_s: float) -> None:
+def _fence_without_starts(self: own_attempts.OwnAttempts, work: Work, *others: Any) -> None:
     sent, work.starts_sent = work.starts_sent, 0
-    _BEGIN(self, work, now_s)
+    _BEGIN(self, work, *others)
     work.starts_sent = sent + 1
 
 
-def _silent_by_the_clock_alone(fold: Any, key: Any, view: Any, now_s: float) -> Silence:
-    silence = _SILENCE(fold, key, view, now_s)
+def _silent_by_the_clock_alone(fold: Any, key: Any, view: Any, *times: Any) -> Silence:
+    silence = _SILENCE(fold, key, view, *times)
     return Silence.SILENT if silence is Silence.UNSURE else silence
 
 

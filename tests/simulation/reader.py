@@ -6,13 +6,13 @@ from functools import partial
 from schemas.events import Cancel, UserEvent, UserMessage
 from schemas.transcript import Message
 from tests.simulation.gateway import Connection, Gateway
-from tests.simulation.truth import Told, Truth, token
+from tests.simulation.truth import Told, Truth, whole_text
 from tests.simulation.view import View
 from tests.simulation.world import Process, World, at
 
 
 class Reader:
-    """One tab. Whatever happens, its text is that of one attempt, in order."""
+    """One tab. Whatever happens, its text is one beginning gone on with, and never shrinks."""
 
     def __init__(
         self,
@@ -28,6 +28,7 @@ class Reader:
         self.world = world
         self.truth = truth
         self.view = View()
+        self.texts: dict[str, str] = {}  # as they were shown last
         self.connection: Connection | None = None
         self._gateways = gateways
         self.history = history
@@ -143,12 +144,17 @@ class Reader:
                 self.truth.messages[message_id].accepted = True
 
     def _check(self, message_id: str) -> None:
-        """What is on the screen is a beginning of what one attempt said."""
+        """What is on the screen is whole up to where it ends, and what was there before is."""
         message = self.view.transcript.messages[message_id]
-        text, attempt = message.text, message.attempt or ""
-        wanted = "".join(token(message_id, attempt, n + 1) for n in range(text.count("[")))
-        if text != wanted or message.damaged:
-            self.truth.broken(f"{self.process.name} reads {message_id} as {text!r} of {attempt}")
+        text = message.text
+        if text != whole_text(message_id, text) or message.damaged:
+            self.truth.broken(f"{self.process.name} reads {message_id} as {text!r}")
+        before = self.texts.get(message_id, "")
+        if not self.view.whole:
+            return  # what was shown before stays until the snapshot is there
+        if not text.startswith(before) and not self.truth.messages[message_id].begun_anew:
+            self.truth.broken(f"{self.process.name} reads {text!r} after {before!r}")
+        self.texts[message_id] = text
 
     def check_end(self) -> None:
         """When all has come to rest, it shows every message as it ended."""

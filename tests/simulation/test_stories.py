@@ -8,7 +8,6 @@ from schemas.transcript import Outcome, Place, Transcript, is_lost
 from tests.simulation.log import Fate
 from tests.simulation.stage import RuleBroken, Stage
 from tests.simulation.view import View
-from workers.intake import admission
 
 AT = "2026-01-01T00:00:00.000Z"
 ENDED = "stop"
@@ -79,11 +78,7 @@ def waking_owner(*broken: str) -> None:
         assert len(m1.starts) == 1
 
 
-def test_a_waking_owner_reads_before_it_says_that_nothing_was_said(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    # In the second for which it steps back it would read by luck.
-    monkeypatch.setattr(admission, "SPOKE_STEPS_BACK_S", 0.0)
+def test_a_waking_owner_reads_before_it_says_that_nothing_was_said() -> None:
     waking_owner()
     with pytest.raises(RuleBroken, match="began again"):
         waking_owner("silence-without-reading-to-end")

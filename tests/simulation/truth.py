@@ -24,6 +24,7 @@ from schemas.transcript import Fence
 from tests.simulation.log import Log
 from tests.simulation.world import RuleBroken, World
 from workers.history.prompt import Turn, estimate_tokens
+from workers.intake.continuing import MUTE_DEATHS_ANEW
 
 RECENT = 8
 """So many of the last messages may be cancelled or said again; the log holds them."""
@@ -31,6 +32,17 @@ RECENT = 8
 
 def token(message_id: str, attempt: str, number: int) -> str:
     return f"[{message_id} {attempt} {number}]"
+
+
+def name_of(text: str) -> str:
+    """After which attempt the tokens of a text are named: the one that began it."""
+    return text.split()[1] if text else ""
+
+
+def whole_text(message_id: str, text: str) -> str:
+    """What a text with so many tokens says, if it is of one beginning."""
+    name = name_of(text)
+    return "".join(token(message_id, name, n + 1) for n in range(text.count("[")))
 
 
 @dataclass(frozen=True)
@@ -78,6 +90,11 @@ class Told:
     starts: list[str] = field(default_factory=list)
     pieces: list[str] = field(default_factory=list)
     thoughts: int = 0
+    sequence: int = 0
+    continues: bool = False
+    mute: bool = False  # no word of its own, and no sign of life, since the last start
+    mute_deaths: int = 0
+    begun_anew: int = 0  # how often a text was given up
     terminal: Terminal | None = None
     ended_at: int | None = None
     ended_when: float | None = None
@@ -229,6 +246,7 @@ class Truth:
             if event.attempt != told.attempt or told.released:
                 return False
             told.released = True
+        told.mute = told.mute and event.attempt != told.attempt
         return event.state == "queued" or event.attempt == told.attempt
 
     def _start(self, told: Told, event: Status) -> bool:
@@ -242,8 +260,15 @@ class Truth:
         if before is not None and before.excuse is None:
             self.broken(f"{told.message_id} began again though {told.attempt} was well")
         told.attempt, told.fence, told.released = attempt, fence, False
-        told.pieces.clear()
         told.thoughts = 0
+        told.mute_deaths += told.mute
+        told.sequence, told.mute, told.continues = 0, True, event.continues is not None
+        if told.text and not told.continues:
+            if told.mute_deaths < MUTE_DEATHS_ANEW:
+                self.broken(f"{told.message_id} begins anew after {told.text!r}")
+            told.begun_anew += 1
+        if not told.continues:
+            told.pieces.clear()
         told.starts.append(attempt)
         return True
 
@@ -257,15 +282,22 @@ class Truth:
     def _chunk(self, told: Told, event: Chunk) -> bool:
         if told.terminal is not None or told.released or event.attempt != told.attempt:
             return False
-        if event.sequence != len(told.pieces) + 1:
-            self.broken(f"{told.message_id}: sequence {event.sequence} after {len(told.pieces)}")
+        if event.sequence != told.sequence + 1:
+            self.broken(f"{told.message_id}: sequence {event.sequence} after {told.sequence}")
+        told.sequence += 1
+        if told.sequence == 1 and told.text:
+            if event.content != told.text:
+                self.broken(f"{told.message_id} goes on with {event.content!r}, not {told.text!r}")
+            told.pieces = [event.content]
+            return True
+        told.mute = False
         told.pieces.append(event.content)
         return True
 
     def _thought(self, told: Told, event: ReasoningChunk) -> bool:
         if told.terminal is not None or told.released or event.attempt != told.attempt:
             return False
-        told.thoughts += 1
+        told.thoughts, told.mute = told.thoughts + 1, False
         if event.sequence != told.thoughts:
             self.broken(f"{told.message_id}: reasoning {event.sequence}, not {told.thoughts}")
         return True
@@ -288,16 +320,11 @@ class Truth:
         return True
 
     def _text_is_of_one_attempt(self, told: Told) -> None:
-        attempt = self.attempts.get(told.attempt or "")
-        if attempt is None:
-            if told.text:
-                self.broken(f"{told.message_id} has text without an attempt")
-            return
-        text = told.text
-        count = text.count("[")
-        wanted = "".join(token(told.message_id, told.attempt or "", n + 1) for n in range(count))
-        if text != wanted:
-            self.broken(f"{told.message_id} reads {text!r}, not {wanted!r}")
+        if told.attempt not in self.attempts and told.text:
+            self.broken(f"{told.message_id} has text without an attempt")
+        wanted = whole_text(told.message_id, told.text)
+        if told.text != wanted:
+            self.broken(f"{told.message_id} reads {told.text!r}, not {wanted!r}")
 
     def _finish_is_right(self, told: Told, event: Complete) -> None:
         count = told.text.count("[")

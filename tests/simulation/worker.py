@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from schemas.events import Event, decode_user_event
-from schemas.limits import SEND_TIMEOUT_S
+from schemas.limits import ANSWER_MAX_S, SEND_TIMEOUT_S
 from tests.simulation.answer import AT, Answer
 from tests.simulation.group import Group
 from tests.simulation.log import Broker, Log, Producer, Trimmed
@@ -13,8 +13,10 @@ from tests.simulation.memory import Memory
 from tests.simulation.truth import Truth
 from tests.simulation.world import Process, World
 from workers.attempt.events_out import event_of
+from workers.handover import Durations, slices
 from workers.intake import actions
 from workers.intake.actions import Action, AttemptEnd, Delivery, MessageKey
+from workers.intake.broker_clock import BrokerClock
 from workers.intake.intake import Intake
 from workers.intake.state import Bounds
 
@@ -62,7 +64,8 @@ class Worker:
         self.group = group
         self.truth = truth
         self.memory = memory.of(self)
-        self.intake = Intake(epoch=broker.epoch, bounds=bounds, new_id=new_id)
+        self.clock = BrokerClock()
+        self.intake = Intake(epoch=broker.epoch, bounds=bounds, new_id=new_id, clock=self.clock)
         self.producer = Producer(broker, self.process)
         self.answers: dict[MessageKey, Answer] = {}
         self.generation = 0
@@ -92,7 +95,7 @@ class Worker:
             following.log.watchers.pop(following, None)
 
     def leave(self, grace_s: float) -> None:
-        """SIGTERM: leave the group first, finish running answers, release the rest."""
+        """SIGTERM: leave the group first, let end what can in time, hand over the rest."""
         if not self.leaving:
             self.world.say(self.process.name, "is told to leave")
             self.leaving = True
@@ -106,12 +109,15 @@ class Worker:
         self._give_up_shards()
         self.intake.assigned((), self.world.now)
         self.perform()
-        self._after(grace_s, self._release_all)
+        running = [(key, 0.0) for key in self.answers]
+        for at_s, keys in slices(running, Durations(ANSWER_MAX_S), grace_s):
+            self._after(at_s, self._release, keys)
         self._exit_if_idle()
 
-    def _release_all(self) -> None:
-        for answer in list(self.answers.values()):
-            answer.release()
+    def _release(self, keys: list[MessageKey] | None) -> None:
+        for key in list(self.answers) if keys is None else keys:
+            if answer := self.answers.get(key):
+                answer.release()
 
     def _exit_if_idle(self) -> None:
         if self.left and not self.answers:
@@ -236,6 +242,7 @@ class Worker:
     # -- answers
 
     def start_landed(self, answer: Answer) -> None:
+        self.clock.heard(self.world.now_ms, self.world.now)
         self.intake.started(answer.key, answer.start.attempt)
         self.perform()
         self._starts_may_be_over()
@@ -266,6 +273,9 @@ class Worker:
         match action:
             case actions.Start():
                 self._begin(action)
+            case actions.GoOn(key):
+                if answer := self.answers.get(key):
+                    answer.go_on(action)
             case actions.Stop(key, reason):
                 if answer := self.answers.get(key):
                     answer.stop(reason)

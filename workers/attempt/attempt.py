@@ -1,12 +1,14 @@
 """The life of one attempt at an answer: start, history, model, chunks, one terminal.
 
-`generating` is acknowledged before anything else of the message is touched. Two tasks follow: one
+`generating` is acknowledged before anything else of the message is touched. An attempt that goes on
+with the text of another writes that text first, as soon as the log says what it is, without waiting
+for the model. Two tasks follow: one
 reads the model into a bounded text, one writes chunks and, at last, exactly one terminal. However
 it ends (end of the model, fault, stop, failed send, drain), it ends with a record in the log:
 
 * a terminal, sent again until it is acknowledged;
-* `released`, when a send failed or the process drains: the attempt is over without a result, and
-  the owner of the shard starts another one;
+* `released`, when a send failed, the process drains or the model can't go on: the attempt is over
+  without a result, and the owner of the shard starts another one;
 * or nothing, when another attempt has taken its place: nobody listens any more.
 """
 
@@ -20,15 +22,17 @@ from typing import Literal
 
 import structlog
 
-from schemas.events import Event, StopReason, Timing, encode, iso
+from schemas.events import Event, StopReason, encode, iso
 from schemas.log.producer import Headers, SendFailed
 from schemas.topics import HEADERS, SESSION_LOG
 from workers.attempt import events_out
 from workers.attempt.needs import AskedModel, AttemptSettings, Sender
 from workers.attempt.pacing import Pacing
+from workers.attempt.terminal import Known, terminal
 from workers.attempt.text import AttemptText, Ending, Failure, stopped
-from workers.history.prompt import ChatMessage, KnownTurns, build_prompt, estimate_usage
-from workers.intake.actions import AttemptEnd, Start
+from workers.history.prompt import ChatMessage, KnownTurns, build_prompt
+from workers.intake.actions import AttemptEnd, GoOn, Start
+from workers.model.continuation import CannotContinue
 from workers.model.faults import WORDS, ModelFault
 from workers.model.stream import Finished
 
@@ -71,6 +75,8 @@ class Attempt:
         self._reading: asyncio.Task[None] | None = None
         self._prompt: Sequence[ChatMessage] = ()
         self._full_history = True
+        self._so_far: GoOn | None = None
+        self._anew = False
         self._began_s = time.monotonic()
         self._text = AttemptText()
         self._pacing = Pacing(self._began_s, chunk_every_s=settings.chunk_every_s)
@@ -82,6 +88,11 @@ class Attempt:
         """End it as cancelled or interrupted, keeping its text; the model is let go at once."""
         self._end(stopped(reason))
         self._stop_reading()
+
+    def go_on(self, told: GoOn) -> None:
+        """Take the text that it goes on with."""
+        self._so_far = told
+        self._changed.set()
 
     def release(self) -> None:
         """End the attempt without a result."""
@@ -145,15 +156,39 @@ class Attempt:
         else:
             self._pacing.alive_sent(time.monotonic())
             self._on_started()
-            await self._read_and_write()
+            await self._answer()
         if self._over is None:
             offset = await self._insist(self._terminal())
             if offset is not None:
                 return AttemptEnd.TERMINAL, offset
         if self._over == "released":
-            released = events_out.status(self._start, "released", now_text())
+            released = events_out.released(self._start, now_text(), anew=self._anew)
             return AttemptEnd.RELEASED, await self._insist(released)
         return AttemptEnd.ABANDONED, None
+
+    async def _answer(self) -> None:
+        try:
+            if self._start.continues is not None:
+                await self._repeat()
+            if self._over is None and self._text.ending is None:
+                await self._read_and_write()
+        except SendFailed as error:
+            self._send_failed(error)
+
+    async def _repeat(self) -> None:
+        """Write the text so far as the first chunk, once the start is read back.
+
+        Raises SendFailed.
+        """
+        while self._so_far is None and self._over is None and self._text.ending is None:
+            await self._alive_or(inf)
+        if self._so_far is None or not self._so_far.text:
+            return
+        self._text.go_on(self._so_far.text)
+        sequence = self._text.number()
+        await self._send(events_out.chunk(self._start, sequence, self._so_far.text, now_text()))
+        self._pacing.alive_sent(time.monotonic())
+        self._on_chunk()
 
     async def _read_and_write(self) -> None:
         async with asyncio.TaskGroup() as group:
@@ -196,6 +231,10 @@ class Attempt:
                 "the model failed", session=session_id, fault=fault.kind.value, why=fault.message
             )
             self._end(Ending(failure=Failure(fault.code, fault.words, fault.retryable)))
+        except CannotContinue:
+            log.info("the model can't go on", session=self._start.message.session_id)
+            self._anew = True
+            self.release()
         except Exception:
             log.exception("reading the model failed", session=self._start.message.session_id)
             self._end(Ending(failure=INTERNAL))
@@ -212,7 +251,10 @@ class Attempt:
             budget_tokens=settings.budget_tokens,
         )
         asked = self._model.stream(
-            self._prompt, model=self._model_name, max_tokens=settings.max_tokens
+            self._prompt,
+            model=self._model_name,
+            max_tokens=settings.max_tokens,
+            so_far=self._text.content,
         )
         async with asked as deltas:
             async for delta in deltas:
@@ -227,7 +269,7 @@ class Attempt:
 
     async def _take(self, content: str) -> None:
         """Take text; the log may be slower than the model: then the model waits, not memory."""
-        if self._text.empty:
+        if self._first_token_ms is None:
             self._first_token_ms = self._elapsed_ms()
         self._pacing.add(self._text.add(content))
         if self._text.ending is not None:
@@ -253,11 +295,17 @@ class Attempt:
                 self._has_room.set()
             elif self._text.ending is not None and pacing.empty:
                 return
-            elif now_s >= pacing.alive_at():
-                pacing.alive_sent(now_s)
-                await self._send(events_out.status(self._start, "alive", now_text()))
             else:
-                await self._something_comes(min(pacing.due_at() or inf, pacing.alive_at()) - now_s)
+                await self._alive_or(pacing.due_at() or inf)
+
+    async def _alive_or(self, due_at_s: float) -> None:
+        """Give a sign of life if it is time, else wait for what comes. Raises SendFailed."""
+        now_s = time.monotonic()
+        if now_s >= self._pacing.alive_at():
+            self._pacing.alive_sent(now_s)
+            await self._send(events_out.alive(self._start, now_text()))
+        else:
+            await self._something_comes(min(due_at_s, self._pacing.alive_at()) - now_s)
 
     async def _something_comes(self, limit_s: float) -> None:
         """Wait for more text, for an end, or for the next chunk's or sign of life's time."""
@@ -272,23 +320,18 @@ class Attempt:
         )
 
     def _terminal(self) -> Event:
-        ending, start, text = self._text.ending, self._start, self._text
-        assert ending is not None  # noqa: S101 - writing ends with an ending, else it is over
-        elapsed_ms = self._elapsed_ms()
-        if ending.failure is not None:
-            return events_out.failed(start, ending.failure, text.sequence, now_text())
-        return events_out.complete(
-            start,
-            text.sequence,
-            now_text(),
-            finish_reason=ending.finish_reason,
-            usage=ending.usage or estimate_usage(self._prompt, text.content),
-            timing=Timing(
-                queued_ms=max(0, round(time.time() * 1000) - elapsed_ms - start.accepted_ms),
+        return terminal(
+            self._start,
+            self._text,
+            Known(
+                prompt=self._prompt,
+                full_history=self._full_history,
+                repeated_bytes=self._so_far.repeated_bytes if self._so_far is not None else (),
                 first_token_ms=self._first_token_ms,
-                total_ms=elapsed_ms,
+                total_ms=self._elapsed_ms(),
+                now_ms=round(time.time() * 1000),
             ),
-            history="full" if self._full_history else "partial",
+            now_text(),
         )
 
     def _elapsed_ms(self) -> int:

@@ -3,9 +3,10 @@
 Pure: the time is an argument, as events carry it.
 """
 
-from typing import Any, Literal
+from typing import Any
 
 from schemas.events import (
+    BEGIN_ANEW,
     Chunk,
     Complete,
     Error,
@@ -81,12 +82,21 @@ def generating(start: Start, *, model: str, worker: str, created_at: str) -> Sta
         prompt=prompt_of(start.message),
         model=model,
         worker=worker,
+        continues=start.continues,
     )
 
 
-def status(start: Start, state: Literal["alive", "released"], created_at: str) -> Status:
-    """A sign of life, or the end of the attempt without a result."""
-    return Status(**_head(start, created_at), state=state, attempt=start.attempt)
+def alive(start: Start, created_at: str) -> Status:
+    """A sign of life."""
+    return Status(**_head(start, created_at), state="alive", attempt=start.attempt)
+
+
+def released(start: Start, created_at: str, *, anew: bool) -> Status:
+    """The end of the attempt without a result; `anew`: its text can't be gone on with."""
+    reason = BEGIN_ANEW if anew else None
+    return Status(
+        **_head(start, created_at), state="released", attempt=start.attempt, reason=reason
+    )
 
 
 def chunk(start: Start, sequence: int, content: str, created_at: str) -> Chunk:

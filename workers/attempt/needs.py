@@ -28,9 +28,9 @@ class AskedModel(Protocol):
     """A model. Raises ModelFault."""
 
     def stream(
-        self, messages: Sequence[ChatMessage], *, model: str, max_tokens: int
+        self, messages: Sequence[ChatMessage], *, model: str, max_tokens: int, so_far: str = ""
     ) -> AbstractAsyncContextManager[AsyncIterator[Delta]]:
-        """Ask, and read what it says."""
+        """Ask, and read what it says; with `so_far`, what follows that, or CannotContinue."""
 
 
 @dataclass(frozen=True, slots=True)

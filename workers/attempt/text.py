@@ -51,10 +51,11 @@ class AttemptText:
         """All that was said."""
         return "".join(self._contents)
 
-    @property
-    def empty(self) -> bool:
-        """Whether nothing was said yet."""
-        return not self._contents
+    def go_on(self, so_far: str) -> None:
+        """Begin with the text that another attempt has left; one as long as may be ends at once."""
+        self._contents, self._bytes = [so_far], len(so_far.encode())
+        if self._bytes >= ANSWER_MAX_BYTES:
+            self.end(Ending("length"))
 
     def add(self, content: str) -> str:
         """Take what the model has said and give what of it fits; at the bound the text ends."""

@@ -51,8 +51,13 @@ def estimate_tokens(content: str) -> int:
     return _text_tokens(content) + _TOKENS_A_TURN
 
 
+def tokens_of(size_bytes: int) -> int:
+    """About how many tokens a text of this size takes."""
+    return -(-size_bytes // _BYTES_A_TOKEN)
+
+
 def _text_tokens(content: str) -> int:
-    return -(-len(content.encode(errors="replace")) // _BYTES_A_TOKEN)
+    return tokens_of(len(content.encode(errors="replace")))
 
 
 def build_prompt(

@@ -40,7 +40,8 @@ def combined(
 
 def text_dropped(message: Message) -> bool:
     """Whether its text was stored elsewhere and is not kept here any more."""
-    return message.terminal and message.last_sequence > 0 and not message.text
+    had_text = message.last_sequence > 0 or message.continues is not None
+    return message.terminal and had_text and not message.text
 
 
 def folded_on(stored: Transcript, records: Iterable[Record], epoch: int) -> list[Message]:

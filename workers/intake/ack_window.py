@@ -149,6 +149,10 @@ class AckWindow:
         self._next = None
         self.stopped = False
 
+    def resize(self, max_bytes: int) -> None:
+        """Hold so many bytes from now on: `full` and `roomy` go by it."""
+        self._max_bytes = max_bytes
+
     @property
     def full(self) -> bool:
         """Whether delivery is to be stopped."""

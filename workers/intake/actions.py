@@ -94,6 +94,21 @@ class Start:
     fence: Fence
     accepted_ms: int
     traceparent: bytes | None
+    continues: str | None = None
+    """The attempt whose text it goes on with; GoOn says what it is, when the start is read back."""
+
+
+@dataclass(frozen=True, slots=True)
+class GoOn:
+    """The text that a running attempt of this process goes on with; empty: it begins.
+
+    `repeated_bytes`: how long the text was each time that it was gone on with, this time last.
+    """
+
+    key: MessageKey
+    attempt: str
+    text: str
+    repeated_bytes: tuple[int, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -236,6 +251,7 @@ class ReadOn:
 
 Action = (
     Start
+    | GoOn
     | Stop
     | Abandon
     | Outranked

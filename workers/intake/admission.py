@@ -1,31 +1,29 @@
-"""May a message that is ready start now? Seven rules, asked in order; the first that fits decides.
+"""May a message that is ready start now? Five rules, asked in order; the first that fits decides.
 
 A message that kills its process takes everything along that runs there, each time it is tried, and
 nobody knows which one it was. Only a death in the first moments says anything: a start after which
 nothing more was heard (`Care.SUSPECT`; after two such starts `Care.TWICE`). Most answers have
-spoken within a second, so few are suspect. What had spoken (`Care.SPOKE`) died of somebody else.
+spoken within a second, so few are suspect. What had spoken (`Care.SPOKE`) died of somebody else,
+and goes on where it was: another start costs it a pause and no word. So it waits for nobody but one
+that has died twice.
 
-* Suspects are tried: a trial ends when the suspect speaks, or has outlived its first moments. That
-  had started last is tried first. Of many, an eighth is tried at a time, so that whatever their
-  number the last one's turn comes soon; what dies in such a trial is tried alone from then on.
-* While one is tried that has died twice, nothing else begins its first moments: it would become
-  suspect too, and die a third time for another's fault.
-* What had spoken begins after the suspects, so that it does not lose another start to them.
-* Fresh messages wait for all this FRESH_PATIENCE_S at most, however many suspects there are.
+* Suspects are tried, when what had spoken has spoken again: else that would die without a word,
+  and be a suspect too. A trial ends when the suspect speaks, or has outlived its first moments.
+  That had started last is tried first. Of many, an eighth is tried at a time, so that whatever
+  their number the last one's turn comes soon; what dies so is tried alone from then on.
+* While one is tried that has died twice, nothing else is mute in its process: it would die once
+  more without a word for another's fault, and after the second time its text is not gone on with.
+* Nothing else waits for all this longer than PATIENCE_S, however many suspects there are.
 
-Not all is delivered at once, so what has an unended start behind it steps back a little first. The
-rules:
+Not all is delivered at once, so a suspect steps back a little first. The rules:
 
 1. As many run as may: nothing starts.
-2. The message has waited for its patience (FRESH_PATIENCE_S, SPOKE_PATIENCE_S): it starts.
+2. Nothing makes the message a suspect, and it has waited PATIENCE_S: it starts.
 3. It is a suspect: it starts when its turn has come. The next turn comes when no trial is under
-   way and either nothing runs that had spoken or the suspect has waited SUSPECT_PATIENCE_S; for
-   one that has died twice, when nothing else is in its first moments either.
+   way and nothing that had spoken is in its first moments, or the suspect has waited PATIENCE_S;
+   for one that has died twice, when nothing else here is mute, or it has waited TWICE_PATIENCE_S.
 4. One that has died twice is on trial or waits for its turn to begin: nothing else starts.
-5. Nothing is known against the message: it starts.
-6. It had spoken, nothing suspect is left (neither ready, nor on trial, nor mute at another process,
-   nor perhaps in a shard that is still to be folded), and it has stepped back: it starts.
-7. Otherwise it waits.
+5. Otherwise it starts.
 
 Pure.
 """
@@ -38,13 +36,13 @@ from itertools import islice
 from workers.intake.decision import Care
 from workers.intake.state import Work
 
-FRESH_PATIENCE_S = 5.0
-SPOKE_STEPS_BACK_S = 1.0
-SPOKE_PATIENCE_S = 8.0
+PATIENCE_S = 5.0
+TWICE_PATIENCE_S = 20.0
 SUSPECT_STEPS_BACK_S = 0.7
-SUSPECT_PATIENCE_S = 10.0
 TRIAL_S = 2.0
 """Longer than a suspect had lived: who lives writes `alive` after 1.5 s."""
+MUTE_S = 10.0
+"""Who has not been heard of for so long after its start is waited for no more."""
 TRIED_AT_ONCE = 8
 """One of so many suspects is tried at a time, the fraction rounded up."""
 
@@ -54,25 +52,23 @@ class Beside:
     """What runs in this process, and what is still to come, while a message asks to start."""
 
     running: int
-    spoke_runs: bool
     on_trial: bool
     """A suspect runs that is mute and in its first moments."""
     twice_on_trial: bool
+    spoke_mute: bool
+    """Something runs that had spoken before, and is mute and in its first moments."""
     any_mute: bool
-    """Anything runs that is mute and in its first moments."""
-    folding: bool
-    """A shard of ours waits for its fold: there may be suspects in it."""
+    """Anything runs of which nothing was heard since its start."""
 
     @classmethod
     def of_no_concern(cls, running: int) -> "Beside":
         """Give what runs where nothing is known against anybody."""
         return cls(
             running=running,
-            spoke_runs=False,
             on_trial=False,
             twice_on_trial=False,
+            spoke_mute=False,
             any_mute=False,
-            folding=False,
         )
 
 
@@ -92,8 +88,6 @@ class _Turn:
     """Those whose trial begins now."""
     reserved: bool
     """One that has died twice is next: nothing else may begin its first moments."""
-    any_left: bool
-    """A suspect is ready, or may still come."""
 
 
 class Admission:
@@ -107,7 +101,6 @@ class Admission:
         self._fresh: OrderedDict[int, Work] = OrderedDict()
         self._careful: dict[int, Work] = {}
         self._untold: dict[int, Work] = {}
-        self._expected: dict[int, Work] = {}
 
     def __contains__(self, work: object) -> bool:
         return isinstance(work, Work) and work.token in self._order
@@ -125,7 +118,6 @@ class Admission:
     def ask(self, work: Work, now_s: float) -> None:
         """Take a message that could start; again and again is the same as once."""
         token = work.token
-        self._expected.pop(token, None)
         if token not in self._order:
             self._asked += 1
             self._order[token] = self._asked
@@ -136,18 +128,14 @@ class Admission:
         other.pop(token, None)
         queue.setdefault(token, work)
 
-    def expect(self, work: Work) -> None:
-        """Note that it runs elsewhere and was not heard of yet: it may come as a suspect."""
-        self._expected[work.token] = work
-
     def leave(self, work: Work) -> None:
         """Let it go: it starts, or can't start any more."""
-        for held in (self._order, self._fresh, self._careful, self._untold, self._expected):
+        for held in (self._order, self._fresh, self._careful, self._untold):
             held.pop(work.token, None)
 
     def clear(self) -> None:
         """Let all go."""
-        for held in (self._order, self._fresh, self._careful, self._untold, self._expected):
+        for held in (self._order, self._fresh, self._careful, self._untold):
             held.clear()
 
     def take_untold(self) -> list[Work]:
@@ -181,50 +169,38 @@ class Admission:
         return _judge(work, beside, self._turn(beside, now_s), now_s, full=full)
 
     def _turn(self, beside: Beside, now_s: float) -> _Turn:
-        suspects = [
+        patient_s = PATIENCE_S if beside.spoke_mute else SUSPECT_STEPS_BACK_S
+        patient = [
             work
             for work in self._careful.values()
             if work.suspicion.care in (Care.SUSPECT, Care.TWICE)
+            and now_s - work.suspicion.ready_since_s >= patient_s
         ]
-        left = bool(suspects or self._expected)
-        patient = [work for work in suspects if _may_be_tried(work, beside, now_s)]
         if not patient or beside.on_trial:
-            return _Turn((), reserved=False, any_left=left)
+            return _Turn((), reserved=False)
         # Of each kind that has started last: it was the likeliest to have killed its process.
         patient.sort(key=lambda work: work.suspicion.mute_since_ms, reverse=True)
         oldest = min(patient, key=lambda work: self._order[work.token])
         if oldest.suspicion.care is Care.TWICE:
             tried = [work for work in patient if work.suspicion.care is Care.TWICE][:1]
-            return _Turn(() if beside.any_mute else tried, reserved=True, any_left=left)
+            waited_s = now_s - oldest.suspicion.ready_since_s
+            alone = not beside.any_mute or waited_s >= TWICE_PATIENCE_S
+            return _Turn(tried if alone else (), reserved=True)
         once = [work for work in patient if work.suspicion.care is Care.SUSPECT]
         share = -(-len(once) // TRIED_AT_ONCE)
-        return _Turn(once[:share], reserved=False, any_left=left)
-
-
-def _may_be_tried(work: Work, beside: Beside, now_s: float) -> bool:
-    waited_s = now_s - work.suspicion.ready_since_s
-    if waited_s >= SUSPECT_PATIENCE_S:
-        return True
-    return waited_s >= SUSPECT_STEPS_BACK_S and not beside.spoke_runs
+        return _Turn(once[:share], reserved=False)
 
 
 def _judge(work: Work, beside: Beside, turn: _Turn, now_s: float, *, full: bool) -> Verdict:
     """Apply the rules to one ready message."""
     care = work.suspicion.care
-    waited_s = now_s - work.suspicion.ready_since_s
+    suspect = care in (Care.SUSPECT, Care.TWICE)
     if full:
         return Verdict(False, 1)
-    if care is Care.FRESH and waited_s >= FRESH_PATIENCE_S:
+    if not suspect and now_s - work.suspicion.ready_since_s >= PATIENCE_S:
         return Verdict(True, 2)
-    if care is Care.SPOKE and waited_s >= SPOKE_PATIENCE_S:
-        return Verdict(True, 2)
-    if care in (Care.SUSPECT, Care.TWICE):
+    if suspect:
         return Verdict(any(work is tried for tried in turn.suspects), 3)
     if beside.twice_on_trial or turn.reserved:
         return Verdict(False, 4)
-    if care is Care.FRESH:
-        return Verdict(True, 5)
-    nothing_suspect = not (beside.on_trial or turn.any_left or beside.folding)
-    if nothing_suspect and waited_s >= SPOKE_STEPS_BACK_S:
-        return Verdict(True, 6)
-    return Verdict(False, 7)
+    return Verdict(True, 5)

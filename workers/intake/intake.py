@@ -17,9 +17,8 @@ written.
 
 from collections.abc import Callable, Iterable, Sequence
 
-from schemas.events import Cancel, UndecodableEvent, UserMessage, decode_session_event
+from schemas.events import Cancel, UserMessage
 from schemas.shard_log import Record
-from schemas.transcript import Outcome
 from workers.intake.ack_window import Gap, Remembering
 from workers.intake.actions import (
     Action,
@@ -31,6 +30,8 @@ from workers.intake.actions import (
     Queued,
 )
 from workers.intake.admission import Admission
+from workers.intake.broker_clock import BrokerClock
+from workers.intake.continuing import continued_by_next
 from workers.intake.judge import Judge
 from workers.intake.lanes import Lanes
 from workers.intake.look_ups import LookUps
@@ -46,7 +47,15 @@ FORGET_EVERY_S = 10.0
 class Intake:
     """All messages of this process. Every method may give rise to actions; `take` gives them."""
 
-    def __init__(self, *, epoch: int, bounds: Bounds, new_id: Callable[[], str]) -> None:
+    def __init__(
+        self,
+        *,
+        epoch: int,
+        bounds: Bounds,
+        new_id: Callable[[], str],
+        may_continue: Callable[[], bool] = lambda: True,
+        clock: BrokerClock | None = None,
+    ) -> None:
         self._actions: list[Action] = []
         self.membership = Membership(epoch=epoch, bounds=bounds, actions=self._actions)
         self._attempts = OwnAttempts(epoch=epoch, new_id=new_id, actions=self._actions)
@@ -61,9 +70,11 @@ class Intake:
             lanes=self._lanes,
             look_ups=self._look_ups,
             waiting_for_history_max=bounds.waiting_for_history,
+            clock=clock or BrokerClock(),
             actions=self._actions,
         )
         self._shards = self.membership.shards
+        self._may_continue = may_continue
         self._forget_at_s = 0.0
 
     def take(self) -> list[Action]:
@@ -170,21 +181,7 @@ class Intake:
         shard = self._shards.get(number)
         if shard is None or shard.fold is None:
             return 0
-        bad = 0
-        for record in records:
-            shard.fold.position = record.offset + 1
-            try:
-                event = decode_session_event(record.value)
-            except UndecodableEvent:
-                bad += 1
-                continue
-            if event is None:
-                continue
-            outcome = shard.fold.apply(event, record.offset, record.timestamp_ms, now_s)
-            if outcome not in (Outcome.CHUNK, Outcome.REASONING, Outcome.ALIVE):
-                self._attempts.heard(event, outcome)
-            if outcome.counts:
-                self._lanes.heard(shard, event, outcome)
+        bad = self._read_back.fold(shard, shard.fold, records, now_s)
         self._read_back.go_on(shard, now_s)
         self._decide(now_s)
         return bad
@@ -292,7 +289,9 @@ class Intake:
         beside = self._attempts.beside(now_s, self.membership, careful=self._admission.careful)
         for work in self._admission.next(beside, now_s):
             self._admission.leave(work)
-            self._attempts.begin(work, now_s)
+            fold, possible = self._shards[work.shard].fold, self._may_continue()
+            continues = continued_by_next(fold, work.key, possible=possible)
+            self._attempts.begin(work, now_s, continues)
         for work in self._admission.take_untold():
             fold = self._shards[work.shard].fold
             if fold is None or fold.view(work.key) is None:

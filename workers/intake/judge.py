@@ -21,6 +21,7 @@ from workers.intake.actions import (
     Write,
 )
 from workers.intake.admission import Admission
+from workers.intake.broker_clock import BrokerClock
 from workers.intake.decision import (
     Care,
     Decision,
@@ -58,6 +59,7 @@ class Judge:
         lanes: Lanes,
         look_ups: LookUps,
         waiting_for_history_max: int,
+        clock: BrokerClock,
         actions: list[Action],
     ) -> None:
         self._membership = membership
@@ -66,6 +68,7 @@ class Judge:
         self._lanes = lanes
         self._look_ups = look_ups
         self._waiting_for_history_max = waiting_for_history_max
+        self._clock = clock
         self._actions = actions
 
     def judge_marked(self, now_s: float) -> None:
@@ -111,7 +114,7 @@ class Judge:
         return Facts(
             view=view,
             runs_here=work.key in self._attempts,
-            silence=_silence(fold, work.key, view, now_s),
+            silence=_silence(fold, work.key, view, self._clock, now_s),
             stop=work.stop or (known_stop(stopped) if stopped else None),
             ahead=ahead,
             on_busy=known_on_busy(work.message.on_busy),
@@ -142,9 +145,9 @@ class Judge:
             case Do.WAIT:
                 pass
             case Do.WATCH:
-                self._watch_runner(work)
+                self._lanes.watch(work)
             case Do.READ_TO_END:
-                self._watch_runner(work)
+                self._lanes.watch(work)
                 shard.awaiting_end[work.token] = work
                 self._membership.ask_end(shard, now_s)
             case Do.LOOK_UP:
@@ -176,11 +179,6 @@ class Judge:
             work.outranked_since_s = inf
             fence = self._attempts.next_fence(work)
             self._actions.append(Outranked(work.shard, work.key, fence, view.fence))
-
-    def _watch_runner(self, work: Work) -> None:
-        self._lanes.watch(work)
-        if work.suspicion.mute_since_ms:
-            self._admission.expect(work)
 
     def _ask_to_start(self, work: Work, care: Care, now_s: float) -> None:
         work.suspicion.care = care
@@ -234,10 +232,19 @@ class Judge:
             self._lanes.finish(oldest, over_elsewhere=False, remembering=Remembering.GIVEN_UP)
 
 
-def _silence(fold: ShardFold, key: MessageKey, view: Message | None, now_s: float) -> Silence:
+def _silence(
+    fold: ShardFold, key: MessageKey, view: Message | None, clock: BrokerClock, now_s: float
+) -> Silence:
+    """Say whether an attempt is silent: nothing came of it for SILENCE_S, up to a known end.
+
+    The time runs from when its last event came into the log, if the broker's clock is known: who
+    takes over a shard after another has died has been waited for by the group already. Else it runs
+    from when that event was read.
+    """
     if view is None or view.state != "generating":
         return Silence.HEARD
-    due_s = fold.heard_at(key) + SILENCE_S
+    logged_s = clock.own_time_s(fold.heard_at_ms(key))
+    due_s = min(fold.heard_at(key), inf if logged_s is None else logged_s) + SILENCE_S
     if now_s < due_s:
         return Silence.HEARD
     return Silence.SILENT if fold.read_to >= due_s else Silence.UNSURE

@@ -63,6 +63,15 @@ class Membership:
             shard.owned = shard.number in wanted
             if shard.fold is not None:
                 shard.fold.look_anew()
+        self._share_out(len(wanted))
+
+    def _share_out(self, owned: int) -> None:
+        """Give each owned shard its part of what this process may read ahead.
+
+        A record that is larger than the part is taken all the same, one at a time.
+        """
+        for shard in self.owned():
+            shard.window.resize(max(1, self._bounds.read_ahead_bytes // owned))
 
     def stop(self) -> None:
         """Start nothing any more, also after another `assign`."""
@@ -98,11 +107,6 @@ class Membership:
         """
         owned = self.owned()
         return {shard.number: shard.window.next for shard in owned if not shard.window.stopped}
-
-    @property
-    def waits_for_fold(self) -> bool:
-        """Whether messages were delivered in a shard that is not folded yet."""
-        return any(shard.waits_for_fold for shard in self.shards.values())
 
     # -- delivered and acknowledged
 

@@ -10,10 +10,11 @@ from dataclasses import dataclass
 
 from schemas.events import SessionEvent, Status, StopReason
 from schemas.transcript import Fence, Outcome
-from workers.intake.actions import Abandon, Action, AttemptEnd, MessageKey, Start, Stop
-from workers.intake.admission import TRIAL_S, Beside
+from workers.intake.actions import Abandon, Action, AttemptEnd, GoOn, MessageKey, Start, Stop
+from workers.intake.admission import MUTE_S, TRIAL_S, Beside
 from workers.intake.decision import Care, known_stop
 from workers.intake.membership import Membership
+from workers.intake.shard_fold import ShardFold
 from workers.intake.state import Work
 
 
@@ -45,7 +46,7 @@ class OwnAttempts:
         self._running: dict[MessageKey, OwnAttempt] = {}
         self._running_by_care: Counter[Care] = Counter()
         self._in_flight = 0
-        self._latest: deque[OwnAttempt] = deque()  # begun less than TRIAL_S ago, and some more
+        self._latest: deque[OwnAttempt] = deque()  # begun less than MUTE_S ago, and some more
         self._in_shard: Counter[int] = Counter()
 
     # -- what is known of them
@@ -68,22 +69,22 @@ class OwnAttempts:
         """
         if not careful and not self._running_by_care[Care.TWICE]:
             return Beside.of_no_concern(self.running)
-        first_moments = [
-            own.care
+        mute = [
+            own
             for own in self._young(now_s)
             if own.end is None and membership.is_mute(own.shard, own.key)
         ]
+        first_moments = {own.care for own in mute if now_s - own.since_s < TRIAL_S}
         return Beside(
             running=self.running,
-            spoke_runs=self._running_by_care[Care.SPOKE] > 0,
             on_trial=Care.SUSPECT in first_moments or Care.TWICE in first_moments,
             twice_on_trial=Care.TWICE in first_moments,
-            any_mute=bool(first_moments),
-            folding=membership.waits_for_fold,
+            spoke_mute=Care.SPOKE in first_moments,
+            any_mute=bool(mute),
         )
 
     def _young(self, now_s: float) -> deque[OwnAttempt]:
-        while self._latest and now_s - self._latest[0].since_s >= TRIAL_S:
+        while self._latest and now_s - self._latest[0].since_s >= MUTE_S:
             self._latest.popleft()
         return self._latest
 
@@ -96,8 +97,11 @@ class OwnAttempts:
 
     # -- their life
 
-    def begin(self, work: Work, now_s: float) -> None:
-        """Start an attempt; its fence tells it from every earlier one of this delivery."""
+    def begin(self, work: Work, now_s: float, continues: str | None = None) -> None:
+        """Start an attempt; its fence tells it from every earlier one of this delivery.
+
+        `continues`: the attempt whose text it goes on with.
+        """
         fence = self.next_fence(work)
         work.starts_sent += 1
         care = work.suspicion.care
@@ -109,7 +113,15 @@ class OwnAttempts:
         self._in_shard[own.shard] += 1
         self._in_flight += 1
         self._actions.append(
-            Start(work.shard, work.message, own.attempt, fence, work.accepted_ms, work.traceparent)
+            Start(
+                work.shard,
+                work.message,
+                own.attempt,
+                fence,
+                work.accepted_ms,
+                work.traceparent,
+                continues,
+            )
         )
 
     def next_fence(self, work: Work) -> Fence:
@@ -152,6 +164,17 @@ class OwnAttempts:
         if own is not None and not own.told_to_stop:
             own.told_to_stop = True
             self._actions.append(Stop(key, reason))
+
+    def read_back(self, event: SessionEvent, fold: ShardFold) -> None:
+        """Tell an attempt of ours whose start was read back with which text it goes on.
+
+        The log says it: what the one before has written up to this start counts, and nothing else.
+        """
+        key = MessageKey(event.session_id, event.message_id)
+        own, view = self._running.get(key), fold.view(key)
+        if own is None or view is None or event.attempt != own.attempt or view.continues is None:
+            return
+        self._actions.append(GoOn(key, own.attempt, view.text, fold.repeated_bytes(key)))
 
     def heard(self, event: SessionEvent, outcome: Outcome) -> None:
         """Hold an event of the log against our attempt at the message: does it still count?"""

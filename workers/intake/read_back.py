@@ -4,12 +4,17 @@ That a record was acknowledged says only that it is in the log; what it means th
 when it is read back. Pure.
 """
 
+from collections.abc import Sequence
 from heapq import heappop, heappush
 
+from schemas.events import UndecodableEvent, decode_session_event
+from schemas.shard_log import Record
+from schemas.transcript import Outcome
 from workers.intake.actions import AttemptEnd, MessageKey
 from workers.intake.lanes import Lanes
 from workers.intake.membership import Membership
 from workers.intake.own_attempts import OwnAttempts
+from workers.intake.shard_fold import ShardFold
 from workers.intake.state import Shard, Step
 
 
@@ -26,6 +31,27 @@ class ReadBack:
         if offset is not None:
             heappush(shard.read_backs, (offset, key))
         self._settle(shard, key, now_s)
+
+    def fold(self, shard: Shard, fold: ShardFold, records: Sequence[Record], now_s: float) -> int:
+        """Fold records of the shard's session log; gives how many could not be understood."""
+        bad = 0
+        for record in records:
+            fold.position = record.offset + 1
+            try:
+                event = decode_session_event(record.value)
+            except UndecodableEvent:
+                bad += 1
+                continue
+            if event is None:
+                continue
+            outcome = fold.apply(event, record.offset, record.timestamp_ms, now_s)
+            if outcome not in (Outcome.CHUNK, Outcome.REASONING, Outcome.ALIVE):
+                self._attempts.heard(event, outcome)
+            if outcome is Outcome.STARTED:
+                self._attempts.read_back(event, fold)
+            if outcome.counts:
+                self._lanes.heard(shard, event, outcome)
+        return bad
 
     def go_on(self, shard: Shard, now_s: float) -> None:
         """Settle what waited for the position that the shard's fold has now."""

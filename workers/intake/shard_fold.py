@@ -11,7 +11,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from schemas.events import SessionEvent
+from schemas.events import BEGIN_ANEW, SessionEvent, Status
 from schemas.transcript import Message, Outcome, Place, Transcript
 from workers.intake.actions import MessageKey
 
@@ -35,6 +35,9 @@ class _Heard:
     timestamp_ms: int
     mute: bool
     mute_deaths: int = 0  # of earlier attempts, each ended by the start of the next
+    repeats: bool = False  # the next chunk is the text so far: no new word
+    repeated_bytes: tuple[int, ...] = ()  # the size of the text, each time it was gone on with
+    told_anew: bool = False  # the last attempt was released since its model can't go on
     stored: bool = False
 
 
@@ -69,13 +72,11 @@ class ShardFold:
         if not outcome.counts:
             return outcome
         self._sessions[event.session_id] = session
-        mute = outcome is Outcome.STARTED
         heard = session.heard.get(event.message_id)
         if heard is None:
-            session.heard[event.message_id] = _Heard(now, timestamp_ms, mute)
-        else:
-            heard.mute_deaths += mute and heard.mute
-            heard.at, heard.timestamp_ms, heard.mute = now, timestamp_ms, mute
+            heard = session.heard[event.message_id] = _Heard(now, timestamp_ms, mute=False)
+        heard.at, heard.timestamp_ms = now, timestamp_ms
+        _take(heard, event, outcome, session.transcript.messages[event.message_id])
         key = MessageKey(event.session_id, event.message_id)
         self._by_age[key] = None
         self._by_age.move_to_end(key)
@@ -123,6 +124,10 @@ class ShardFold:
         """When (on this process's clock) an event of the message that counts was read last."""
         return self._sessions[key.session_id].heard[key.message_id].at
 
+    def heard_at_ms(self, key: MessageKey) -> int:
+        """When (on the broker's clock) that event came into the log."""
+        return self._sessions[key.session_id].heard[key.message_id].timestamp_ms
+
     def mute_since_ms(self, key: MessageKey) -> int | None:
         """Log time of the message's latest start if nothing was heard of it since, else None."""
         session = self._sessions.get(key.session_id)
@@ -140,6 +145,16 @@ class ShardFold:
         session = self._sessions.get(key.session_id)
         heard = session.heard.get(key.message_id) if session else None
         return 0 if heard is None else heard.mute_deaths + heard.mute
+
+    def told_anew(self, key: MessageKey) -> bool:
+        """Whether the latest attempt was released because its model can't go on with the text."""
+        session = self._sessions.get(key.session_id)
+        heard = session.heard.get(key.message_id) if session else None
+        return heard is not None and heard.told_anew
+
+    def repeated_bytes(self, key: MessageKey) -> tuple[int, ...]:
+        """Give the size of the message's text each time that it was gone on with."""
+        return self._sessions[key.session_id].heard[key.message_id].repeated_bytes
 
     def stored(self, key: MessageKey) -> bool:
         """Whether this process has stored the message's turns."""
@@ -178,3 +193,20 @@ class ShardFold:
         for key in reversed(kept):
             self._by_age[key] = None
             self._by_age.move_to_end(key, last=False)
+
+
+def _take(heard: _Heard, event: SessionEvent, outcome: Outcome, view: Message) -> None:
+    """Note what an event that counts says of its attempt: has it said anything of its own?"""
+    if outcome is Outcome.STARTED:
+        heard.mute_deaths += heard.mute
+        heard.mute, heard.told_anew = True, False
+        heard.repeats = view.continues is not None and bool(view.text)
+        size = (len(view.text.encode()),) if heard.repeats else ()
+        heard.repeated_bytes = heard.repeated_bytes + size if view.continues is not None else ()
+    elif outcome is Outcome.CHUNK and heard.repeats:
+        heard.repeats = False
+    else:
+        heard.mute = False
+        heard.told_anew = (
+            isinstance(event, Status) and event.state == "released" and event.reason == BEGIN_ANEW
+        )

@@ -188,11 +188,6 @@ class Shard:
     forget_before_ms: int = 0
     forget_before_next_ms: int = 0
 
-    @property
-    def waits_for_fold(self) -> bool:
-        """Whether messages were delivered of which nothing can be decided yet."""
-        return self.owned and len(self.window) > 0 and not self.folded
-
     def find(self, key: MessageKey) -> Work | None:
         """Give the delivered message, if it is ours."""
         lane = self.lanes.get(key.session_id)

@@ -11,10 +11,9 @@ Who refuses one form (400, 422) is asked in the next, and what an address has re
 asked again. OpenAI and Azure answer such a prompt with another turn, and never go on.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from enum import StrEnum
 from typing import Any
-from urllib.parse import urlsplit
 
 from workers.model.faults import FaultKind, ModelFault
 
@@ -48,11 +47,9 @@ _FORMS: tuple[tuple[str, tuple[Form, ...]], ...] = (
 """By the end of the host's name; any other host is asked in all forms, in their order."""
 
 
-def forms_of(base_url: str) -> tuple[Form, ...]:
-    """Give the forms that a server at this address may take, the likeliest first."""
-    url = urlsplit(base_url)
-    host = (url.hostname or "").lower()
-    if host == "api.deepseek.com" and not url.path.startswith("/beta"):
+def forms_of(host: str, path: str) -> tuple[Form, ...]:
+    """Give the forms that a server of this name may take, the likeliest first."""
+    if host == "api.deepseek.com" and not path.startswith("/beta"):
         return ()  # only under that path it goes on
     for name, forms in _FORMS:
         if host == name or host.endswith("." + name):
@@ -63,8 +60,8 @@ def forms_of(base_url: str) -> tuple[Form, ...]:
 class Continuation:
     """What is known of one address: in which form it goes on, if it does."""
 
-    def __init__(self, base_url: str, *, on: bool = True) -> None:
-        self._forms = list(forms_of(base_url)) if on else []
+    def __init__(self, forms: Iterable[Form]) -> None:
+        self._forms = list(forms)
 
     @property
     def form(self) -> Form | None:

@@ -9,8 +9,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+<<<<<<< HEAD
 from functools import partial
 from typing import Any, cast
+=======
+from typing import Any
+from urllib.parse import urlsplit
+>>>>>>> goes-on
 
 import aiohttp
 import httpx2
@@ -19,7 +24,7 @@ import structlog
 
 from workers import metrics
 from workers.model.breaker import Breaker, BreakerState, Heard, Permit
-from workers.model.continuation import CannotContinue, Continuation, continued
+from workers.model.continuation import CannotContinue, Continuation, continued, forms_of
 from workers.model.dialect import Dialect
 from workers.model.faults import (
     FaultKind,
@@ -55,7 +60,9 @@ class Endpoint:
         self._model = address.model
         self._breaker = breaker
         self._dialect = Dialect()
-        self.continuation = Continuation(address.base_url, on=address.continues)
+        url = urlsplit(address.base_url)
+        forms = forms_of(url.hostname or "", url.path) if address.continues else ()
+        self.continuation = Continuation(forms)
         self._now = asyncio.get_running_loop().time
         # Reads have no time-out of the client's own: each wait has one here that knows what for.
         timeout = httpx2.Timeout(None, connect=connect_s)

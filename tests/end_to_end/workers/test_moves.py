@@ -27,7 +27,8 @@ MOVED_AT_LEAST = 30
 TOKENS, HELD_AT, RATE = 90, 80, 4
 SAMPLE_S = 0.3
 MOVE_WITHIN_S = 60.0
-PATIENT = {"TALKLOG_GRACE_S": "200", "TALKLOG_IDLE_TIMEOUT_S": "200"}
+PATIENT = {"TALKLOG_GRACE_S": "700", "TALKLOG_IDLE_TIMEOUT_S": "200"}
+"""In so much time every answer ends: none is handed over."""
 
 
 class Watch:

@@ -65,7 +65,7 @@ async def test_a_worker_that_wakes_finds_its_answers_taken_over(
 async def test_queued_messages_keep_their_order_over_a_restart(
     model: ModelControl, talk: Conversation, workers: Workers, how: signal.Signals
 ) -> None:
-    first = await workers.start(TALKLOG_GRACE_S="100")
+    first = await workers.start(TALKLOG_GRACE_S="700")
     session = f"queue-{how.name}-{talk.run}"
     running = await talk.ask(session, "tokens=20 fault=hold_after:10")
     await talk.until(lambda: talk.outcomes[Outcome.CHUNK] > 0, "a running answer")
@@ -104,7 +104,7 @@ async def test_an_interrupt_is_held_to_over_a_restart(
     model: ModelControl, talk: Conversation, workers: Workers, how: signal.Signals
 ) -> None:
     """What was running and queued before it ends as interrupted, in order, with its text."""
-    first = await workers.start(TALKLOG_GRACE_S="100")
+    first = await workers.start(TALKLOG_GRACE_S="700")
     session = f"interrupt-{how.name}-{talk.run}"
     running = await talk.ask(session, "tokens=20 fault=hold_after:10")
     await talk.until(lambda: talk.outcomes[Outcome.CHUNK] > 0, "a running answer")

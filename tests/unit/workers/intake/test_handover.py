@@ -1,7 +1,7 @@
 """Stories of workers that join, leave, die and wake: each once broke an earlier version."""
 
 from schemas.events import Status
-from tests.unit.workers.intake.world import Member, World, one_worker
+from tests.unit.workers.intake.world import Member, World, one_worker, word
 from workers.intake.actions import MessageKey
 
 M1 = MessageKey("s", "m1")
@@ -183,7 +183,7 @@ def test_a_dead_runner_is_replaced_after_silence() -> None:
     world.settle(2)
     assert world.ended("m1") == "stop"
     assert world.truth.messages["m1"].starts == 2
-    assert world.truth.messages["m1"].text.count("m1 b1") == 3
+    assert world.truth.messages["m1"].text.count("m1 a1") == 3, "the second went on"
 
 
 def test_a_zombie_is_fenced_and_stops() -> None:
@@ -219,6 +219,56 @@ def test_cancel_of_an_answer_that_runs_elsewhere() -> None:
     assert world.ended("m1") == "cancelled"
     assert world.starts == {"m1": 1}
     assert world.committed == 2
+
+
+def test_silence_is_not_counted_twice_by_who_knows_the_brokers_clock() -> None:
+    """The group has noticed the death after six seconds already."""
+    world, first, second = two_workers()
+    world.ask("s", "m1")
+    begin(world, first)
+    first.say()
+    first.land()
+    world.crash(first)
+    world.now += 6
+    second.clock.heard(world.ms, world.now)
+    world.give_to(second)
+    world.settle()
+    assert world.starts == {"m1": 2}
+    assert world.ended("m1") == "stop"
+
+
+def test_who_knows_the_brokers_clock_waits_for_one_that_was_heard_of() -> None:
+    world, first, second = two_workers()
+    world.ask("s", "m1")
+    begin(world, first)
+    first.say()
+    first.land()
+    world.crash(first)
+    world.now += 3
+    second.clock.heard(world.ms, world.now)
+    world.give_to(second)
+    world.settle(1.5)
+    assert world.starts == {"m1": 1}
+    world.settle(1)
+    assert world.starts == {"m1": 2}
+
+
+def test_who_knows_the_brokers_clock_reads_all_before_it_says_that_nothing_was_said() -> None:
+    world, first, second = two_workers()
+    world.ask("s", "m1")
+    begin(world, first)
+    first.say = lambda: False  # type: ignore[method-assign]
+    world.give_to(second)
+    world.settle()
+    second.read = lambda count=0: False  # type: ignore[method-assign]
+    world.now += 6
+    first.answers[M1].step()
+    first.land()
+    second.clock.heard(world.ms, world.now)
+    for _ in range(3):
+        second.tick()
+        second.tell_end()
+    assert world.starts == {"m1": 1}
 
 
 def test_cancel_of_a_silent_answer_ends_it_with_its_attempt() -> None:
@@ -265,7 +315,9 @@ def until_started(world: World, member: Member, message: str, *, speaks: bool) -
             return False
         answer = next((a for key, a in member.answers.items() if key.message_id == message), None)
         if answer is not None and answer.started:
-            if speaks:
+            said = answer.chunks if speaks else -1
+            # One that goes on says the text so far before its first own word.
+            while speaks and answer.chunks < said + 1 + (answer.start.continues is not None):
                 member.say()
                 while member.land():
                     pass
@@ -303,7 +355,7 @@ def test_what_had_spoken_each_time_is_no_poison_and_holds_nobody() -> None:
     """Two kills within one answer's life made it run alone, and every fresh message wait for it."""
     world, member = one_worker()
     world.ask("m", "m1")
-    for name in ("b", "c", "d", "e"):
+    for name in ("b", "c"):
         assert until_started(world, member, "m1", speaks=True)
         world.crash(member)
         member = world.member(name)
@@ -315,7 +367,7 @@ def test_what_had_spoken_each_time_is_no_poison_and_holds_nobody() -> None:
     assert world.ended("m1") == world.ended("x1") == "stop"
 
 
-def test_a_poison_message_costs_its_neighbours_one_start() -> None:
+def test_a_poison_message_costs_its_neighbours_a_start_each_time_and_no_word() -> None:
     """It kills its process whenever its model is called; m1 to m5 run beside it, for seconds."""
     world, member = one_worker()
     neighbours = [f"m{number}" for number in range(1, 6)]
@@ -340,10 +392,16 @@ def test_a_poison_message_costs_its_neighbours_one_start() -> None:
             member = world.member(f"w{rounds}")
             world.give_to(member)
     world.settle(8)
-    assert beside == [5, 0, 0]
+    assert beside == [5, 5, 5]
     assert world.ended("p") == "retries_exhausted"
     assert [world.ended(name) for name in neighbours] == ["stop"] * 5
-    assert world.starts == {"p": 3} | dict.fromkeys(neighbours, 2)
+    assert world.starts == {"p": 3} | dict.fromkeys(neighbours, 4)
+    # None had died without a word; that no text has shrunk the world itself has seen.
+    assert world.deaths == {"p": 2} | dict.fromkeys(neighbours, 0)
+    assert [world.truth.messages[name].text for name in neighbours] == [
+        "".join(word(MessageKey(name, name), f"a{at}", n) for n in (1, 2, 3))
+        for at, name in enumerate(neighbours, 1)
+    ]
 
 
 def test_redelivery_of_what_was_acknowledged_but_not_committed() -> None:

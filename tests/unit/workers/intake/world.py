@@ -6,6 +6,7 @@ a random generator chooses their order. The answers are as simple as can be: `wo
 terminal.
 """
 
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -27,6 +28,8 @@ from workers.attempt.events_out import event_of, prompt_of
 from workers.intake import actions
 from workers.intake.actions import AttemptEnd as Ended
 from workers.intake.actions import Delivery, MessageKey
+from workers.intake.broker_clock import BrokerClock
+from workers.intake.continuing import MUTE_DEATHS_ANEW
 from workers.intake.intake import Intake
 from workers.intake.state import Bounds
 
@@ -51,6 +54,8 @@ class SimAnswer:
     member: "Member"
     start: actions.Start
     words: int = 0
+    chunks: int = 0
+    so_far: actions.GoOn | None = None
     started: bool = False
     waits: bool = False  # for a send
     ending: str | None = None
@@ -71,6 +76,7 @@ class SimAnswer:
             attempt=self.start.attempt,
             fence=self.start.fence,
             prompt=prompt_of(message),
+            continues=self.start.continues,
         )
 
         def landed(_: int) -> None:
@@ -80,9 +86,16 @@ class SimAnswer:
 
         self._send(event, landed)
 
+    @property
+    def able(self) -> bool:
+        """Whether it has something to do: no send is under way, and it knows how to go on."""
+        over = self.over is not None or self.ending is not None
+        knows = self.start.continues is None or self.so_far is not None
+        return not self.waits and (over or knows)
+
     def step(self) -> None:
         """Say the next word, or end."""
-        if self.waits or self.ended:
+        if not self.able or self.ended:
             return
         if self.over == "abandoned":
             self._end(Ended.ABANDONED, None)
@@ -90,9 +103,12 @@ class SimAnswer:
             self._send(self._status("released"), lambda at: self._end(Ended.RELEASED, at))
         elif self.ending is not None or self.words == WORDS:
             self._send(self._terminal(), lambda at: self._end(Ended.TERMINAL, at))
+        elif self.so_far is not None and self.so_far.text and not self.chunks:
+            self.words = self.so_far.text.count("[")
+            self._send(self._chunk(self.so_far.text), lambda _: self._go_on())
         else:
             self.words += 1
-            self._send(self._chunk(), lambda _: self._go_on())
+            self._send(self._chunk(self._word()), lambda _: self._go_on())
 
     def _go_on(self) -> None:
         self.waits = False
@@ -125,14 +141,21 @@ class SimAnswer:
             attempt=self.start.attempt,
         )
 
-    def _chunk(self) -> Chunk:
+    def _word(self) -> str:
+        """A model that goes on with a text names its words as that does."""
+        so_far = self.so_far.text if self.so_far is not None else ""
+        name = so_far.split()[1] if so_far else self.start.attempt
+        return word(self.key, name, self.words)
+
+    def _chunk(self, content: str) -> Chunk:
+        self.chunks += 1
         return Chunk(
             session_id=self.key.session_id,
             message_id=self.key.message_id,
             created_at=AT,
             attempt=self.start.attempt,
-            sequence=self.words,
-            content=word(self.key, self.start.attempt, self.words),
+            sequence=self.chunks,
+            content=content,
         )
 
     def _terminal(self) -> Complete:
@@ -141,7 +164,7 @@ class SimAnswer:
             message_id=self.key.message_id,
             created_at=AT,
             attempt=self.start.attempt,
-            last_sequence=self.words,
+            last_sequence=self.chunks,
             finish_reason=self.ending or "stop",
         )
 
@@ -158,7 +181,8 @@ class Member:
         self.world = world
         self.name = name
         self._ids = 0
-        self.intake = Intake(epoch=EPOCH, bounds=bounds, new_id=self._new_id)
+        self.clock = BrokerClock()
+        self.intake = Intake(epoch=EPOCH, bounds=bounds, new_id=self._new_id, clock=self.clock)
         self.answers: dict[MessageKey, SimAnswer] = {}
         self.in_flight: list[Sent] = []
         self.look_ups: list[actions.LookUp] = []
@@ -218,7 +242,9 @@ class Member:
         if not self.in_flight:
             return False
         sent = self.in_flight.pop(0)
-        sent.landed(self.world.append(sent.event))
+        offset = self.world.append(sent.event)
+        self.clock.heard(self.world.ms, self.world.now)
+        sent.landed(offset)
         return True
 
     def fail_sends(self, failing: Callable[[], bool]) -> None:
@@ -237,7 +263,7 @@ class Member:
 
     def say(self) -> bool:
         """Every answer says its next word or ends; False if there is none that could."""
-        able = [answer for answer in self.answers.values() if not answer.waits]
+        able = [answer for answer in self.answers.values() if answer.able]
         for answer in able:
             answer.step()
         return bool(able)
@@ -303,6 +329,8 @@ class Member:
                 self.answers[answer.key] = answer
                 self.world.started(answer.key)
                 answer.begin()
+            case actions.GoOn():
+                self.answers[action.key].so_far = action
             case actions.Stop():
                 answer = self.answers[action.key]
                 answer.ending = "cancelled" if action.reason == "cancel" else "interrupted"
@@ -366,6 +394,9 @@ class World:
     committed: int = 0
     stored_to: int = 0
     truth: Transcript = field(default_factory=Transcript)
+    deaths: Counter[str] = field(default_factory=Counter)
+    mute: dict[str, int] = field(default_factory=dict)
+    """Who was not heard of since its start, and whether its next chunk is the text so far."""
 
     def member(self, name: str) -> Member:
         member = Member(self, name, self.bounds)
@@ -397,10 +428,26 @@ class World:
         """The event is in the log from now on; the truth is folded along, and rules are checked."""
         offset = len(self.log)
         self.log.append((event, self.ms))
+        before = self.truth.messages.get(event.message_id)
+        text = before.text if before is not None else ""
         outcome = self.truth.apply(event, Place(EPOCH, offset))
+        self._count_deaths(event, outcome)
+        if text and not self.truth.messages[event.message_id].text.startswith(text):
+            assert self.deaths[event.message_id] >= MUTE_DEATHS_ANEW, f"a shorter text by {event}"
         if outcome is Outcome.STARTED:
             self._check_order(event)
         return offset
+
+    def _count_deaths(self, event: SessionEvent, outcome: Outcome) -> None:
+        """Count the starts that were followed by no word of their own."""
+        message_id = event.message_id
+        if outcome is Outcome.STARTED:
+            self.deaths[message_id] += message_id in self.mute
+            self.mute[message_id] = len(self.truth.messages[message_id].contents)
+        elif outcome is Outcome.CHUNK and self.mute.get(message_id):
+            self.mute[message_id] = 0
+        elif outcome.counts:
+            self.mute.pop(message_id, None)
 
     def _check_order(self, event: SessionEvent) -> None:
         for before, _ in self.users:
