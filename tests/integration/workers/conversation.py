@@ -34,6 +34,8 @@ class Conversation:
         self._folds: dict[str, Transcript] = {}
         self._changes = Changes()
         self.outcomes: Counter[Outcome] = Counter()
+        self.shrunk: list[str] = []
+        """Messages of which a text was there and then was not any more."""
         self.run = uuid4().hex[:8]
         self.asked: dict[str, str] = {}
 
@@ -161,7 +163,11 @@ class Conversation:
         assert event is not None
         assert shard == shard_of(event.session_id, SHARDS)
         fold = self._folds.setdefault(event.session_id, Transcript())
+        before = fold.messages.get(event.message_id)
+        text = before.text if before is not None else ""
         outcome = fold.apply(event, Place(self._epoch, record.offset))
+        if text and not fold.messages[event.message_id].text.startswith(text):
+            self.shrunk.append(event.message_id)
         if event.message_id in self.asked:
             self.outcomes[outcome] += 1
 

@@ -61,13 +61,19 @@ async def test_a_killed_worker_leaves_no_answer_unfinished_and_none_mixed(
 ) -> None:
     first, second = await workers.start(), await workers.start()
     for number in range(50):
-        await talk.ask(f"kill-{talk.run}-{number}", "tokens=150 rate=50")
-    await talk.until(lambda: talk.outcomes[Outcome.CHUNK] > 1000, "the middle of 50 answers")
+        await talk.ask(f"kill-{talk.run}-{number}", "tokens=150 rate=50 fault=hold_after:75")
+    await talk.until(lambda: talk.outcomes[Outcome.STARTED] == 50, "50 answers run")
+    await talk.until(lambda: all(each.text for each in talk.messages()), "the middle of them")
     shares = [first.metric("starts_total"), second.metric("starts_total")]
     assert sum(shares) == 50
     assert min(shares) >= 50 / 4
     first.send(signal.SIGKILL)
-    await talk.until_all_ended()
+    await talk.until(
+        lambda: sum(each.starts == 2 for each in talk.messages()) == shares[0], "they go on"
+    )
+    while not all(each.terminal for each in talk.messages()):
+        model.release()
+        await asyncio.sleep(0.1)
     for message in talk.messages():
         assert_whole(message, 150)
     assert talk.outcomes[Outcome.ENDED] == 50
