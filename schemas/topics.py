@@ -5,6 +5,7 @@ is one partition is one order, with the same number in both: its shard.
 """
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 USER_MESSAGES = "user_messages"
 SESSION_LOG = "ai_response_chunks"
@@ -22,6 +23,14 @@ RETENTION_MS = 7 * 24 * 3600 * 1000
 Headers = list[tuple[str, bytes]]
 HEADERS: tuple[tuple[str, bytes], ...] = (("content-type", b"application/json"), ("v", b"1"))
 """Headers of every record; a `traceparent` joins them where there is one."""
+
+
+class Entry(NamedTuple):
+    """A record as it is handed to a producer, of a topic and a shard that are known."""
+
+    key: bytes
+    value: bytes
+    headers: Headers
 
 
 @dataclass(frozen=True, slots=True)

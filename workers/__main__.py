@@ -35,6 +35,7 @@ from schemas.process.stopping import (
 )
 from schemas.topics import SESSION_LOG, USER_MESSAGES
 from workers import metrics, stall_watch
+from workers.attempt.tick import Tick
 from workers.faust_group import FaustIntake
 from workers.history.redis_history import History, connect
 from workers.history.sessions import Sessions
@@ -135,10 +136,12 @@ class Process:
             fetch_max_wait_ms=READ_BACK_MAX_WAIT_MS,
         )
         sessions = await self._sessions(intake, reader, scanner)
+        tick = Tick(producer, chunk_every_s=settings.attempts().chunk_every_s)
         self._worker = worker = Worker(
             intake,
             shards=settings.shards,
             sender=producer,
+            tick=tick,
             dead_letters=dead_letters,
             model=model,
             sessions=sessions,
@@ -158,7 +161,7 @@ class Process:
         watches = stall_watch.watches(
             intake, self._group, reader, self._first_record_in, settings.stall_limit_s
         )
-        self._parts = [worker.run, reader.run, scanner.run, sessions.run]
+        self._parts = [worker.run, tick.run, reader.run, scanner.run, sessions.run]
         self._watches = [watch.run for watch in watches]
 
     async def _first_record_in(self, shard: int, gap: Gap) -> int | None:

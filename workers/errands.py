@@ -18,7 +18,7 @@ from schemas.log.log_reader import LogReader, LogUnavailable
 from schemas.log.producer import SendFailed
 from schemas.topics import HEADERS, SESSION_LOG, USER_MESSAGES
 from workers import metrics
-from workers.attempt.attempt import now_text
+from workers.attempt.clock import now_text
 from workers.attempt.events_out import event_of
 from workers.attempt.needs import Sender
 from workers.faust_group import UserRecord

@@ -104,7 +104,7 @@ class WorkerSettings(Connections):
         256 * 1024 * 1024, ge=1, description="of them, a process, shared out among its partitions"
     )
     chunk_every_ms: int = Field(15, ge=0, le=1000, description="least time between two chunks")
-    linger_ms: int = Field(5, ge=0, le=100, description="a send waits so long for others")
+    linger_ms: int = Field(0, ge=0, le=100, description="a send waits so long for others")
     grace_s: float = Field(25.0, ge=0, description="to end or hand over running answers at SIGTERM")
 
     @cached_property

@@ -19,6 +19,7 @@ from schemas.shard_log import Record
 from workers import metrics
 from workers.attempt.attempt import Attempt
 from workers.attempt.needs import AskedModel, AttemptSettings, Sender
+from workers.attempt.tick import Tick
 from workers.errands import Errands, Sessions
 from workers.faust_group import UserRecord
 from workers.handover import Durations, slices
@@ -65,6 +66,7 @@ class Worker:
         *,
         shards: int,
         sender: Sender,
+        tick: Tick,
         dead_letters: Sender,
         model: AskedModel,
         sessions: Sessions,
@@ -76,6 +78,7 @@ class Worker:
         self._intake = intake
         self._shards = shards
         self._sender = sender
+        self._attempts_tick = tick
         self._model = model
         self._sessions = sessions
         self._reader = reader
@@ -272,6 +275,7 @@ class Worker:
             start,
             settings=self._settings,
             sender=self._sender,
+            tick=self._attempts_tick,
             model=self._model,
             turns=lambda session_id: self._sessions.turns(start.shard, session_id),
             on_started=landed,

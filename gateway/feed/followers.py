@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Protocol
 
-from gateway.feed.delivery import Batch, next_frames
+from gateway.feed.delivery import Batch, next_frames, readable, spliced
 from gateway.socket.websocket import wire
 from schemas.cursor import Cursor
 from schemas.shard_log import Record, ShardLog
@@ -19,6 +19,13 @@ class Follower(Protocol):
 
     session_id: str
     shard: int
+
+    @property
+    def takes_the_next(self) -> bool:
+        """Whether the session's next record is all that it lacks, and its socket takes it."""
+
+    def give(self, frame: bytes) -> None:
+        """Here is that record, as it goes over the wire."""
 
     def wake(self, first_offset: int, feed: "Feed") -> None:
         """Records of the session have come, the first of them at `first_offset`."""
@@ -95,15 +102,34 @@ class Followers:
                 del self._by_session[follower.session_id]
 
     def records_came(self, shard: int, records: Sequence[Record], log: ShardLog) -> None:
-        """Wake the followers of the sessions that `records` (in `log` already) belong to."""
-        firsts: dict[str, int] = {}
+        """Tell the followers of the sessions that `records` (in `log` already) belong to."""
+        came: dict[str, list[Record]] = {}
         for record in records:
-            if record.session_id in self._by_session and record.session_id not in firsts:
-                firsts[record.session_id] = record.offset
-        for session_id, first_offset in firsts.items():
-            feed = Feed(log, session_id, self._epoch, shard)
-            for follower in list(self._by_session[session_id]):
-                follower.wake(first_offset, feed)
+            if record.session_id in self._by_session:
+                came.setdefault(record.session_id, []).append(record)
+        for session_id, own in came.items():
+            followers = list(self._by_session[session_id])
+            if len(own) == 1:
+                followers = self._give(shard, own[0], followers)
+            if followers:
+                feed = Feed(log, session_id, self._epoch, shard)
+                for follower in followers:
+                    follower.wake(own[0].offset, feed)
+
+    def _give(self, shard: int, record: Record, followers: list[Follower]) -> list[Follower]:
+        """Give the record to whoever lacks nothing else, which is nearly everybody.
+
+        Gives the others. Nothing is looked up for it, and nothing is made but the frame.
+        """
+        taking: list[Follower] = []
+        others: list[Follower] = []
+        for follower in followers:
+            (taking if follower.takes_the_next else others).append(follower)
+        if taking and readable(record, record.session_id) is not None:
+            frame = wire(spliced(record, cursor_prefix(self._epoch, shard)))
+            for follower in taking:
+                follower.give(frame)
+        return others
 
     def position_lost(self, shard: int) -> None:
         """Tell every follower of the shard that its position is gone."""

@@ -184,6 +184,15 @@ class Connection:
         self._bucket.take(len(frame), now_s, extra)
         await asyncio.sleep(self._bucket.wait_s(now_s))
 
+    @property
+    def takes_the_next(self) -> bool:
+        """Whether the session's next record is all that it lacks, and its socket takes it."""
+        return self._joined and self.caught_up and self._socket.writable
+
+    def give(self, frame: bytes) -> None:
+        """Give the client the record that came. It is caught up as before: at the log's end."""
+        self._hand_over([frame])
+
     def wake(self, first_offset: int, feed: Feed) -> None:
         """Records of the session have come: give them to the client, if its socket takes them."""
         if not self._joined:
@@ -394,19 +403,23 @@ class Connection:
             except PositionGone:
                 self._close_slow()
                 return
-            self._push(batch.frames)
             if batch.frames:
-                self._protocol.delivered()
+                self._hand_over(batch.frames)
             self._position, self.caught_up = batch.position, batch.caught_up
+
+    def _hand_over(self, frames: Sequence[bytes]) -> None:
+        """Push frames of the session."""
+        self._push(frames)
+        self._protocol.delivered()
 
     def _push(self, frames: Sequence[bytes]) -> None:
         if not frames:
             return
-        for frame in frames:
-            self._socket.push(frame)
+        pushed = frames[0] if len(frames) == 1 else b"".join(frames)
+        self._socket.push(pushed)
         counters = self._shared.counters
         counters.frames_sent += len(frames)
-        counters.bytes_sent += sum(map(len, frames))
+        counters.bytes_sent += len(pushed)
         self._protocol.spoke(time.monotonic())
 
     def _close_slow(self) -> None:

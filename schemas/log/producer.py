@@ -13,14 +13,14 @@ producer, in the background, to the end (`_ended`).
 import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Any, NamedTuple, Self
+from typing import Any, Self
 
 import structlog
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError, ProducerClosed
 
 from schemas.limits import SEND_TIMEOUT_S
-from schemas.topics import HEADERS, MAX_RECORD_BYTES
+from schemas.topics import HEADERS, MAX_RECORD_BYTES, Entry
 from schemas.topics import Headers as Headers  # callers of `send` name it
 
 log = structlog.get_logger(__name__)
@@ -35,14 +35,6 @@ BATCH_MAX_BYTES = MAX_RECORD_BYTES // 2
 _LOG_APPEND_TIME = 1
 ENDING_MAX = 8
 """So many producers may be on their way out; the next one is made when one of them has gone."""
-
-
-class Entry(NamedTuple):
-    """A record of a batch."""
-
-    key: bytes
-    value: bytes
-    headers: Headers
 
 
 class SendFailed(Exception):

@@ -7,6 +7,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from tests.model_deltas import deltas_of
 from tests.scripted_model.raw import JSON, Raw, raw_server
 from tests.scripted_model.script import answer_text
 from tests.scripted_model.server import ScriptedModel
@@ -36,7 +37,7 @@ async def go_on(
     messages = [ChatMessage(role="user", content=f"m1 [[key=m1 tokens=20 {orders}]]")]
     asked = model.stream(messages, model="m", max_tokens=max_tokens, so_far=so_far)
     async with asked as deltas:
-        async for delta in deltas:
+        async for delta in deltas_of(deltas):
             if isinstance(delta, Text):
                 said += delta.content
             else:

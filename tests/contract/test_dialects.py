@@ -9,6 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from schemas.events import Usage
+from tests.model_deltas import deltas_of
 from tests.scripted_model.raw import JSON, STREAM, Raw, raw_server
 from tests.worker_defaults import model_limits
 from workers.history.prompt import ChatMessage
@@ -173,7 +174,7 @@ async def ask(url: str, fallback: str | None = None) -> tuple[str, Finished]:
     text, finished = "", None
     try:
         async with model.stream(MESSAGES, model="m", max_tokens=9) as deltas:
-            async for delta in deltas:
+            async for delta in deltas_of(deltas):
                 if isinstance(delta, Text):
                     text += delta.content
                 else:
@@ -266,7 +267,7 @@ async def test_an_error_after_text_keeps_the_text(form: str) -> None:
         failed: ModelFault | None = None
         try:
             async with model.stream(MESSAGES, model="m", max_tokens=9) as deltas:
-                async for delta in deltas:
+                async for delta in deltas_of(deltas):
                     got += delta.content if isinstance(delta, Text) else ""
         except ModelFault as raised:
             failed = raised
@@ -342,7 +343,7 @@ async def test_parameters_are_learned_from_the_first_refusal() -> None:
         model = Model(Address("first", server.url, "none"), limits=LIMITS)
         for calls in (3, 4):
             async with model.stream(MESSAGES, model="m", max_tokens=9) as deltas:
-                assert [d.content async for d in deltas if isinstance(d, Text)]
+                assert [d.content async for d in deltas_of(deltas) if isinstance(d, Text)]
             assert len(server.asked) == calls
         await model.aclose()
     assert server.asked[-1]["max_completion_tokens"] == 9

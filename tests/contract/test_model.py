@@ -11,6 +11,7 @@ from itertools import count
 import pytest
 
 from schemas.events import Usage
+from tests.model_deltas import deltas_of
 from tests.scripted_model.script import answer_text
 from tests.scripted_model.server import ScriptedModel
 from tests.waiting import once_within
@@ -51,7 +52,7 @@ class Asker:
         self.text, self.finished = "", None
         messages = [ChatMessage(role="user", content=prompt)]
         async with self.model.stream(messages, model="scripted", max_tokens=9) as deltas:
-            async for delta in deltas:
+            async for delta in deltas_of(deltas):
                 if isinstance(delta, Text):
                     assert delta.content
                     self.text += delta.content
@@ -112,7 +113,7 @@ async def test_the_model_gets_the_messages_as_they_are(server: ScriptedModel, as
         ChatMessage(role="user", content="m2 [[key=m2]]"),
     ]
     async with asker.model.stream(messages, model="big-one", max_tokens=9) as deltas:
-        async for _ in deltas:
+        async for _ in deltas_of(deltas):
             pass
     call = server.ledger.of("m2")[0]
     assert (call.messages, call.model) == (messages, "big-one")
@@ -371,7 +372,7 @@ async def test_a_reader_that_pauses_does_not_blame_the_model(server: ScriptedMod
         messages = [ChatMessage(role="user", content="[[key=m1 tokens=30 rate=100]]")]
         text = ""
         async with asker.model.stream(messages, model="scripted", max_tokens=9) as deltas:
-            async for delta in deltas:
+            async for delta in deltas_of(deltas):
                 if isinstance(delta, Text):
                     if not text:
                         await asyncio.sleep(2.0)
@@ -407,7 +408,7 @@ async def test_a_cancelled_answer_closes_the_connection(
 async def test_leaving_the_block_closes_the_connection(server: ScriptedModel, asker: Asker) -> None:
     messages = [ChatMessage(role="user", content="[[key=m1 tokens=1000 rate=50]]")]
     async with asker.model.stream(messages, model="scripted", max_tokens=9) as deltas:
-        async for delta in deltas:
+        async for delta in deltas_of(deltas):
             assert isinstance(delta, Text)
             break
     await until_closed(server)

@@ -15,6 +15,7 @@ from email.utils import format_datetime
 import pytest
 from prometheus_client import REGISTRY
 
+from tests.model_deltas import deltas_of
 from tests.scripted_model.script import answer_text
 from tests.scripted_model.server import ScriptedModel
 from tests.worker_defaults import model_limits
@@ -80,7 +81,7 @@ async def answer(model: Model, prompt: str) -> str:
     messages = [ChatMessage(role="user", content=prompt)]
     text = ""
     async with model.stream(messages, model="scripted", max_tokens=9) as deltas:
-        async for delta in deltas:
+        async for delta in deltas_of(deltas):
             text += delta.content if isinstance(delta, Text) else ""
     return text
 

@@ -486,7 +486,7 @@ MUTANTS = (
     Mutant(
         "the model is asked before the log has said with which text it goes on",
         "workers/attempt/attempt.py",
-        "            await self._alive_or(inf)\n",
+        "            await self._alive_or_told()\n",
         "            break\n",
         ATTEMPT,
     ),

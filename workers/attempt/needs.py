@@ -1,13 +1,13 @@
 """What an attempt needs from outside: a way to write the log, a model, what all attempts share."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Protocol
 
 from schemas.log.producer import Headers
 from workers.history.prompt import ChatMessage
-from workers.model.stream import Delta
+from workers.model.stream import Deltas
 
 
 class Sender(Protocol):
@@ -29,8 +29,8 @@ class AskedModel(Protocol):
 
     def stream(
         self, messages: Sequence[ChatMessage], *, model: str, max_tokens: int, so_far: str = ""
-    ) -> AbstractAsyncContextManager[AsyncIterator[Delta]]:
-        """Ask, and read what it says; with `so_far`, what follows that, or CannotContinue."""
+    ) -> AbstractAsyncContextManager[Deltas]:
+        """Ask, and wait until it begins; with `so_far`, what follows that, or CannotContinue."""
 
 
 @dataclass(frozen=True, slots=True)

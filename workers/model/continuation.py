@@ -89,7 +89,7 @@ def continued(body: dict[str, Any], form: Form, given: str) -> dict[str, Any]:
     asked: Sequence[Any] = [*body["messages"], said]
     body = body | {"messages": asked}
     if form is Form.VLLM:
-        body["extra_body"] = {"continue_final_message": True, "add_generation_prompt": False}
+        body |= {"continue_final_message": True, "add_generation_prompt": False}
     return body
 
 

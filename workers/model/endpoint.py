@@ -9,13 +9,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-<<<<<<< HEAD
 from functools import partial
 from typing import Any, cast
-=======
-from typing import Any
 from urllib.parse import urlsplit
->>>>>>> goes-on
 
 import aiohttp
 import httpx2

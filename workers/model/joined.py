@@ -1,11 +1,9 @@
 """The deltas of a model that goes on with a text: only what follows the text, joined to it."""
 
-from collections.abc import AsyncIterator
-
 from workers.model.continuation import CannotContinue, Continuation
 from workers.model.faults import FaultKind, ModelFault
 from workers.model.seam import Diverged, Seam
-from workers.model.stream import Delta, Finished, Text
+from workers.model.stream import Delta, Deltas, Finished, Text
 
 _INTERNAL_ERROR = 500
 
@@ -24,25 +22,19 @@ def ends_continued(failed: ModelFault) -> Finished | None:
 
 
 class Joined:
-    """An async iterator of what follows `so_far`. Raises CannotContinue; ModelFault as `deltas`."""
+    """Gives what follows `so_far`. Raises CannotContinue; ModelFault as `deltas`."""
 
-    def __init__(
-        self, deltas: AsyncIterator[Delta], so_far: str, continuation: Continuation
-    ) -> None:
+    def __init__(self, deltas: Deltas, so_far: str, continuation: Continuation) -> None:
         self._deltas = deltas
         self._seam = Seam(so_far)
         self._continuation = continuation
         self._finished: Finished | None = None  # to be given after the rest of the text
 
-    def __aiter__(self) -> AsyncIterator[Delta]:
-        return self
-
-    async def __anext__(self) -> Delta:
+    def read(self, now_s: float) -> Delta | None:
+        """Give what has come since, without waiting. None: nothing new."""
         if self._finished is not None:
-            finished, self._finished = self._finished, None
-            return finished
-        while True:
-            delta = await anext(self._deltas)
+            return self._finished
+        while (delta := self._deltas.read(now_s)) is not None:
             try:
                 new = self._new(delta)
             except Diverged:
@@ -54,6 +46,7 @@ class Joined:
                 self._finished = delta
             if new:
                 return Text(new)
+        return None
 
     def _new(self, delta: Delta) -> str:
         if isinstance(delta, Text):
@@ -64,16 +57,11 @@ class Joined:
 
 
 class Only:
-    """An async iterator of one delta, where no model is asked."""
+    """One delta, where no model is asked."""
 
     def __init__(self, delta: Delta) -> None:
-        self._delta: Delta | None = delta
+        self._delta = delta
 
-    def __aiter__(self) -> AsyncIterator[Delta]:
-        return self
-
-    async def __anext__(self) -> Delta:
-        if self._delta is None:
-            raise StopAsyncIteration
-        delta, self._delta = self._delta, None
-        return delta
+    def read(self, now_s: float) -> Delta | None:
+        """Give it."""
+        return self._delta

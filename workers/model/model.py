@@ -2,10 +2,10 @@
 
 The `openai` client sends the request (its authentication, its errors), over aiohttp, but its
 parsed stream is not used: an object for each token costs five times what reading the bytes does.
-What one read brings comes out as one text.
+Nor is it waited for: what has gathered is read, now and then, and comes out as one text.
 
     async with model.stream(messages, model="…", max_tokens=1024) as deltas:
-        async for delta in deltas:   # Text, Text, …, Finished
+        deltas.read(now_s)   # None, Text, None, Text, …, Finished
 
 Opening asks again (see `fault`) until the first byte is there, at the first address and then, if
 there is one, at the fallback; from then on there is one call and one text. How a stream ends:
@@ -37,7 +37,7 @@ from workers.model.endpoint import Address, Endpoint
 from workers.model.faults import ModelFault, ask_again_after_s, told_of
 from workers.model.joined import Joined, Only, ends_continued
 from workers.model.seam import given_of
-from workers.model.stream import Delta, Finished, ModelStream, StreamLimits
+from workers.model.stream import Deltas, Finished, ModelStream, StreamLimits
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,12 +92,11 @@ class Model:
     @asynccontextmanager
     async def stream(
         self, messages: Sequence[ChatMessage], *, model: str, max_tokens: int, so_far: str = ""
-    ) -> AsyncIterator[AsyncIterator[Delta]]:
+    ) -> AsyncIterator[Deltas]:
         """Ask the model and wait for the first byte. Raises ModelFault, also while reading.
 
         With `so_far` it is asked to go on with that text, and what comes is what follows it; of
         max_tokens the text has had its part. Raises CannotContinue then, also while reading.
-        Whoever reads the deltas in a task of its own ends that task before leaving the block.
         """
         max_tokens = tokens_left(max_tokens, so_far)
         if max_tokens <= 0:

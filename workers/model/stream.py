@@ -1,14 +1,14 @@
-"""One call of a model: opened, read delta by delta, closed.
+"""One call of a model: opened, read delta by delta without waiting, closed.
 
-Each wait has its limit: from asking to the first sign of life, then from one sign to the next,
-and the whole. Only time spent waiting for the model counts towards the first two, so that a
+There are three limits: from asking to the first sign of life, then from one sign to the next, and
+the whole. Only time in which the model was waited for counts towards the first two, so that a
 reader that pauses (because its own sends are slow) does not blame the model.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import aiohttp
 import httpx2
@@ -50,6 +50,13 @@ class Finished(msgspec.Struct, frozen=True):
 Delta = Text | Finished
 
 
+class Deltas(Protocol):
+    """What a model says, read without waiting."""
+
+    def read(self, now_s: float) -> Delta | None:
+        """Give what has come since, without waiting. Raises ModelFault."""
+
+
 class StreamLimits(NamedTuple):
     """The limits of one call; `whole_at` is on the loop's clock."""
 
@@ -59,7 +66,7 @@ class StreamLimits(NamedTuple):
 
 
 class ModelStream:
-    """An async iterator: Text, Text, …, Finished. Raises ModelFault."""
+    """After `open` it gives Text, Text, …, Finished. Raises ModelFault."""
 
     def __init__(
         self, send: Callable[[], Awaitable[httpx2.Response]], limits: StreamLimits
@@ -73,16 +80,18 @@ class ModelStream:
         # The limit of the next wait: which one, and what is left of it.
         self._limit = FaultKind.FIRST_TOKEN_TIMEOUT
         self._left_s = limits.first_token_s
-        self._finished = False
+        self._waits_since_s: float | None = None
+        """When it was last seen that the model has said nothing new."""
 
     async def open(self) -> None:
         """Send the request and wait until the answer begins. Raises the libraries' errors too."""
         began = self._now()
         try:
-            async with asyncio.timeout_at(self._wait_ends_at()):
+            limit_s = min(began + self._left_s, self._limits.whole_at)
+            async with asyncio.timeout_at(limit_s):
                 await self._open()
         except TimeoutError as error:
-            raise self._timed_out() from error
+            raise self._timed_out(self._now()) from error
         self._left_s -= self._now() - began
 
     async def _open(self) -> None:
@@ -110,55 +119,63 @@ class ModelStream:
             raise reader.broken
         self._set_limit()
 
-    def __aiter__(self) -> AsyncIterator[Delta]:
-        return self
-
-    async def __anext__(self) -> Delta:
+    def read(self, now_s: float) -> Delta | None:
+        """Give what has come since, without waiting. None: nothing new. Time is the loop's."""
         reader = self._reader
-        if self._first:
-            first, self._first = self._first, ""
-            return Text(first)
-        while not reader.done and reader.broken is None:
-            data = await self._next()
-            text = reader.receive(data) if data is not None else reader.end()
-            self._set_limit()
-            if text:
-                return Text(text)
+        text, self._first = self._first, ""
+        if not text and not reader.done and reader.broken is None:
+            text = self._receive(now_s)
+        if text:
+            return Text(text)
         if reader.broken is not None:
             raise reader.broken
-        if self._finished:
-            raise StopAsyncIteration
-        self._finished = True
-        return Finished(reader.finish_reason, reader.usage, reader.broken_off)
+        if reader.done:
+            return Finished(reader.finish_reason, reader.usage, reader.broken_off)
+        return None
 
-    async def _next(self) -> bytes | None:
-        """The next bytes, or None when there will be no more."""
-        began = self._now()
+    def _receive(self, now_s: float) -> str:
+        reader = self._reader
+        if now_s >= self._limits.whole_at:
+            return self._give_up(now_s)
         try:
-            async with asyncio.timeout_at(self._wait_ends_at()):
-                data = await self._body.wait()
-        except TimeoutError as error:
-            if self._reader.finish_reason is not None:
-                return None
-            raise self._timed_out() from error
+            data = self._body.read_now()
         except _LOST as error:
-            self._reader.lose(f"{type(error).__name__}: {error}")
-            return b""
-        self._left_s -= self._now() - began
-        return data
+            reader.lose(f"{type(error).__name__}: {error}")
+            return ""
+        if data is None:
+            return reader.end()
+        text = ""
+        if data:
+            text = reader.receive(data)
+            if self._set_limit():
+                self._waits_since_s = None
+        return text or self._wait_on(now_s)
 
-    def _set_limit(self) -> None:
+    def _wait_on(self, now_s: float) -> str:
+        """Count the time since it was last seen that nothing is there: the model's silence."""
+        if self._waits_since_s is not None:
+            self._left_s -= now_s - self._waits_since_s
+        self._waits_since_s = now_s
+        return self._give_up(now_s) if self._left_s <= 0 else ""
+
+    def _give_up(self, now_s: float) -> str:
+        if self._reader.finish_reason is None:
+            raise self._timed_out(now_s)
+        return self._reader.end()
+
+    def _set_limit(self) -> bool:
+        """Set the limit of the next wait by what was read; says whether it begins anew."""
         if self._reader.over_soon:
-            if self._limit is not FaultKind.WHOLE_TIMEOUT:
-                self._limit, self._left_s = FaultKind.WHOLE_TIMEOUT, _AFTER_FINISH_S
-        elif self._reader.alive:
+            if self._limit is FaultKind.WHOLE_TIMEOUT:
+                return False
+            self._limit, self._left_s = FaultKind.WHOLE_TIMEOUT, _AFTER_FINISH_S
+            return True
+        if self._reader.alive:
             self._limit, self._left_s = FaultKind.IDLE_TIMEOUT, self._limits.idle_s
+        return self._reader.alive
 
-    def _wait_ends_at(self) -> float:
-        return min(self._now() + self._left_s, self._limits.whole_at)
-
-    def _timed_out(self) -> Exception:
-        whole = self._now() >= self._limits.whole_at
+    def _timed_out(self, now_s: float) -> Exception:
+        whole = now_s >= self._limits.whole_at
         kind = FaultKind.WHOLE_TIMEOUT if whole else self._limit
         return fault(kind, f"the model was too slow: limit {kind.value}")
 

@@ -20,7 +20,7 @@ from schemas.log.producer import LogProducer
 
 WAYS: dict[str, tuple[type, str]] = {
     "wake": (Followers, "records_came"),
-    "write": (Connection, "_deliver"),
+    "write": (Connection, "_hand_over"),
     "publish": (LogProducer, "send"),
 }
 

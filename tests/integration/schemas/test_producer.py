@@ -9,8 +9,8 @@ import psutil
 import pytest
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 
-from schemas.log.producer import BATCH_MAX_BYTES, Entry, LogProducer, SendFailed
-from schemas.topics import USER_MESSAGES
+from schemas.log.producer import BATCH_MAX_BYTES, LogProducer, SendFailed
+from schemas.topics import USER_MESSAGES, Entry
 from tests.stack import RunningStack
 
 LIMIT_S = 1.0

@@ -49,6 +49,11 @@ class Follower:
     def __init__(self, session_id: str) -> None:
         self.session_id = session_id
 
+    takes_the_next = False
+
+    def give(self, frame: bytes) -> None:
+        pass
+
     def wake(self, *_: object) -> None:
         pass
 

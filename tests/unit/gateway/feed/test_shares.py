@@ -43,6 +43,11 @@ class Follower:
     def __init__(self, shard: int) -> None:
         self.session_id, self.shard = f"s{shard}", shard
 
+    takes_the_next = False
+
+    def give(self, frame: bytes) -> None:
+        pass
+
     def wake(self, *_: object) -> None:
         pass
 

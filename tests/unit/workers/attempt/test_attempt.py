@@ -4,6 +4,8 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 
+import pytest
+
 from schemas.events import (
     BEGIN_ANEW,
     Chunk,
@@ -17,8 +19,10 @@ from schemas.events import (
 )
 from schemas.limits import ANSWER_MAX_BYTES
 from schemas.log.producer import Headers, SendFailed
+from schemas.topics import Entry
 from workers.attempt.attempt import Attempt
 from workers.attempt.needs import AttemptSettings
+from workers.attempt.tick import Tick
 from workers.history.prompt import ChatMessage, KnownTurns, Turn
 from workers.intake.actions import AttemptEnd, GoOn, MessageKey, Start
 from workers.model.continuation import CannotContinue
@@ -45,6 +49,7 @@ class MemoryLog:
         self.sent = 0
         self.may_go = asyncio.Event()
         self.may_go.set()
+        self.tick = Tick(self, chunk_every_s=0.0)
 
     async def send(
         self,
@@ -54,17 +59,22 @@ class MemoryLog:
         value: bytes,
         headers: Headers | None = None,
     ) -> int:
-        assert (topic, shard, key) == ("ai_response_chunks", 2, b"s")
-        event = decode_session_event(value)
-        assert event is not None
+        assert key == b"s"
+        return await self.send_batch(topic, shard, [Entry(key, value, headers or [])])
+
+    async def send_batch(self, topic: str, shard: int | None, entries: Sequence[Entry]) -> int:
+        assert (topic, shard) == ("ai_response_chunks", 2)
+        events = [decode_session_event(entry.value) for entry in entries]
         await asyncio.sleep(0)
         await self.may_go.wait()
-        self.sent += 1
-        if self.refuses(event):
-            raise SendFailed("scripted")
-        self.events.append(event)
-        self.headers.append(headers)
-        return len(self.events) - 1
+        self.sent += len(entries)
+        for event, entry in zip(events, entries, strict=True):
+            assert event is not None
+            if self.refuses(event):
+                raise SendFailed("scripted")
+            self.events.append(event)
+            self.headers.append(entry.headers)
+        return len(self.events) - len(events)
 
     @property
     def text(self) -> str:
@@ -74,11 +84,20 @@ class MemoryLog:
         return [event.state for event in self.events if isinstance(event, Status)]
 
 
+@pytest.fixture
+async def log() -> AsyncIterator[MemoryLog]:
+    log = MemoryLog()
+    ticking = asyncio.create_task(log.tick.run())
+    yield log
+    ticking.cancel()
+    await asyncio.wait({ticking})
+
+
 class ScriptedModel:
-    """A model that says these pieces; an exception among them is raised there."""
+    """A model that says these pieces; an exception among them is raised, an event waited for."""
 
     def __init__(self, *pieces: Delta | Exception | asyncio.Event) -> None:
-        self._pieces = pieces
+        self._pieces = list(pieces)
         self.asked: list[tuple[Sequence[ChatMessage], str, int]] = []
         self.so_far: list[str] = []
         self.open = 0
@@ -87,24 +106,27 @@ class ScriptedModel:
     @asynccontextmanager
     async def stream(
         self, messages: Sequence[ChatMessage], *, model: str, max_tokens: int, so_far: str = ""
-    ) -> AsyncIterator[AsyncIterator[Delta]]:
+    ) -> AsyncIterator["ScriptedModel"]:
         self.asked.append((messages, model, max_tokens))
         self.so_far.append(so_far)
         self.open += 1
         try:
-            yield self._give()
+            yield self
         finally:
             self.open -= 1
 
-    async def _give(self) -> AsyncIterator[Delta]:
-        for piece in self._pieces:
-            if isinstance(piece, asyncio.Event):
-                await piece.wait()
-            elif isinstance(piece, Exception):
-                raise piece
-            else:
-                self.given += 1
-                yield piece
+    def read(self, now_s: float) -> Delta | None:
+        piece = self._pieces[0]
+        if isinstance(piece, asyncio.Event):
+            if not piece.is_set():
+                return None
+            del self._pieces[0]
+            return self.read(now_s)
+        del self._pieces[0]
+        if isinstance(piece, Exception):
+            raise piece
+        self.given += 1
+        return piece
 
 
 DONE = Finished("stop", Usage(prompt_tokens=5, completion_tokens=2))
@@ -140,6 +162,7 @@ def an_attempt(
         start,
         settings=SETTINGS,
         sender=log,
+        tick=log.tick,
         model=model,
         turns=turns,
         on_started=lambda: None,
@@ -152,8 +175,8 @@ async def until(condition: Callable[[], bool]) -> None:
             await asyncio.sleep(0)
 
 
-async def test_start_chunks_and_end() -> None:
-    log, model = MemoryLog(), ScriptedModel(Text("Hel"), Text("lo"), DONE)
+async def test_start_chunks_and_end(log: MemoryLog) -> None:
+    model = ScriptedModel(Text("Hel"), Text("lo"), DONE)
     outcome, offset = await an_attempt(log, model).run()
     assert (outcome, offset) == (AttemptEnd.TERMINAL, len(log.events) - 1)
     first, last = log.events[0], log.events[-1]
@@ -175,8 +198,7 @@ async def test_start_chunks_and_end() -> None:
     assert (asked, max_tokens) == ("special", 50)
 
 
-async def test_what_the_model_does_not_say_is_estimated_or_named() -> None:
-    log = MemoryLog()
+async def test_what_the_model_does_not_say_is_estimated_or_named(log: MemoryLog) -> None:
     await an_attempt(log, ScriptedModel(Text("four"), Finished(None, None)), full=False).run()
     last = log.events[-1]
     assert isinstance(last, Complete)
@@ -186,8 +208,7 @@ async def test_what_the_model_does_not_say_is_estimated_or_named() -> None:
     assert last.history == "partial"
 
 
-async def test_a_fault_of_the_model_is_one_error_after_the_text() -> None:
-    log = MemoryLog()
+async def test_a_fault_of_the_model_is_one_error_after_the_text(log: MemoryLog) -> None:
     failed = fault(FaultKind.IDLE_TIMEOUT, "nothing came")
     outcome, _ = await an_attempt(log, ScriptedModel(Text("so far"), failed)).run()
     assert outcome is AttemptEnd.TERMINAL
@@ -197,8 +218,7 @@ async def test_a_fault_of_the_model_is_one_error_after_the_text() -> None:
     assert log.text == "so far"
 
 
-async def test_an_unforeseen_error_is_told_as_internal() -> None:
-    log = MemoryLog()
+async def test_an_unforeseen_error_is_told_as_internal(log: MemoryLog) -> None:
     outcome, _ = await an_attempt(log, ScriptedModel(RuntimeError("bug"))).run()
     assert outcome is AttemptEnd.TERMINAL
     last = log.events[-1]
@@ -206,8 +226,8 @@ async def test_an_unforeseen_error_is_told_as_internal() -> None:
     assert last.code == "internal"
 
 
-async def test_stop_keeps_the_text_and_lets_the_model_go() -> None:
-    log, model = MemoryLog(), ScriptedModel(Text("partial"), asyncio.Event())
+async def test_stop_keeps_the_text_and_lets_the_model_go(log: MemoryLog) -> None:
+    model = ScriptedModel(Text("partial"), asyncio.Event())
     answer = an_attempt(log, model)
     running = asyncio.create_task(answer.run())
     await until(lambda: log.text == "partial")
@@ -221,8 +241,8 @@ async def test_stop_keeps_the_text_and_lets_the_model_go() -> None:
     assert model.open == 0
 
 
-async def test_stop_before_the_start_is_acknowledged_asks_no_model() -> None:
-    log, model = MemoryLog(), ScriptedModel(Text("never"), DONE)
+async def test_stop_before_the_start_is_acknowledged_asks_no_model(log: MemoryLog) -> None:
+    model = ScriptedModel(Text("never"), DONE)
     log.may_go.clear()
     answer = an_attempt(log, model)
     running = asyncio.create_task(answer.run())
@@ -234,8 +254,7 @@ async def test_stop_before_the_start_is_acknowledged_asks_no_model() -> None:
     assert log.text == ""
 
 
-async def test_a_stop_after_the_end_changes_nothing() -> None:
-    log = MemoryLog()
+async def test_a_stop_after_the_end_changes_nothing(log: MemoryLog) -> None:
     answer = an_attempt(log, ScriptedModel(Text("all"), DONE))
     running = asyncio.create_task(answer.run())
     await until(lambda: log.text == "all")
@@ -246,8 +265,8 @@ async def test_a_stop_after_the_end_changes_nothing() -> None:
     assert last.finish_reason == "stop"
 
 
-async def test_a_failed_start_is_released_without_asking_anybody() -> None:
-    log, model = MemoryLog(), ScriptedModel(DONE)
+async def test_a_failed_start_is_released_without_asking_anybody(log: MemoryLog) -> None:
+    model = ScriptedModel(DONE)
     log.refuses = lambda event: isinstance(event, Status) and event.state == "generating"
     outcome, offset = await an_attempt(log, model).run()
     assert outcome is AttemptEnd.RELEASED
@@ -256,8 +275,7 @@ async def test_a_failed_start_is_released_without_asking_anybody() -> None:
     assert not model.asked
 
 
-async def test_a_failed_chunk_ends_the_attempt_and_is_not_sent_again() -> None:
-    log = MemoryLog()
+async def test_a_failed_chunk_ends_the_attempt_and_is_not_sent_again(log: MemoryLog) -> None:
     log.refuses = lambda event: isinstance(event, Chunk) and event.sequence == 2
     gate = asyncio.Event()
     model = ScriptedModel(Text("one"), gate, Text("two"), Text("three"), DONE)
@@ -271,8 +289,7 @@ async def test_a_failed_chunk_ends_the_attempt_and_is_not_sent_again() -> None:
     assert not any(isinstance(event, Complete) for event in log.events)
 
 
-async def test_a_failed_terminal_is_sent_again_until_it_is_there() -> None:
-    log = MemoryLog()
+async def test_a_failed_terminal_is_sent_again_until_it_is_there(log: MemoryLog) -> None:
     fails = iter([True, True, False])
     log.refuses = lambda event: isinstance(event, Complete) and next(fails)
     outcome, offset = await an_attempt(log, ScriptedModel(Text("x"), DONE)).run()
@@ -281,8 +298,8 @@ async def test_a_failed_terminal_is_sent_again_until_it_is_there() -> None:
     assert sum(isinstance(event, Complete) for event in log.events) == 1
 
 
-async def test_released_by_a_drain() -> None:
-    log, model = MemoryLog(), ScriptedModel(Text("a"), asyncio.Event())
+async def test_released_by_a_drain(log: MemoryLog) -> None:
+    model = ScriptedModel(Text("a"), asyncio.Event())
     answer = an_attempt(log, model)
     running = asyncio.create_task(answer.run())
     await until(lambda: log.text == "a")
@@ -292,8 +309,8 @@ async def test_released_by_a_drain() -> None:
     assert model.open == 0
 
 
-async def test_abandoned_it_writes_no_more() -> None:
-    log, model = MemoryLog(), ScriptedModel(Text("a"), asyncio.Event())
+async def test_abandoned_it_writes_no_more(log: MemoryLog) -> None:
+    model = ScriptedModel(Text("a"), asyncio.Event())
     answer = an_attempt(log, model)
     running = asyncio.create_task(answer.run())
     await until(lambda: log.text == "a")
@@ -303,8 +320,7 @@ async def test_abandoned_it_writes_no_more() -> None:
     assert model.open == 0
 
 
-async def test_an_attempt_is_cut_at_its_limit_as_length() -> None:
-    log = MemoryLog()
+async def test_an_attempt_is_cut_at_its_limit_as_length(log: MemoryLog) -> None:
     pieces = [Text("ü" * 50_000) for _ in range(4)]
     await an_attempt(log, ScriptedModel(*pieces, DONE)).run()
     last = log.events[-1]
@@ -313,8 +329,7 @@ async def test_an_attempt_is_cut_at_its_limit_as_length() -> None:
     assert len(log.text.encode()) == ANSWER_MAX_BYTES
 
 
-async def test_a_slow_log_stops_the_reading_of_the_model() -> None:
-    log = MemoryLog()
+async def test_a_slow_log_stops_the_reading_of_the_model(log: MemoryLog) -> None:
     model = ScriptedModel(*(Text("x" * 4096) for _ in range(50)), DONE)
     running = asyncio.create_task(an_attempt(log, model).run())
     await until(lambda: bool(log.text))
@@ -333,9 +348,8 @@ async def test_a_slow_log_stops_the_reading_of_the_model() -> None:
 HOSTILE = "Incorrect API key provided: sk-abc123456789 \x00 \ud83d at http://10.0.0.7"
 
 
-async def test_what_a_server_says_of_itself_is_told_to_nobody() -> None:
+async def test_what_a_server_says_of_itself_is_told_to_nobody(log: MemoryLog) -> None:
     """A lone surrogate in it ended the process, and 200 answers with it; keys reached browsers."""
-    log = MemoryLog()
     failing = ScriptedModel(Text("Hel"), fault(FaultKind.REJECTED, HOSTILE))
     end, _ = await an_attempt(log, failing).run()
     assert end is AttemptEnd.TERMINAL
@@ -351,9 +365,8 @@ class Surprise(Exception):
     """Nobody has thought of it."""
 
 
-async def test_an_unexpected_error_ends_its_answer_and_nothing_else() -> None:
+async def test_an_unexpected_error_ends_its_answer_and_nothing_else(log: MemoryLog) -> None:
     """It left the one group of tasks: every answer of the process was cut."""
-    log = MemoryLog()
 
     def surprises(event: SessionEvent) -> bool:
         if isinstance(event, Chunk):
@@ -368,8 +381,7 @@ async def test_an_unexpected_error_ends_its_answer_and_nothing_else() -> None:
     assert (error.code, error.retryable) == ("internal", True)
 
 
-async def test_an_attempt_that_cannot_even_say_so_is_left_to_its_silence() -> None:
-    log = MemoryLog()
+async def test_an_attempt_that_cannot_even_say_so_is_left_to_its_silence(log: MemoryLog) -> None:
 
     def surprises(event: SessionEvent) -> bool:
         raise Surprise
@@ -396,8 +408,8 @@ def chunks(log: MemoryLog) -> list[tuple[int, str]]:
     return [(event.sequence, event.content) for event in log.events if isinstance(event, Chunk)]
 
 
-async def test_it_goes_on_with_the_text_that_the_log_names() -> None:
-    log, model = MemoryLog(), ScriptedModel(Text(" two"), DONE)
+async def test_it_goes_on_with_the_text_that_the_log_names(log: MemoryLog) -> None:
+    model = ScriptedModel(Text(" two"), DONE)
     assert await gone_on(log, model) is AttemptEnd.TERMINAL
     start, ended = log.events[0], log.events[-1]
     assert isinstance(start, Status)
@@ -408,9 +420,9 @@ async def test_it_goes_on_with_the_text_that_the_log_names() -> None:
     assert ended.last_sequence == 2
 
 
-async def test_the_text_so_far_leaves_before_the_model_has_said_anything() -> None:
+async def test_the_text_so_far_leaves_before_the_model_has_said_anything(log: MemoryLog) -> None:
     held = asyncio.Event()
-    log, model = MemoryLog(), ScriptedModel(held, Text(" two"), DONE)
+    model = ScriptedModel(held, Text(" two"), DONE)
     running = asyncio.create_task(gone_on(log, model))
     await until(lambda: chunks(log) == [(1, "one")])
     held.set()
@@ -421,38 +433,38 @@ async def test_the_text_so_far_leaves_before_the_model_has_said_anything() -> No
     assert ended.timing.first_token_ms is not None
 
 
-async def test_where_the_log_holds_no_text_it_begins() -> None:
-    log, model = MemoryLog(), ScriptedModel(Text("one"), DONE)
+async def test_where_the_log_holds_no_text_it_begins(log: MemoryLog) -> None:
+    model = ScriptedModel(Text("one"), DONE)
     assert await gone_on(log, model, "") is AttemptEnd.TERMINAL
     assert chunks(log) == [(1, "one")]
     assert model.so_far == [""]
 
 
-async def test_a_text_of_any_size_is_one_chunk() -> None:
-    log, model = MemoryLog(), ScriptedModel(Text("!"), DONE)
+async def test_a_text_of_any_size_is_one_chunk(log: MemoryLog) -> None:
+    model = ScriptedModel(Text("!"), DONE)
     text = "x" * (ANSWER_MAX_BYTES - 1)
     assert await gone_on(log, model, text) is AttemptEnd.TERMINAL
     assert chunks(log) == [(1, text), (2, "!")]
 
 
-async def test_a_text_as_long_as_may_be_ends_without_asking() -> None:
-    log, model = MemoryLog(), ScriptedModel(Text("!"), DONE)
+async def test_a_text_as_long_as_may_be_ends_without_asking(log: MemoryLog) -> None:
+    model = ScriptedModel(Text("!"), DONE)
     assert await gone_on(log, model, "x" * ANSWER_MAX_BYTES) is AttemptEnd.TERMINAL
     ended = log.events[-1]
     assert isinstance(ended, Complete)
     assert (ended.finish_reason, ended.last_sequence, model.asked) == ("length", 1, [])
 
 
-async def test_a_model_that_cannot_go_on_lets_the_next_begin_anew() -> None:
-    log, model = MemoryLog(), ScriptedModel(CannotContinue())
+async def test_a_model_that_cannot_go_on_lets_the_next_begin_anew(log: MemoryLog) -> None:
+    model = ScriptedModel(CannotContinue())
     assert await gone_on(log, model) is AttemptEnd.RELEASED
     released = log.events[-1]
     assert isinstance(released, Status)
     assert (released.state, released.reason) == ("released", BEGIN_ANEW)
 
 
-async def test_stopped_before_it_knows_the_text_it_ends_and_asks_nobody() -> None:
-    log, model = MemoryLog(), ScriptedModel(Text("!"), DONE)
+async def test_stopped_before_it_knows_the_text_it_ends_and_asks_nobody(log: MemoryLog) -> None:
+    model = ScriptedModel(Text("!"), DONE)
     attempt = an_attempt(log, model, continues="a0")
     running = asyncio.create_task(attempt.run())
     await until(lambda: log.states() == ["generating"])
@@ -463,9 +475,9 @@ async def test_stopped_before_it_knows_the_text_it_ends_and_asks_nobody() -> Non
     assert (ended.finish_reason, ended.last_sequence, chunks(log)) == ("cancelled", 0, [])
 
 
-async def test_what_it_cost_is_the_sum_of_all_attempts() -> None:
+async def test_what_it_cost_is_the_sum_of_all_attempts(log: MemoryLog) -> None:
     told = Finished("stop", Usage(prompt_tokens=30, completion_tokens=7))
-    log, model = MemoryLog(), ScriptedModel(Text(" more"), told)
+    model = ScriptedModel(Text(" more"), told)
     await gone_on(log, model, "x" * 40)  # about 10 tokens
     ended = log.events[-1]
     assert isinstance(ended, Complete)
