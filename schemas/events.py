@@ -121,7 +121,7 @@ class Usage(Struct, frozen=True, kw_only=True):
 class Timing(Struct, frozen=True, kw_only=True):
     """Milliseconds: accepted to start, start to the first token of the text, start to the end.
 
-    `reasoning_ms`: from the first sign of thinking to the first text, or to the end.
+    `reasoning_ms`: from the first thought to the text, or to the last thought if there is none.
     """
 
     queued_ms: int

@@ -71,6 +71,7 @@ NAMES: frozenset[str] = frozenset(
         "FALLBACK_MODEL",
         "CONTINUE",
         "FALLBACK_CONTINUE",
+        "REASONING",
         # persister
         "BATCH_MAX_RECORDS",
         "BATCH_MAX_BYTES",

@@ -17,7 +17,7 @@ from workers.model.answer_reader import AnswerReader
 from workers.model.endpoint import Address
 from workers.model.faults import ModelFault
 from workers.model.model import Model
-from workers.model.stream import Finished, Text
+from workers.model.stream import Delta, Finished, Reasoning, Text
 
 LIMITS = model_limits(first_token_s=20.0, idle_s=20.0, whole_s=60.0, retries=0)
 MESSAGES = [ChatMessage(role="user", content="?")]
@@ -177,7 +177,7 @@ async def ask(url: str, fallback: str | None = None) -> tuple[str, Finished]:
             async for delta in deltas_of(deltas):
                 if isinstance(delta, Text):
                     text += delta.content
-                else:
+                elif isinstance(delta, Finished):
                     finished = delta
     finally:
         await model.aclose()
@@ -371,6 +371,42 @@ def test_any_cut_of_any_form_gives_the_same_answer(form: str, cuts: list[int]) -
     if not reader.done:
         text += reader.end()
     assert (text, reader.finish_reason, reader.broken) == ("Hello", "stop", None)
+
+
+async def deltas_over_a_socket(raw: Raw) -> list[Delta]:
+    async with raw_server(lambda _: raw) as server:
+        model = Model(Address("first", server.url, "none"), limits=LIMITS)
+        async with model.stream(MESSAGES, model="m", max_tokens=9) as deltas:
+            told = [delta async for delta in deltas_of(deltas)]
+        await model.aclose()
+    return told
+
+
+@pytest.mark.parametrize("form", REASONING)
+async def test_reasoning_of_every_form_comes_before_the_text_over_a_real_socket(form: str) -> None:
+    headers = JSON if form.startswith("a whole answer") else dict(STREAM)
+    *told, ended = await deltas_over_a_socket(Raw(REASONING[form], headers=headers))
+    kinds = [isinstance(delta, Reasoning) for delta in told]
+    assert kinds == sorted(kinds, reverse=True)
+    said = ["".join(d.content for d in told if isinstance(d, kind)) for kind in (Reasoning, Text)]
+    assert (said[0].rstrip(), said[1]) == (PLAN, "Hello")
+    assert isinstance(ended, Finished)
+    assert (ended.finish_reason, ended.tool_calls) == ("stop", 0)
+
+
+async def test_an_answer_of_reasoning_only_is_one() -> None:
+    thought = chunk(None, reasoning_content="I know it: 42.")
+    told = await deltas_over_a_socket(Raw([ROLE, thought, *END]))
+    usage = Usage(prompt_tokens=7, completion_tokens=5)
+    assert told == [Reasoning("I know it: 42."), Finished("stop", usage)]
+
+
+async def test_tools_that_were_called_for_are_counted() -> None:
+    call = {"index": 0, "id": "t1", "type": "function", "function": {"name": "look_up"}}
+    stream = [ROLE, chunk(None, tool_calls=[call]), chunk(finish="tool_calls"), USAGE, DONE]
+    [ended] = await deltas_over_a_socket(Raw(stream))
+    assert isinstance(ended, Finished)
+    assert (ended.finish_reason, ended.tool_calls) == ("stop", 1)
 
 
 @given(form=st.sampled_from(sorted(REASONING)), cuts=st.lists(st.integers(0, 2000), max_size=12))

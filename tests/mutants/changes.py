@@ -284,6 +284,13 @@ MUTANTS = (
         GATEWAY,
     ),
     Mutant(
+        "reasoning and text are mixed on their way",
+        "workers/attempt/pacing.py",
+        "while self._waiting and self._waiting[0].is_reasoning is is_reasoning:",
+        "while self._waiting:",
+        WORKERS,
+    ),
+    Mutant(
         "reasoning is merged with text",
         "gateway/feed/delivery.py",
         "        and type(chunk) is type(last)\n",

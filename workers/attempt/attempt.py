@@ -81,6 +81,7 @@ class Attempt:
             self._began_s,
             headers=headers,
             chunk_every_s=settings.chunk_every_s,
+            keep_reasoning=settings.keep_reasoning,
             on_change=self._changed.set,
             on_chunk=on_chunk,
         )
@@ -291,15 +292,8 @@ class Attempt:
                 prompt=self._prompt,
                 full_history=self._full_history,
                 repeated_bytes=self._so_far.repeated_bytes if self._so_far is not None else (),
-                first_token_ms=self._ms(self._flow.first_text_at_s),
-                total_ms=self._elapsed_ms(),
+                elapsed=self._flow.elapsed(self._now()),
                 now_ms=round(time.time() * 1000),
             ),
             now_text(),
         )
-
-    def _elapsed_ms(self) -> int:
-        return round((self._now() - self._began_s) * 1000)
-
-    def _ms(self, at_s: float | None) -> int | None:
-        return None if at_s is None else round((at_s - self._began_s) * 1000)

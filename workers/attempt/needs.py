@@ -43,3 +43,4 @@ class AttemptSettings:
     budget_tokens: int
     max_tokens: int
     chunk_every_s: float
+    keep_reasoning: bool = True

@@ -3,7 +3,7 @@
 from workers.model.continuation import CannotContinue, Continuation
 from workers.model.faults import FaultKind, ModelFault
 from workers.model.seam import Diverged, Seam
-from workers.model.stream import Delta, Deltas, Finished, Text
+from workers.model.stream import Delta, Deltas, Finished, Reasoning, Text
 
 _INTERNAL_ERROR = 500
 
@@ -35,6 +35,8 @@ class Joined:
         if self._finished is not None:
             return self._finished
         while (delta := self._deltas.read(now_s)) is not None:
+            if isinstance(delta, Reasoning):
+                return delta  # no prompt repeats it, so there is nothing to join it to
             try:
                 new = self._new(delta)
             except Diverged:
@@ -48,7 +50,7 @@ class Joined:
                 return Text(new)
         return None
 
-    def _new(self, delta: Delta) -> str:
+    def _new(self, delta: Text | Finished) -> str:
         if isinstance(delta, Text):
             return self._seam.take(delta.content)
         if self._seam.repeats and delta.broken_off is not None:
