@@ -6,7 +6,16 @@ They are those of a short conversation of nobody's, one of each statement, and a
 from typing import Any
 
 from persister.rows import Changes, RowFold
-from schemas.events import Chunk, Complete, Prompt, SessionEvent, Status, UserEvent, UserMessage
+from schemas.events import (
+    Chunk,
+    Complete,
+    Prompt,
+    ReasoningChunk,
+    SessionEvent,
+    Status,
+    UserEvent,
+    UserMessage,
+)
 
 _SESSION = "talklog-known-good"
 _AT = "2000-01-01T00:00:00.000Z"
@@ -19,6 +28,7 @@ def known_good_rows() -> Changes:
     events: list[UserEvent | SessionEvent] = [
         UserMessage(**said, content=_PROMPT.content),
         Status(**said, state="generating", attempt="a1", fence=(1, 1, 1), prompt=_PROMPT),
+        ReasoningChunk(**said, attempt="a1", sequence=1, content="Is it?"),
         Chunk(**said, attempt="a1", sequence=1, content="No."),
         Complete(**said, attempt="a1", last_sequence=1, finish_reason="stop"),
     ]

@@ -40,8 +40,14 @@ FROM locked
 WHERE k.topic = locked.topic AND k.shard = locked.shard;
 
 -- name: answers_of
--- The stored state of messages that memory doesn't know.
-SELECT a.*
+-- The stored state of messages that memory doesn't know; their reasoning is never held there.
+SELECT
+    a.session_id, a.message_id, a.state, a.attempt, a.fence, a.released, a.starts,
+    a.unended_starts, a.last_sequence, a.last_reasoning_sequence, a.first_chunk_sequence,
+    a.next_chunk_sequence, a.damaged, a.cancelling, a.position, a.model, a.worker, a.continues,
+    a.tool_calls_ignored, a.finish_reason, a.error_code, a.error_message, a.error_retryable,
+    a.usage, a.timings, a.history, a.ended_at, a.shard, a.first_epoch, a.first_offset, a.epoch,
+    a.last_offset, a.seen_epoch, a.seen_offset
 FROM unnest(%(sessions)s::text[], %(messages)s::text[]) AS wanted (session_id, message_id)
 JOIN answers a USING (session_id, message_id);
 
@@ -101,17 +107,17 @@ WHERE EXCLUDED.log_offset IS NOT NULL;
 -- name: put_answers
 INSERT INTO answers (
     session_id, message_id, state, attempt, fence, released, starts, unended_starts,
-    last_sequence, first_chunk_sequence, next_chunk_sequence, damaged, cancelling, position,
-    model, worker, continues, finish_reason, error_code, error_message, error_retryable, usage,
-    timings, history, ended_at, shard, first_epoch, first_offset, epoch, last_offset, seen_epoch,
-    seen_offset
+    last_sequence, last_reasoning_sequence, first_chunk_sequence, next_chunk_sequence, damaged,
+    cancelling, position, model, worker, continues, tool_calls_ignored, finish_reason, error_code,
+    error_message, error_retryable, usage, timings, history, ended_at, shard, first_epoch,
+    first_offset, epoch, last_offset, seen_epoch, seen_offset
 )
 SELECT
     session_id, message_id, state, attempt, fence, released, starts, unended_starts,
-    last_sequence, first_chunk_sequence, next_chunk_sequence, damaged, cancelling, position,
-    model, worker, continues, finish_reason, error_code, error_message, error_retryable, usage,
-    timings, history, ended_at, shard, first_epoch, first_offset, epoch, last_offset, seen_epoch,
-    seen_offset
+    last_sequence, last_reasoning_sequence, first_chunk_sequence, next_chunk_sequence, damaged,
+    cancelling, position, model, worker, continues, tool_calls_ignored, finish_reason, error_code,
+    error_message, error_retryable, usage, timings, history, ended_at, shard, first_epoch,
+    first_offset, epoch, last_offset, seen_epoch, seen_offset
 FROM json_populate_recordset(NULL::answers, %(rows)s::json)
 ORDER BY session_id, message_id
 ON CONFLICT (session_id, message_id) DO UPDATE SET
@@ -122,6 +128,7 @@ ON CONFLICT (session_id, message_id) DO UPDATE SET
     starts = EXCLUDED.starts,
     unended_starts = EXCLUDED.unended_starts,
     last_sequence = EXCLUDED.last_sequence,
+    last_reasoning_sequence = EXCLUDED.last_reasoning_sequence,
     first_chunk_sequence = EXCLUDED.first_chunk_sequence,
     next_chunk_sequence = EXCLUDED.next_chunk_sequence,
     damaged = EXCLUDED.damaged,
@@ -130,6 +137,7 @@ ON CONFLICT (session_id, message_id) DO UPDATE SET
     model = EXCLUDED.model,
     worker = EXCLUDED.worker,
     continues = EXCLUDED.continues,
+    tool_calls_ignored = EXCLUDED.tool_calls_ignored,
     finish_reason = EXCLUDED.finish_reason,
     error_code = EXCLUDED.error_code,
     error_message = EXCLUDED.error_message,
@@ -143,6 +151,14 @@ ON CONFLICT (session_id, message_id) DO UPDATE SET
     last_offset = EXCLUDED.last_offset,
     seen_epoch = EXCLUDED.seen_epoch,
     seen_offset = EXCLUDED.seen_offset;
+
+-- name: put_reasonings
+-- Put behind what is there, so that no process holds it; a new attempt begins anew.
+UPDATE answers a
+SET reasoning = CASE WHEN r.anew THEN r.content ELSE a.reasoning || r.content END
+FROM json_to_recordset(%(rows)s::json)
+    AS r (session_id TEXT, message_id TEXT, anew BOOLEAN, content TEXT)
+WHERE a.session_id = r.session_id AND a.message_id = r.message_id;
 
 -- name: see_cancels
 -- As long as the log holds a record that names a message, the message isn't lost. A cancel counts
@@ -167,7 +183,14 @@ WHERE shard = %(shard)s AND state IN ('queued', 'generating');
 -- name: open_before
 -- Open answers of which the session log may hold nothing any more; with the last place in
 -- user_messages that names them.
-SELECT a.*, u.seen_epoch AS asked_epoch, u.seen_offset AS asked_offset
+SELECT
+    a.session_id, a.message_id, a.state, a.attempt, a.fence, a.released, a.starts,
+    a.unended_starts, a.last_sequence, a.last_reasoning_sequence, a.first_chunk_sequence,
+    a.next_chunk_sequence, a.damaged, a.cancelling, a.position, a.model, a.worker, a.continues,
+    a.tool_calls_ignored, a.finish_reason, a.error_code, a.error_message, a.error_retryable,
+    a.usage, a.timings, a.history, a.ended_at, a.shard, a.first_epoch, a.first_offset, a.epoch,
+    a.last_offset, a.seen_epoch, a.seen_offset,
+    u.seen_epoch AS asked_epoch, u.seen_offset AS asked_offset
 FROM answers a
 LEFT JOIN user_messages u USING (session_id, message_id)
 WHERE a.state IN ('queued', 'generating')

@@ -21,6 +21,7 @@ from schemas.events import (
     Error,
     Event,
     Prompt,
+    ReasoningChunk,
     SessionEvent,
     Status,
     UndecodableEvent,
@@ -108,7 +109,7 @@ def _with_storable_text(event: SessionEvent, value: bytes) -> SessionEvent:
             text = getattr(event, name)
             if text is not None and "\0" in text:
                 changed[name] = without_nul(text)
-    if not isinstance(event, Chunk) and event.prompt is not None:
+    if not isinstance(event, Chunk | ReasoningChunk) and event.prompt is not None:
         prompt = Prompt(
             content=without_nul(event.prompt.content), created_at=event.prompt.created_at
         )
@@ -126,7 +127,7 @@ def _unstorable(event: Event) -> str | None:
         return "a text holds NUL, which Postgres can't store"
     if not _is_time(event.created_at):
         return f"created_at is no time: {event.created_at[:40]!r}"
-    if isinstance(event, Chunk):
+    if isinstance(event, Chunk | ReasoningChunk):
         return None if event.sequence <= INTEGER_MAX else "sequence is out of range"
     if isinstance(event, Status | Complete | Error):
         return _unstorable_state(event)

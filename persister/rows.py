@@ -14,7 +14,16 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from persister.answer_row import Answer, answer_of
-from schemas.events import Cancel, Chunk, Event, Prompt, SessionEvent, UserEvent, UserMessage
+from schemas.events import (
+    Cancel,
+    Chunk,
+    Event,
+    Prompt,
+    ReasoningChunk,
+    SessionEvent,
+    UserEvent,
+    UserMessage,
+)
 from schemas.transcript import Outcome, Place, Transcript
 
 Key = tuple[str, str]
@@ -58,6 +67,18 @@ class ChunkRange(NamedTuple):
     next: int
 
 
+class Reasoning(NamedTuple):
+    """What comes behind the reasoning in a row of answers, or (`anew`) takes its place.
+
+    So nobody holds what the row has: it may be long, and a running answer is only added to.
+    """
+
+    session_id: str
+    message_id: str
+    anew: bool
+    content: str
+
+
 @dataclass(slots=True)
 class Changes:
     """What one batch changes, to be written in the order of the fields."""
@@ -66,6 +87,7 @@ class Changes:
     chunks: list[ChunkRow]
     completed: list[tuple[str, int]]
     answers: list[Answer]
+    reasonings: list[Reasoning]
     prompts: list[PromptRow]
     cancels: list[tuple[str, str, Place]]
     outcomes: Counter[Outcome]
@@ -74,7 +96,9 @@ class Changes:
 @dataclass(slots=True)
 class _Session:
     next_chunk_sequence: int
-    transcript: Transcript = field(default_factory=lambda: Transcript(keep_text=False))
+    transcript: Transcript = field(
+        default_factory=lambda: Transcript(keep_text=False, keep_reasoning=False)
+    )
     answers: dict[str, Answer] = field(default_factory=dict)
     absent: set[str] = field(default_factory=set)
     counted: int = 0
@@ -170,6 +194,8 @@ class _Work:
         self._replaced: dict[Key, ChunkRange] = {}
         self._completed: list[tuple[str, int]] = []
         self._touched: dict[Key, Answer] = {}
+        self._anew: dict[Key, None] = {}
+        self._reasonings: dict[Key, list[str]] = {}
         self._prompts: dict[Key, PromptRow] = {}
         self._cancels: dict[Key, Place] = {}
         self._outcomes: Counter[Outcome] = Counter()
@@ -221,8 +247,13 @@ class _Work:
             if not numbered:
                 self._replace(answer)  # a first chunk repeats the text that it continues
             self._chunk(session, answer, event)
+        elif outcome is Outcome.REASONING:
+            assert isinstance(event, ReasoningChunk)  # noqa: S101 - the fold says so
+            key = (event.session_id, event.message_id)
+            self._reasonings.setdefault(key, []).append(event.content)
         elif outcome is Outcome.STARTED and answer.message.continues is None:
             self._replace(answer)
+            self._think_anew(answer)
         elif outcome is Outcome.ENDED:
             self._end(answer, event.created_at)
 
@@ -232,6 +263,10 @@ class _Work:
             chunks=[row for row in self._chunks if row is not None],
             completed=self._completed,
             answers=list(self._touched.values()),
+            reasonings=[
+                Reasoning(*key, key in self._anew, "".join(self._reasonings.get(key, ())))
+                for key in dict.fromkeys((*self._anew, *self._reasonings))
+            ],
             prompts=list(self._prompts.values()),
             cancels=[(*key, place) for key, place in self._cancels.items()],
             outcomes=self._outcomes,
@@ -281,6 +316,13 @@ class _Work:
         # Only the first range of a batch can be stored already: later ones begin in this batch.
         self._replaced.setdefault(key, ChunkRange(*key, first, answer.next_chunk_sequence))
         answer.first_chunk_sequence = None
+
+    def _think_anew(self, answer: Answer) -> None:
+        """Take out the reasoning of the attempts before; before the first start there is none."""
+        key = (answer.session_id, answer.message.message_id)
+        self._reasonings.pop(key, None)
+        if answer.message.starts > 1:
+            self._anew[key] = None
 
     def _end(self, answer: Answer, created_at: str) -> None:
         answer.ended_at = created_at

@@ -187,6 +187,9 @@ class Store:
         if changes.answers:
             rows = [row_of(answer) for answer in changes.answers]
             await self._run("put_answers", {"rows": _json(rows)})
+        if changes.reasonings:
+            reasonings = [reasoning._asdict() for reasoning in changes.reasonings]
+            await self._run("put_reasonings", {"rows": _json(reasonings)})
         if changes.prompts:
             prompts = [prompt._asdict() for prompt in changes.prompts]
             await self._run("put_prompts", {"rows": _json(prompts)})

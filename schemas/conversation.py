@@ -19,8 +19,8 @@ T = TypeVar("T")
 def columns_of(message: Message) -> dict[str, Any]:
     """Give the message's own columns of `answers`, by name, of values that JSON can carry.
 
-    `message_of` reads them back. What a message has beside them is in tables of its own: the prompt
-    in user_messages, the text in streaming_messages.
+    `message_of` reads them back. What a message has beside them is written by itself: the prompt
+    into user_messages, the text into streaming_messages, the reasoning behind what `answers` has.
     """
     error, first, last = message.error, message.first, message.last
     return {
@@ -31,12 +31,14 @@ def columns_of(message: Message) -> dict[str, Any]:
         "starts": message.starts,
         "unended_starts": message.unended_starts,
         "last_sequence": message.last_sequence,
+        "last_reasoning_sequence": message.last_reasoning_sequence,
         "damaged": message.damaged,
         "cancelling": message.cancelling,
         "position": message.position,
         "model": message.model,
         "worker": message.worker,
         "continues": message.continues,
+        "tool_calls_ignored": message.tool_calls_ignored,
         "finish_reason": message.finish_reason,
         "error_code": error.code if error else None,
         "error_message": error.message if error else None,
@@ -55,11 +57,11 @@ def message_of(row: Mapping[str, Any]) -> Message | None:
     """Give the message of a row, or None if nothing is known of its answer yet (`state` is null).
 
     `row` is one of the view `conversation`, by column name (psycopg's `dict_row`); `content`,
-    `prompt` and `prompt_created_at` may be left out by readers that don't need the text.
+    `reasoning`, `prompt` and `prompt_created_at` may be left out by readers that don't need them.
     """
     if row["state"] is None:
         return None
-    content = row.get("content")
+    content, reasoning = row.get("content"), row.get("reasoning")
     return Message(
         message_id=row["message_id"],
         prompt=prompt_of(row),
@@ -70,6 +72,10 @@ def message_of(row: Mapping[str, Any]) -> Message | None:
         starts=row["starts"],
         unended_starts=row["unended_starts"],
         last_sequence=row["last_sequence"],
+        # Not there before the table has these columns:
+        last_reasoning_sequence=row.get("last_reasoning_sequence") or 0,
+        tool_calls_ignored=row.get("tool_calls_ignored") or 0,
+        continues=row.get("continues"),
         damaged=row["damaged"],
         cancelling=row["cancelling"],
         position=row["position"],
@@ -80,10 +86,10 @@ def message_of(row: Mapping[str, Any]) -> Message | None:
         history=row["history"],
         model=row["model"],
         worker=row["worker"],
-        continues=row.get("continues"),  # not there before the table has the column
         first=Place(row["first_epoch"], row["first_offset"]),
         last=Place(row["epoch"], row["last_offset"]),
         contents=[content] if content else [],
+        reasoning_contents=[reasoning] if reasoning else [],
     )
 
 

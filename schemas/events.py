@@ -108,20 +108,26 @@ class Usage(Struct, frozen=True, kw_only=True):
 
     Of an answer that went on after its worker had gone, they are the sum of what the model was
     asked for and has written; `repeated_prompt_tokens` of them were asked for only because of that.
+    `reasoning_tokens`, if the model tells them, are part of `completion_tokens`.
     """
 
     prompt_tokens: int
     completion_tokens: int
     estimated: bool = False
     repeated_prompt_tokens: int | UnsetType = UNSET
+    reasoning_tokens: int | UnsetType = UNSET
 
 
 class Timing(Struct, frozen=True, kw_only=True):
-    """Milliseconds: accepted to start, start to the first token, start to the end."""
+    """Milliseconds: accepted to start, start to the first token of the text, start to the end.
+
+    `reasoning_ms`: from the first thought to the text, or to the last thought if there is none.
+    """
 
     queued_ms: int
     first_token_ms: int | None
     total_ms: int
+    reasoning_ms: int | UnsetType = UNSET
 
 
 class Event(Struct, frozen=True, kw_only=True, tag_field="type", omit_defaults=True):
@@ -187,8 +193,19 @@ class Chunk(Event, frozen=True, kw_only=True, tag="ai_response_chunk"):
     content: str
 
 
+class ReasoningChunk(Event, frozen=True, kw_only=True, tag="ai_reasoning_chunk"):
+    """A piece of what the model thought aloud; `sequence` is counted apart from that of chunks."""
+
+    attempt: str
+    sequence: Sequence
+    content: str
+
+
 class Complete(Event, frozen=True, kw_only=True, tag="ai_response_complete"):
-    """The answer has ended. `attempt` is null (and `prompt` there) if it ended before it began."""
+    """The answer has ended. `attempt` is null (and `prompt` there) if it ended before it began.
+
+    `tool_calls_ignored`: so many tools the model called for, which nobody gave it.
+    """
 
     attempt: str | None
     last_sequence: LastSequence
@@ -197,6 +214,7 @@ class Complete(Event, frozen=True, kw_only=True, tag="ai_response_complete"):
     timing: Timing | None = None
     history: HistoryStateRead = "full"
     prompt: Prompt | None = None
+    tool_calls_ignored: Annotated[int, Meta(ge=0, le=_INTEGER_MAX)] = 0
 
 
 class Error(Event, frozen=True, kw_only=True, tag="error"):
@@ -211,7 +229,7 @@ class Error(Event, frozen=True, kw_only=True, tag="error"):
 
 
 Terminal = Complete | Error
-SessionEvent = Status | Chunk | Complete | Error
+SessionEvent = Status | Chunk | ReasoningChunk | Complete | Error
 UserEvent = UserMessage | Cancel
 
 _encoder = msgspec.json.Encoder()
@@ -225,8 +243,14 @@ class _Head(Struct):
 
 
 _head_decoder = msgspec.json.Decoder(_Head)
-_KNOWN = {"user_message", "cancel", "status", "ai_response_chunk", "ai_response_complete", "error"}
-_OF_THE_SESSION_LOG = ("status", "ai_response_chunk", "ai_response_complete", "error")
+_OF_THE_SESSION_LOG = (
+    "status",
+    "ai_response_chunk",
+    "ai_reasoning_chunk",
+    "ai_response_complete",
+    "error",
+)
+_KNOWN = {"user_message", "cancel", *_OF_THE_SESSION_LOG}
 _WORDS = {"code", "finish_reason", "history", "reason"}
 _STATES = set(State.__args__)  # type: ignore[attr-defined]
 

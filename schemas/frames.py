@@ -105,7 +105,7 @@ class SnapshotAnswer(Struct, frozen=True, kw_only=True, tag_field="role", tag="a
     """The fold's state of one message, whole: folding on from it is as if nothing were left out.
 
     `content` is the answer's text so far; while an attempt that `continues` another has no chunk
-    yet (`last_sequence` 0), the text of that one.
+    yet (`last_sequence` 0), the text of that one. `reasoning` is what it thought aloud so far.
     """
 
     message_id: str
@@ -116,6 +116,7 @@ class SnapshotAnswer(Struct, frozen=True, kw_only=True, tag_field="role", tag="a
     starts: int
     unended_starts: int
     last_sequence: int
+    last_reasoning_sequence: int = 0
     released: bool
     damaged: bool
     position: int | None = None
@@ -130,6 +131,8 @@ class SnapshotAnswer(Struct, frozen=True, kw_only=True, tag_field="role", tag="a
     model: str | None = None
     worker: str | None = None
     continues: str | None = None
+    tool_calls_ignored: int = 0
+    reasoning: str = ""
 
 
 AS_IN_THE_FOLD = tuple(

@@ -7,6 +7,8 @@ SESSION_ID_MAX_CHARS = 255
 MESSAGE_ID_MAX_CHARS = 64
 
 ANSWER_MAX_BYTES = 256 * 1024
+REASONING_MAX_BYTES = 256 * 1024
+"""Of what a model thinks aloud no more is kept, in the log too; its answer goes on."""
 ANSWER_MAX_S = 600.0
 SNAPSHOT_MAX_BYTES = 512 * 1024
 ENDED_MAX_IDS = 1000

@@ -7,15 +7,17 @@ The rules, per message:
 
 * queued -> generating -> terminal (complete or error). What follows a terminal is ignored, a
   `generating` too.
-* `generating` starts an attempt: text, sequence and damage begin anew. A start with a lower fence
-  than that of the current attempt is ignored; otherwise the later start in the log wins. So a
-  process that was thought dead can write, and nobody listens.
+* `generating` starts an attempt: text, reasoning, sequences and damage begin anew. A start with a
+  lower fence than that of the current attempt is ignored; otherwise the later start in the log
+  wins. So a process that was thought dead can write, and nobody listens.
 * A start that `continues` keeps text and damage until its first chunk, which is that text, whole:
-  the text of an answer that goes on is never shorter than it was.
+  the text of an answer that goes on is never shorter than it was. Reasoning is not repeated: what
+  comes is put behind what is there.
 * A chunk or terminal counts only if its attempt is the current one. A terminal without attempt
   counts only while there was no start.
 * Sequence is dense from 1. Lower or equal is a repeat, ignored; a jump (also a terminal whose
-  last_sequence is higher than what came) marks the answer damaged, and it is shown on.
+  last_sequence is higher than what came) marks the answer damaged, and it is shown on. Reasoning
+  has a sequence of its own, to which the same holds.
 * `released` ends the attempt without a result: the message is queued again, later chunks of the
   attempt are ignored, but its id stays the current one, so that a terminal may carry it.
 """
@@ -30,6 +32,7 @@ from schemas.events import (
     Complete,
     Error,
     Prompt,
+    ReasoningChunk,
     SessionEvent,
     Status,
     Terminal,
@@ -42,7 +45,7 @@ Fence = tuple[int, int, int]
 
 
 class Outcome(Enum):
-    """What an event did. The first seven count; the others changed nothing."""
+    """What an event did. The first eight count; the others changed nothing."""
 
     QUEUED = auto()
     STARTED = auto()
@@ -50,6 +53,7 @@ class Outcome(Enum):
     CANCELLING = auto()
     RELEASED = auto()
     CHUNK = auto()
+    REASONING = auto()
     ENDED = auto()
     REPEATED = auto()  # a sequence that was there already, or `queued` of a message that runs
     FENCED = auto()  # of an attempt that is not the current one, or a start with a lower fence
@@ -88,6 +92,7 @@ class Message:
     starts: int = 0
     unended_starts: int = 0
     last_sequence: int = 0
+    last_reasoning_sequence: int = 0
     damaged: bool = False
     cancelling: str | None = None
     position: int | None = None
@@ -99,9 +104,11 @@ class Message:
     model: str | None = None
     worker: str | None = None
     continues: str | None = None
+    tool_calls_ignored: int = 0
     first: Place | None = None
     last: Place | None = None
     contents: list[str] = field(default_factory=list)
+    reasoning_contents: list[str] = field(default_factory=list)
 
     @property
     def terminal(self) -> bool:
@@ -111,20 +118,24 @@ class Message:
     @property
     def text(self) -> str:
         """The text so far: of the current attempt, or of the one it continues."""
-        if len(self.contents) > 1:
-            self.contents[:] = ["".join(self.contents)]
-        return self.contents[0] if self.contents else ""
+        return _joined(self.contents)
+
+    @property
+    def reasoning(self) -> str:
+        """What the model has thought aloud so far; no part of the text."""
+        return _joined(self.reasoning_contents)
 
 
 @dataclass(slots=True)
 class Transcript:
     """The fold of one session. Messages stand in the order of their first event.
 
-    `keep_text=False` drops the text (for readers that store it elsewhere); everything else is the
-    same.
+    `keep_text=False` drops the text (for readers that store it elsewhere), `keep_reasoning=False`
+    the reasoning; everything else is the same.
     """
 
     keep_text: bool = True
+    keep_reasoning: bool = True
     messages: dict[str, Message] = field(default_factory=dict)
 
     def apply(
@@ -137,7 +148,7 @@ class Transcript:
         message = self.messages.get(event.message_id)
         if message is None:
             message = Message(event.message_id)
-            outcome = _apply(message, event, first_sequence, self.keep_text)
+            outcome = self._apply(message, event, first_sequence)
             if not outcome.counts:
                 return Outcome.UNKNOWN
             self.messages[event.message_id] = message
@@ -145,11 +156,21 @@ class Transcript:
         elif message.terminal:
             return Outcome.LATE
         else:
-            outcome = _apply(message, event, first_sequence, self.keep_text)
+            outcome = self._apply(message, event, first_sequence)
         if outcome.counts:
             message.last = place
             message.first = message.first or place
         return outcome
+
+    def _apply(self, message: Message, event: SessionEvent, first_sequence: int | None) -> Outcome:
+        if isinstance(event, Chunk):
+            return _chunk(message, event, first_sequence or event.sequence, self.keep_text)
+        if isinstance(event, Status):
+            return _STATUS[event.state](message, event)
+        if isinstance(event, ReasoningChunk):
+            first = first_sequence or event.sequence
+            return _reasoning(message, event, first, self.keep_reasoning)
+        return _end(message, event)
 
     def running(self) -> Message | None:
         """The message whose answer runs now; of several, the one that began first."""
@@ -179,14 +200,10 @@ def is_lost(message: Message, epoch: int, log_start: int, held_in_log: bool) -> 
     return message.last < Place(epoch, log_start)
 
 
-def _apply(
-    message: Message, event: SessionEvent, first_sequence: int | None, keep_text: bool
-) -> Outcome:
-    if isinstance(event, Chunk):
-        return _chunk(message, event, first_sequence or event.sequence, keep_text)
-    if isinstance(event, Status):
-        return _STATUS[event.state](message, event)
-    return _end(message, event)
+def _joined(contents: list[str]) -> str:
+    if len(contents) > 1:
+        contents[:] = ["".join(contents)]
+    return contents[0] if contents else ""
 
 
 def _queued(message: Message, event: Status) -> Outcome:
@@ -206,10 +223,12 @@ def _generating(message: Message, event: Status) -> Outcome:
     message.prompt = message.prompt or event.prompt
     message.model, message.worker = event.model, event.worker
     message.released, message.cancelling = False, None
-    message.last_sequence, message.position = 0, None
+    message.last_sequence = message.last_reasoning_sequence = 0
+    message.position = None
     message.continues = event.continues
     if event.continues is None:
         message.contents, message.damaged = [], False
+        message.reasoning_contents = []
     message.starts += 1
     message.unended_starts += 1
     return Outcome.STARTED
@@ -264,6 +283,20 @@ def _chunk(message: Message, event: Chunk, first: int, keep_text: bool) -> Outco
     return Outcome.CHUNK
 
 
+def _reasoning(message: Message, event: ReasoningChunk, first: int, keep: bool) -> Outcome:
+    if not _current(message, event.attempt):
+        return Outcome.FENCED
+    if event.sequence <= message.last_reasoning_sequence:
+        return Outcome.REPEATED
+    if first <= message.last_reasoning_sequence:
+        return Outcome.OVERLAP
+    message.damaged = message.damaged or first > message.last_reasoning_sequence + 1
+    message.last_reasoning_sequence = event.sequence
+    if keep:
+        message.reasoning_contents.append(event.content)
+    return Outcome.REASONING
+
+
 def _end(message: Message, event: Terminal) -> Outcome:
     if event.attempt != message.attempt:
         return Outcome.FENCED
@@ -273,6 +306,7 @@ def _end(message: Message, event: Terminal) -> Outcome:
     if isinstance(event, Complete):
         message.state, message.finish_reason = "complete", event.finish_reason
         message.usage, message.timing, message.history = event.usage, event.timing, event.history
+        message.tool_calls_ignored = event.tool_calls_ignored
     else:
         message.state, message.error = "error", event
     return Outcome.ENDED

@@ -20,6 +20,8 @@ FIELDS = tuple(field.name for field in dataclasses.fields(Message))
 IN_THE_LOG_ONLY = ("first", "last")
 """Where the events lie: what no client is told, because it has its cursor."""
 FOR_CLIENTS = tuple(name for name in FIELDS if name not in IN_THE_LOG_ONLY)
+TEXTS = {"contents": "text", "reasoning_contents": "reasoning"}
+"""Texts are one however they are cut; clients know them by these names."""
 
 
 def empty() -> Message:
@@ -39,6 +41,7 @@ def filled() -> Message:
         starts=3,
         unended_starts=2,
         last_sequence=5,
+        last_reasoning_sequence=4,
         damaged=True,
         cancelling="cancel",
         position=6,
@@ -53,16 +56,22 @@ def filled() -> Message:
             retryable=True,
         ),
         usage=Usage(
-            prompt_tokens=11, completion_tokens=12, estimated=True, repeated_prompt_tokens=5
+            prompt_tokens=11,
+            completion_tokens=12,
+            estimated=True,
+            repeated_prompt_tokens=5,
+            reasoning_tokens=8,
         ),
-        timing=Timing(queued_ms=21, first_token_ms=22, total_ms=23),
+        timing=Timing(queued_ms=21, first_token_ms=22, total_ms=23, reasoning_ms=20),
         history="partial",
         model="small",
         worker="w1",
         continues="a1",
+        tool_calls_ignored=2,
         first=Place(7, 3),
         last=Place(7, 9),
         contents=["because"],
+        reasoning_contents=["hm"],
     )
 
 
@@ -73,11 +82,9 @@ def unfilled() -> list[str]:
 
 
 def plain(message: Message, name: str) -> Any:
-    """Give a field as JSON has it. The text is one however it is cut; an error is what it says."""
-    value: Any = getattr(message, name)
-    if name == "contents":
-        value = message.text
-    elif name == "error" and value is not None:
+    """Give a field as JSON has it. A text is one however it is cut; an error is what it says."""
+    value: Any = getattr(message, TEXTS.get(name, name))
+    if name == "error" and value is not None:
         value = {"code": value.code, "message": value.message, "retryable": value.retryable}
     return json.loads(msgspec.json.encode(value))
 

@@ -15,6 +15,7 @@ from schemas.events import (
     Event,
     FinishReason,
     Prompt,
+    ReasoningChunk,
     State,
     Status,
     Timing,
@@ -99,8 +100,22 @@ class Say:
             content=content,
         )
 
+    def thought(self, attempt: str, sequence: int, content: str) -> ReasoningChunk:
+        return ReasoningChunk(
+            session_id=self.session_id,
+            message_id=self.message_id,
+            created_at=self.created_at,
+            attempt=attempt,
+            sequence=sequence,
+            content=content,
+        )
+
     def complete(
-        self, attempt: str | None, last_sequence: int, reason: FinishReason = "stop"
+        self,
+        attempt: str | None,
+        last_sequence: int,
+        reason: FinishReason = "stop",
+        tool_calls_ignored: int = 0,
     ) -> Complete:
         return Complete(
             session_id=self.session_id,
@@ -112,6 +127,7 @@ class Say:
             usage=Usage(prompt_tokens=3, completion_tokens=last_sequence),
             timing=Timing(queued_ms=1, first_token_ms=2, total_ms=3),
             prompt=None if attempt else self.prompt,
+            tool_calls_ignored=tool_calls_ignored,
         )
 
     def failed(self, attempt: str | None, code: ErrorCode, last_sequence: int = 0) -> Error:

@@ -78,6 +78,9 @@ class WorkerSettings(Connections):
     fallback_continue: Literal["auto", "off"] = Field(
         "auto", description="the same where the fallback answers"
     )
+    reasoning: Literal["keep", "drop"] = Field(
+        "keep", description="what the model thinks aloud: into the log, or nowhere"
+    )
     system_prompt: str = Field("", description="first message of every prompt, if not empty")
     prompt_budget_tokens: int = Field(3000, ge=1, description="estimated; oldest turns go first")
     max_tokens: int = Field(1024, ge=1, description="of an answer, as the model counts")
@@ -121,6 +124,7 @@ class WorkerSettings(Connections):
             budget_tokens=self.prompt_budget_tokens,
             max_tokens=self.max_tokens,
             chunk_every_s=self.chunk_every_ms / 1000,
+            keep_reasoning=self.reasoning == "keep",
         )
 
     def bounds(self) -> Bounds:

@@ -192,6 +192,7 @@ def _with_entry(known: Message | None, entry: Mapping[str, Any]) -> Message:
             return message
     else:
         message.contents = [entry.get("content") or ""]
+        message.reasoning_contents = [entry.get("reasoning") or ""]
         message.error = _error(entry)
     for name in AS_IN_THE_FOLD:
         if name in entry:

@@ -16,7 +16,13 @@ from schemas import events, frames, requests
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 USER_EVENTS = (events.UserMessage, events.Cancel)
-SESSION_EVENTS = (events.Status, events.Chunk, events.Complete, events.Error)
+SESSION_EVENTS = (
+    events.Status,
+    events.Chunk,
+    events.ReasoningChunk,
+    events.Complete,
+    events.Error,
+)
 GATEWAY_FRAMES = (
     frames.Connected,
     frames.Accepted,

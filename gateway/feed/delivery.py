@@ -3,7 +3,8 @@
 Live, catching up and slow are the same thing: how far a position is behind. One record alone goes
 out as its own bytes with the cursor spliced in, nothing is encoded again. Where several chunks wait
 they are merged: only of one attempt, only consecutive sequences (a merge over a jump would hide
-that text is missing), and never across another event of the session that must be given.
+that text is missing), and never across another event of the session that must be given. The same
+for reasoning, whose sequence is its own: it is another event to the text, and the text to it.
 
 What can't be decoded, and types of a later version, are passed over.
 """
@@ -13,7 +14,13 @@ from dataclasses import dataclass
 
 import msgspec
 
-from schemas.events import Chunk, SessionEvent, UndecodableEvent, decode_session_event
+from schemas.events import (
+    Chunk,
+    ReasoningChunk,
+    SessionEvent,
+    UndecodableEvent,
+    decode_session_event,
+)
 from schemas.shard_log import Record, ShardLog
 
 READ_MAX_RECORDS = 1000
@@ -37,6 +44,14 @@ class MergedChunk(Chunk, frozen=True, kw_only=True, tag="ai_response_chunk"):
     first_sequence: int
 
 
+class MergedReasoning(ReasoningChunk, frozen=True, kw_only=True, tag="ai_reasoning_chunk"):
+    """The same of reasoning."""
+
+    cursor: str
+    first_sequence: int
+
+
+Run = list[tuple[Chunk | ReasoningChunk, Record]]
 _encode = msgspec.json.Encoder().encode
 
 
@@ -66,7 +81,7 @@ def frames_of(
     on_skipped: Callable[[Record], None] | None = None,
 ) -> Iterator[bytes]:
     """Give the frames of a session's records, merged where that is allowed."""
-    run: list[tuple[Chunk, Record]] = []
+    run: Run = []
     run_bytes = 0
     for record in records:
         event = readable(record, session_id)
@@ -74,7 +89,7 @@ def frames_of(
             if on_skipped is not None:
                 on_skipped(record)
             continue
-        if not isinstance(event, Chunk):
+        if not isinstance(event, Chunk | ReasoningChunk):
             yield from _flush(run, cursor_prefix)
             yield spliced(record, cursor_prefix)
             continue
@@ -114,21 +129,23 @@ def _within(records: list[Record], max_bytes: int) -> list[Record]:
     return records
 
 
-def _continues(last: Chunk, chunk: Chunk) -> bool:
+def _continues(last: Chunk | ReasoningChunk, chunk: Chunk | ReasoningChunk) -> bool:
     return (
         chunk.sequence == last.sequence + 1
+        and type(chunk) is type(last)
         and chunk.attempt == last.attempt
         and chunk.message_id == last.message_id
     )
 
 
-def _flush(run: list[tuple[Chunk, Record]], cursor_prefix: str) -> Iterator[bytes]:
+def _flush(run: Run, cursor_prefix: str) -> Iterator[bytes]:
     if len(run) == 1:
         yield spliced(run[0][1], cursor_prefix)
     elif run:
         last, record = run[-1]
+        merged = MergedChunk if isinstance(last, Chunk) else MergedReasoning
         yield _encode(
-            MergedChunk(
+            merged(
                 cursor=f"{cursor_prefix}{record.offset}",
                 session_id=last.session_id,
                 message_id=last.message_id,

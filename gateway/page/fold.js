@@ -9,6 +9,7 @@
  * fence than the current attempt's is ignored, otherwise the later start in the log wins: a process that
  * was thought dead can write, and nobody listens. Chunks and terminals count only of the current attempt.
  * A start that `continues` keeps the text until its first chunk, which repeats it whole: no text ever shrinks.
+ * Reasoning is kept apart from the text, and counted by a sequence of its own; it is never repeated.
  */
 
 const NEW = Object.freeze({
@@ -21,10 +22,12 @@ const NEW = Object.freeze({
   starts: 0,
   unended_starts: 0,
   last_sequence: 0,
+  last_reasoning_sequence: 0,
   damaged: false,
   cancelling: null,
   position: null,
   text: "",
+  reasoning: "",
   finish_reason: null,
   error: null,
   error_code: null,
@@ -34,10 +37,11 @@ const NEW = Object.freeze({
   model: null,
   worker: null,
   continues: null,
+  tool_calls_ignored: 0,
 });
 
 /** What changed something; every other outcome left the message as it was. */
-const COUNTING = new Set(["QUEUED", "STARTED", "ALIVE", "CANCELLING", "RELEASED", "CHUNK", "ENDED"]);
+const COUNTING = new Set(["QUEUED", "STARTED", "ALIVE", "CANCELLING", "RELEASED", "CHUNK", "REASONING", "ENDED"]);
 
 /** Give a message with these fields, everything else as of one of which nothing is known. */
 export function messageWith(fields) {
@@ -75,6 +79,7 @@ export function compareFences(a, b) {
 
 function step(message, event) {
   if (event.type === "ai_response_chunk") return chunk(message, event);
+  if (event.type === "ai_reasoning_chunk") return reasoningChunk(message, event);
   if (event.type === "ai_response_complete" || event.type === "error") return end(message, event);
   if (event.type === "status" && Object.hasOwn(STATUS, event.state)) return STATUS[event.state](message, event);
   return ["SKIPPED"];
@@ -104,8 +109,10 @@ const STATUS = {
       damaged: goesOn && message.damaged,
       cancelling: null,
       last_sequence: 0,
+      last_reasoning_sequence: 0,
       position: null,
       text: goesOn ? message.text : "",
+      reasoning: goesOn ? message.reasoning : "",
       starts: message.starts + 1,
       unended_starts: message.unended_starts + 1,
     }];
@@ -128,17 +135,33 @@ const STATUS = {
 };
 
 function chunk(message, event) {
+  const [refused, first] = place(message, event, message.last_sequence);
+  if (refused) return [refused];
+  return ["CHUNK", {
+    text: message.last_sequence === 0 ? event.content : message.text + event.content,
+    last_sequence: event.sequence,
+    damaged: message.damaged || first > message.last_sequence + 1,
+  }];
+}
+
+function reasoningChunk(message, event) {
+  const [refused, first] = place(message, event, message.last_reasoning_sequence);
+  if (refused) return [refused];
+  return ["REASONING", {
+    reasoning: message.reasoning + event.content,
+    last_reasoning_sequence: event.sequence,
+    damaged: message.damaged || first > message.last_reasoning_sequence + 1,
+  }];
+}
+
+/** Why a chunk can't be put behind the one with sequence `last`, or null and where it begins. */
+function place(message, event, last) {
   if (!isCurrent(message, event)) return ["FENCED"];
   const { sequence, content } = event;
   const first = event.first_sequence ?? sequence;
   if (!Number.isSafeInteger(sequence) || !Number.isSafeInteger(first) || typeof content !== "string") return ["SKIPPED"];
-  if (sequence <= message.last_sequence) return ["REPEATED"];
-  if (first <= message.last_sequence) return ["OVERLAP"];
-  return ["CHUNK", {
-    text: message.last_sequence === 0 ? content : message.text + content,
-    last_sequence: sequence,
-    damaged: message.damaged || first > message.last_sequence + 1,
-  }];
+  if (sequence <= last) return ["REPEATED"];
+  return first <= last ? ["OVERLAP"] : [null, first];
 }
 
 function end(message, event) {
@@ -154,6 +177,6 @@ function end(message, event) {
     const { code, message: text, retryable } = event;
     return ["ENDED", { ...changes, state: "error", error_code: code, error: { code, message: text, retryable } }];
   }
-  const { finish_reason = null, usage = null, timing = null, history = "full" } = event;
-  return ["ENDED", { ...changes, state: "complete", finish_reason, usage, timing, history }];
+  const { finish_reason = null, usage = null, timing = null, history = "full", tool_calls_ignored = 0 } = event;
+  return ["ENDED", { ...changes, state: "complete", finish_reason, usage, timing, history, tool_calls_ignored }];
 }

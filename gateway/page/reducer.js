@@ -14,7 +14,7 @@
 
 import { applyEvent, isTerminal, messageWith } from "./fold.js";
 
-const LOG_TYPES = new Set(["status", "ai_response_chunk", "ai_response_complete", "error"]);
+const LOG_TYPES = new Set(["status", "ai_response_chunk", "ai_reasoning_chunk", "ai_response_complete", "error"]);
 
 export const EMPTY_VIEW = Object.freeze({
   epoch: null,

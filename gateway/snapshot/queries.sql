@@ -29,11 +29,11 @@ FROM (
 WHERE (epoch, last_offset) >= (%(epoch)s, %(log_start)s);
 
 -- name: chosen
--- The newest finished messages before a place, so many, and `bytes` of the text of each and of all
--- that are newer: who asks takes those that fit. Newest first.
+-- The newest finished messages before a place, so many, and `bytes` of the text and
+-- reasoning of each and of all that are newer: who asks takes those that fit. Newest first.
 SELECT
     n.message_id,
-    sum(octet_length(u.content) + COALESCE((
+    sum(octet_length(u.content) + octet_length(n.reasoning) + COALESCE((
         SELECT sum(octet_length(s.content))
         FROM streaming_messages s
         WHERE s.session_id = n.session_id
@@ -43,7 +43,8 @@ SELECT
     ), 0)) OVER (ORDER BY n.first_epoch DESC, n.first_offset DESC)::bigint AS bytes
 FROM (
     SELECT
-        session_id, message_id, first_epoch, first_offset, first_chunk_sequence, next_chunk_sequence
+        session_id, message_id, first_epoch, first_offset, first_chunk_sequence,
+        next_chunk_sequence, reasoning
     FROM answers
     WHERE session_id = %(session_id)s AND state IN ('complete', 'error')
       AND (first_epoch, first_offset) < (%(before_epoch)s, %(before_offset)s)
@@ -64,8 +65,8 @@ WHERE session_id = %(session_id)s AND state IN ('queued', 'generating');
 -- in either topic.
 SELECT
     c.session_id, c.message_id, c.state, c.attempt, c.fence, c.released, c.starts, c.unended_starts,
-    c.last_sequence, c.damaged, c.cancelling, c.position, c.model, c.worker, c.continues,
-    c.finish_reason, c.error_code, c.error_message, c.error_retryable, c.usage, c.timings,
+    c.last_sequence, c.last_reasoning_sequence, c.damaged, c.cancelling, c.position, c.model,
+    c.worker, c.continues, c.tool_calls_ignored, c.finish_reason, c.error_code, c.error_message, c.error_retryable, c.usage, c.timings,
     c.history, c.ended_at, c.first_epoch, c.first_offset, c.epoch, c.last_offset,
     GREATEST(a.seen_epoch, u.seen_epoch) AS named_in_epoch
 FROM conversation c
@@ -76,7 +77,7 @@ ORDER BY c.first_epoch, c.first_offset;
 
 -- name: texts
 -- What was said and answered, of the messages that a snapshot shows.
-SELECT message_id, prompt, prompt_created_at, content
+SELECT message_id, prompt, prompt_created_at, content, reasoning
 FROM conversation
 WHERE session_id = %(session_id)s AND message_id = ANY (%(message_ids)s::text[]);
 

@@ -108,6 +108,7 @@ def _answer(message: Message) -> SnapshotAnswer:
     return SnapshotAnswer(
         **{name: getattr(message, name) for name in AS_IN_THE_FOLD},
         content=message.text,
+        reasoning=message.reasoning,
         code=error.code if error else None,
         message=error.message if error else None,
         retryable=error.retryable if error else None,

@@ -216,3 +216,4 @@ def _put_texts(messages: Sequence[Message], rows: Sequence[dict[str, Any]]) -> N
         if row is not None:
             message.prompt = prompt_of(row)
             message.contents = [row["content"]] if row["content"] else []
+            message.reasoning_contents = [row["reasoning"]] if row["reasoning"] else []

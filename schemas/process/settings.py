@@ -69,6 +69,9 @@ NAMES: frozenset[str] = frozenset(
         "FALLBACK_BASE_URL",
         "FALLBACK_API_KEY",
         "FALLBACK_MODEL",
+        "CONTINUE",
+        "FALLBACK_CONTINUE",
+        "REASONING",
         # persister
         "BATCH_MAX_RECORDS",
         "BATCH_MAX_BYTES",

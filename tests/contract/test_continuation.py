@@ -40,7 +40,7 @@ async def go_on(
         async for delta in deltas_of(deltas):
             if isinstance(delta, Text):
                 said += delta.content
-            else:
+            elif isinstance(delta, Finished):
                 ended = delta
     assert ended is not None
     return said, ended

@@ -17,7 +17,7 @@ from workers.model.answer_reader import AnswerReader
 from workers.model.endpoint import Address
 from workers.model.faults import ModelFault
 from workers.model.model import Model
-from workers.model.stream import Finished, Text
+from workers.model.stream import Delta, Finished, Reasoning, Text
 
 LIMITS = model_limits(first_token_s=20.0, idle_s=20.0, whole_s=60.0, retries=0)
 MESSAGES = [ChatMessage(role="user", content="?")]
@@ -118,6 +118,51 @@ FORMS: dict[str, list[bytes]] = {
 }  # fmt: skip
 
 
+def message(**delta: object) -> bytes:
+    return data({"choices": [{"index": 0, "delta": delta}]})
+
+
+PLAN = "A plan.\nTwo steps."
+REASONING: dict[str, list[bytes]] = {
+    "DeepSeek": [ROLE, chunk(None, reasoning_content="A plan.\n"),
+                 chunk(None, reasoning_content="Two steps."), chunk("Hello"), *END],
+    "vLLM, under two names": [
+        ROLE, message(reasoning=PLAN, reasoning_content=PLAN), chunk("Hello"), *END],
+    "OpenRouter": [
+        message(role="assistant", content="", reasoning=PLAN, reasoning_details=[
+            {"type": "reasoning.text", "text": PLAN, "format": "x", "index": 0}]),
+        message(role="assistant", content="Hello"), *END],
+    "OpenRouter, details only": [
+        message(role="assistant", content="", reasoning_details=[
+            {"type": "reasoning.summary", "summary": PLAN},
+            {"type": "reasoning.encrypted", "data": "c2VjcmV0"}]),
+        message(role="assistant", content="Hello"), *END],
+    "Ollama": [message(role="assistant", content="", reasoning=PLAN),
+               message(role="assistant", content="Hello"), *END],
+    "Ollama's own name": [message(role="assistant", content="", thinking=PLAN),
+                          message(role="assistant", content="Hello"), *END],
+    "Mistral": [
+        ROLE, chunk([{"type": "thinking", "thinking": [{"type": "text", "text": PLAN}]}]),
+        chunk([{"type": "text", "text": "Hel"}]), chunk("lo"), *END],
+    "Mistral, both in one part": [
+        ROLE, chunk([{"type": "thinking", "thinking": [{"type": "text", "text": PLAN}]},
+                     {"type": "text", "text": "Hello"}]), *END],
+    "Anthropic": [ROLE, chunk([{"type": "thinking", "thinking": PLAN, "signature": "x"}]),
+                  chunk([{"type": "redacted_thinking", "data": "x"}]), chunk("Hello"), *END],
+    "parts of type reasoning": [ROLE, chunk([{"type": "reasoning", "text": PLAN}]),
+                                chunk("Hello"), *END],
+    "tags": [ROLE, chunk("<think>\n"), chunk(PLAN), chunk("</think>\n\n"), chunk("Hello"), *END],
+    "tags, cut": [ROLE, *(chunk(letter) for letter in f"\n<think>{PLAN}</think>Hello"), *END],
+    "a whole answer": [json.dumps({"choices": [{"index": 0, "finish_reason": "stop", "message": {
+        "role": "assistant", "reasoning_content": PLAN, "content": "Hello"}}],
+        "usage": {"prompt_tokens": 7, "completion_tokens": 5}}).encode()],
+    "a whole answer whose prompt had opened the tag": [json.dumps({"choices": [{
+        "index": 0, "finish_reason": "stop", "message": {
+            "role": "assistant", "content": PLAN + "\n</think>\n\nHello"}}],
+        "usage": {"prompt_tokens": 7, "completion_tokens": 5}}).encode()],
+}  # fmt: skip
+
+
 async def read(raw: Raw, fallback: str | None = None) -> tuple[str, Finished]:
     async with raw_server(lambda _: raw) as server:
         return await ask(server.url, fallback)
@@ -132,7 +177,7 @@ async def ask(url: str, fallback: str | None = None) -> tuple[str, Finished]:
             async for delta in deltas_of(deltas):
                 if isinstance(delta, Text):
                     text += delta.content
-                else:
+                elif isinstance(delta, Finished):
                     finished = delta
     finally:
         await model.aclose()
@@ -326,3 +371,80 @@ def test_any_cut_of_any_form_gives_the_same_answer(form: str, cuts: list[int]) -
     if not reader.done:
         text += reader.end()
     assert (text, reader.finish_reason, reader.broken) == ("Hello", "stop", None)
+
+
+async def deltas_over_a_socket(raw: Raw) -> list[Delta]:
+    async with raw_server(lambda _: raw) as server:
+        model = Model(Address("first", server.url, "none"), limits=LIMITS)
+        async with model.stream(MESSAGES, model="m", max_tokens=9) as deltas:
+            told = [delta async for delta in deltas_of(deltas)]
+        await model.aclose()
+    return told
+
+
+@pytest.mark.parametrize("form", REASONING)
+async def test_reasoning_of_every_form_comes_before_the_text_over_a_real_socket(form: str) -> None:
+    headers = JSON if form.startswith("a whole answer") else dict(STREAM)
+    *told, ended = await deltas_over_a_socket(Raw(REASONING[form], headers=headers))
+    kinds = [isinstance(delta, Reasoning) for delta in told]
+    assert kinds == sorted(kinds, reverse=True)
+    said = ["".join(d.content for d in told if isinstance(d, kind)) for kind in (Reasoning, Text)]
+    assert (said[0].rstrip(), said[1]) == (PLAN, "Hello")
+    assert isinstance(ended, Finished)
+    assert (ended.finish_reason, ended.tool_calls) == ("stop", 0)
+
+
+async def test_an_answer_of_reasoning_only_is_one() -> None:
+    thought = chunk(None, reasoning_content="I know it: 42.")
+    told = await deltas_over_a_socket(Raw([ROLE, thought, *END]))
+    usage = Usage(prompt_tokens=7, completion_tokens=5)
+    assert told == [Reasoning("I know it: 42."), Finished("stop", usage)]
+
+
+async def test_tools_that_were_called_for_are_counted() -> None:
+    call = {"index": 0, "id": "t1", "type": "function", "function": {"name": "look_up"}}
+    stream = [ROLE, chunk(None, tool_calls=[call]), chunk(finish="tool_calls"), USAGE, DONE]
+    [ended] = await deltas_over_a_socket(Raw(stream))
+    assert isinstance(ended, Finished)
+    assert (ended.finish_reason, ended.tool_calls) == ("stop", 1)
+
+
+@given(form=st.sampled_from(sorted(REASONING)), cuts=st.lists(st.integers(0, 2000), max_size=12))
+@settings(deadline=None, suppress_health_check=list(HealthCheck))
+def test_reasoning_of_every_form_stands_beside_the_text_wherever_it_is_cut(
+    form: str, cuts: list[int]
+) -> None:
+    stream = b"".join(REASONING[form])
+    edges = sorted({0, len(stream), *(cut % (len(stream) + 1) for cut in cuts)})
+    reader, pieces = AnswerReader(), []
+    for start, end in itertools.pairwise(edges):
+        if not reader.done:
+            reader.receive(stream[start:end])
+            pieces += reader.pieces
+    if not reader.done:
+        reader.end()
+        pieces += reader.pieces
+    thought = "".join(piece.content for piece in pieces if piece.is_reasoning)
+    assert thought.rstrip() == PLAN
+    assert "".join(piece.content for piece in pieces if not piece.is_reasoning) == "Hello"
+    assert [piece.is_reasoning for piece in pieces] == sorted(
+        (piece.is_reasoning for piece in pieces), reverse=True
+    )
+
+
+def test_reasoning_tokens_are_part_of_the_usage() -> None:
+    for told in (
+        {"completion_tokens_details": {"reasoning_tokens": 4}},
+        {"output_tokens_details": {"reasoning_tokens": "4"}},
+        {"reasoning_tokens": 4},
+    ):
+        reader = AnswerReader()
+        usage = {"prompt_tokens": 7, "completion_tokens": 5, **told}
+        reader.receive(data({"choices": [], "usage": usage}))
+        assert reader.usage == Usage(prompt_tokens=7, completion_tokens=5, reasoning_tokens=4)
+    reader = AnswerReader()
+    none = {"completion_tokens_details": {"reasoning_tokens": 0}}
+    reader.receive(
+        data({"choices": [], "usage": {"prompt_tokens": 7, "completion_tokens": 5, **none}})
+    )
+    assert reader.usage == Usage(prompt_tokens=7, completion_tokens=5)

@@ -56,7 +56,7 @@ class Asker:
                 if isinstance(delta, Text):
                     assert delta.content
                     self.text += delta.content
-                else:
+                elif isinstance(delta, Finished):
                     assert self.finished is None
                     self.finished = delta
         return self

@@ -54,8 +54,9 @@ MUTANTS = (
     Mutant(
         "a fenced chunk is shown (page)",
         FOLD_JS,
-        'function chunk(message, event) {\n  if (!isCurrent(message, event)) return ["FENCED"];\n',
-        "function chunk(message, event) {\n",
+        "function place(message, event, last) {\n"
+        '  if (!isCurrent(message, event)) return ["FENCED"];\n',
+        "function place(message, event, last) {\n",
         PAGE,
     ),
     Mutant(
@@ -223,8 +224,8 @@ MUTANTS = (
     Mutant(
         "the first chunk of an attempt that continues doubles the text (page)",
         FOLD_JS,
-        "    text: message.last_sequence === 0 ? content : message.text + content,\n",
-        "    text: message.text + content,\n",
+        "    text: message.last_sequence === 0 ? event.content : message.text + event.content,\n",
+        "    text: message.text + event.content,\n",
         PAGE,
     ),
     Mutant(
@@ -284,11 +285,25 @@ MUTANTS = (
         GATEWAY,
     ),
     Mutant(
+        "reasoning and text are mixed on their way",
+        "workers/attempt/pacing.py",
+        "while self._waiting and self._waiting[0].is_reasoning is is_reasoning:",
+        "while self._waiting:",
+        WORKERS,
+    ),
+    Mutant(
+        "reasoning is merged with text",
+        "gateway/feed/delivery.py",
+        "        and type(chunk) is type(last)\n",
+        "",
+        GATEWAY,
+    ),
+    Mutant(
         "a merge across a start",
         "gateway/feed/delivery.py",
-        "        if not isinstance(event, Chunk):\n"
+        "        if not isinstance(event, Chunk | ReasoningChunk):\n"
         "            yield from _flush(run, cursor_prefix)\n",
-        "        if not isinstance(event, Chunk):\n",
+        "        if not isinstance(event, Chunk | ReasoningChunk):\n",
         GATEWAY,
     ),
     Mutant(
@@ -399,6 +414,35 @@ MUTANTS = (
         ROWS,
     ),
     Mutant(
+        "reasoning is kept when an attempt begins anew",
+        TRANSCRIPT,
+        "        message.reasoning_contents = []\n",
+        "",
+        FOLD,
+    ),
+    Mutant(
+        "reasoning is kept when an attempt begins anew (page)",
+        FOLD_JS,
+        '      reasoning: goesOn ? message.reasoning : "",\n',
+        "",
+        PAGE,
+    ),
+    Mutant(
+        "repeated reasoning is put behind what is there",
+        TRANSCRIPT,
+        "    if event.sequence <= message.last_reasoning_sequence:\n"
+        "        return Outcome.REPEATED\n",
+        "",
+        FOLD,
+    ),
+    Mutant(
+        "the reasoning of a replaced attempt stays in its row",
+        "persister/rows.py",
+        "        if answer.message.starts > 1:\n            self._anew[key] = None\n",
+        "",
+        ROWS,
+    ),
+    Mutant(
         "the chunks of a replaced attempt stay",
         "persister/rows.py",
         "            self._chunks[index] = None\n",
@@ -450,8 +494,8 @@ MUTANTS = (
     Mutant(
         "the model is asked before the log has said with which text it goes on",
         "workers/attempt/attempt.py",
-        "        await self._until(lambda: self._so_far is not None or not self._goes_on)\n",
-        "",
+        "            await self._alive_or_told()\n",
+        "            break\n",
         ATTEMPT,
     ),
     Mutant(

@@ -132,9 +132,9 @@ class Answer:
         if self.over is not None or (self.ending is not None and self.pacing.empty):
             self._close()
             return
-        text = self.pacing.take(self.world.now)
-        if text is not None:
-            self._chunk(text, self._chunk_landed)
+        cut = self.pacing.take(self.world.now)
+        if cut is not None:
+            self._chunk(cut.content, self._chunk_landed)
             return
         due = self.pacing.due_at()
         if due is not None:

@@ -12,6 +12,7 @@ from schemas.events import (
     Cancel,
     Chunk,
     Complete,
+    ReasoningChunk,
     Status,
     Terminal,
     UserMessage,
@@ -88,6 +89,7 @@ class Told:
     released: bool = False
     starts: list[str] = field(default_factory=list)
     pieces: list[str] = field(default_factory=list)
+    thoughts: int = 0
     sequence: int = 0
     continues: bool = False
     mute: bool = False  # no word of its own, and no sign of life, since the last start
@@ -185,6 +187,10 @@ class Truth:
         if isinstance(event, Chunk):
             counts = self._chunk(told, event)
             self.world.say("log", where, event.message_id, event.attempt, f"chunk {event.sequence}")
+        elif isinstance(event, ReasoningChunk):
+            counts = self._thought(told, event)
+            what = f"reasoning {event.sequence}"
+            self.world.say("log", where, event.message_id, event.attempt, what)
         elif isinstance(event, Status):
             counts = self._status(told, event)
             fence = event.fence or ""
@@ -254,6 +260,7 @@ class Truth:
         if before is not None and before.excuse is None:
             self.broken(f"{told.message_id} began again though {told.attempt} was well")
         told.attempt, told.fence, told.released = attempt, fence, False
+        told.thoughts = 0
         told.mute_deaths += told.mute
         told.sequence, told.mute, told.continues = 0, True, event.continues is not None
         if told.text and not told.continues:
@@ -285,6 +292,14 @@ class Truth:
             return True
         told.mute = False
         told.pieces.append(event.content)
+        return True
+
+    def _thought(self, told: Told, event: ReasoningChunk) -> bool:
+        if told.terminal is not None or told.released or event.attempt != told.attempt:
+            return False
+        told.thoughts, told.mute = told.thoughts + 1, False
+        if event.sequence != told.thoughts:
+            self.broken(f"{told.message_id}: reasoning {event.sequence}, not {told.thoughts}")
         return True
 
     def _terminal(self, told: Told, event: Terminal, offset: int) -> bool:

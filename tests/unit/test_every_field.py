@@ -25,6 +25,7 @@ from tests.filled import (
     FOR_CLIENTS,
     MESSAGE_ID,
     SESSION,
+    TEXTS,
     empty,
     filled,
     lost,
@@ -65,7 +66,7 @@ def forgotten_by_the_page(folder: Path) -> list[str]:
     cases = []
     for message in (filled(), empty()):
         for name in FOR_CLIENTS:
-            told = {"text" if name == "contents" else name: plain(message, name)}
+            told = {TEXTS.get(name, name): plain(message, name)}
             given = {"own": [], "resend": [], "cursor": "7.0.9", "frames": frames(message)}
             cases.append({"name": name, "messages": {MESSAGE_ID: told}} | given)
     path = folder / "cases.json"
@@ -81,8 +82,9 @@ def forgotten_by_the_row(_: Path) -> list[str]:
     answer = Answer(SESSION, filled(), shard=0, next_chunk_sequence=1, ended_at=CREATED_AT)
     row = json.loads(json.dumps(row_of(answer)))
     carried = answer_of(_typed(row)).message
-    # These two have tables of their own: user_messages and streaming_messages.
-    return lost(carried, tuple(name for name in FIELDS if name not in ("prompt", "contents")))
+    # These are written by themselves: into other tables, and behind what the row has.
+    apart = ("prompt", *TEXTS)
+    return lost(carried, tuple(name for name in FIELDS if name not in apart))
 
 
 def forgotten_by_the_upsert(_: Path) -> list[str]:
@@ -112,7 +114,8 @@ def faults_of_rows(stored: Message) -> list[Kind]:
     prompt = crc32(truth.prompt.content.encode()) if truth.prompt else 0
     session.asked[MESSAGE_ID] = Asked(1, 0, prompt)
     session.answered[MESSAGE_ID] = Answered(truth, 3, 0, whole=True, chunks=chunks(truth))
-    row = columns_of(stored)
+    session.answered[MESSAGE_ID].reasoning.add(truth.reasoning)
+    row = columns_of(stored) | {"reasoning": stored.reasoning}
     said = {"epoch": 7, "log_offset": 1, "content": stored.prompt.content if stored.prompt else ""}
     key = (SESSION, MESSAGE_ID)
     rows = RowCheck(report, check, epoch=7, shard=0, gaps=False, user_position=10)

@@ -16,17 +16,19 @@ with a record in the log:
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from typing import Literal
 
 import structlog
 
-from schemas.events import Event, StopReason, encode
+from schemas.events import Event, StopReason
 from schemas.log.producer import Headers, SendFailed
-from schemas.topics import HEADERS, SESSION_LOG
+from schemas.topics import HEADERS
 from workers.attempt import events_out
 from workers.attempt.clock import now_text
 from workers.attempt.flow import Flow
 from workers.attempt.needs import AskedModel, AttemptSettings, Sender
+from workers.attempt.own_records import OwnRecords
 from workers.attempt.terminal import Known, terminal
 from workers.attempt.text import Ending, Failure, stopped
 from workers.attempt.tick import Tick
@@ -37,8 +39,6 @@ from workers.model.faults import WORDS, ModelFault
 
 log = structlog.get_logger(__name__)
 
-SEND_AGAIN_FIRST_S = 0.2
-SEND_AGAIN_MAX_S = 5.0
 INTERNAL = Failure("internal", WORDS["internal"], retryable=True)
 
 
@@ -59,17 +59,14 @@ class Attempt:
     ) -> None:
         self._start = start
         self._settings = settings
-        self._sender = sender
         self._tick = tick
         self._model = model
         self._turns = turns
         self._on_started = on_started
-        self._on_chunk = on_chunk
         self._model_name = start.message.model or settings.model
-        self._headers: Headers = list(HEADERS)
+        headers: Headers = list(HEADERS)
         if start.traceparent is not None:
-            self._headers.append(("traceparent", start.traceparent))
-        self._key = start.message.session_id.encode()
+            headers.append(("traceparent", start.traceparent))
         self._changed = asyncio.Event()
         self._reading: asyncio.Task[None] | None = None
         self._prompt: Sequence[ChatMessage] = ()
@@ -78,15 +75,24 @@ class Attempt:
         self._anew = False
         self._now = asyncio.get_running_loop().time
         self._began_s = self._now()
+        self._on_chunk = on_chunk
         self._flow = Flow(
             start,
             self._began_s,
-            headers=self._headers,
+            headers=headers,
             chunk_every_s=settings.chunk_every_s,
+            keep_reasoning=settings.keep_reasoning,
             on_change=self._changed.set,
             on_chunk=on_chunk,
         )
         self._text = self._flow.text
+        self._records = OwnRecords(
+            start,
+            sender=sender,
+            headers=headers,
+            changed=self._changed,
+            wanted=lambda: self._flow.over != "abandoned",
+        )
 
     # -- what others ask for
 
@@ -136,13 +142,13 @@ class Attempt:
 
     async def _end_internally(self) -> tuple[AttemptEnd, int | None]:
         error = events_out.failed(self._start, INTERNAL, self._text.sequence, now_text())
-        offset = await self._insist(error)
+        offset = await self._records.insist(error)
         end = AttemptEnd.ABANDONED if offset is None else AttemptEnd.TERMINAL
         return end, offset
 
     async def _run(self) -> tuple[AttemptEnd, int | None]:
         try:
-            await self._send(
+            await self._records.send(
                 events_out.generating(
                     self._start,
                     model=self._model_name,
@@ -158,75 +164,62 @@ class Attempt:
             self._on_started()
             await self._answer()
         if self._flow.over is None:
-            offset = await self._insist(self._terminal())
+            offset = await self._records.insist(self._terminal())
             if offset is not None:
                 return AttemptEnd.TERMINAL, offset
         if self._flow.over == "released":
             released = events_out.released(self._start, now_text(), anew=self._anew)
-            return AttemptEnd.RELEASED, await self._insist(released)
+            return AttemptEnd.RELEASED, await self._records.insist(released)
         return AttemptEnd.ABANDONED, None
 
     async def _answer(self) -> None:
-        """Let the tick read the model and write, until the text has ended."""
-        self._tick.add(self._flow)
         try:
             if self._start.continues is not None:
                 await self._repeat()
-            if self._goes_on:
+            if self._flow.over is None and self._text.ending is None:
                 await self._read_and_write()
         except SendFailed as error:
             self._send_failed(error)
-        finally:
-            self._tick.remove(self._flow)
-
-    @property
-    def _goes_on(self) -> bool:
-        return self._flow.over is None and self._text.ending is None
 
     async def _repeat(self) -> None:
-        """Write the text so far as the first chunk, once the start is read back.
-
-        It is a record of its own: it may be larger than a batch is. Raises SendFailed.
-        """
-        await self._until(lambda: self._so_far is not None or not self._goes_on)
+        """Write the text so far as the first chunk, once the log names it. Raises SendFailed."""
+        while self._so_far is None and self._flow.over is None and self._text.ending is None:
+            await self._alive_or_told()
         if self._so_far is None or not self._so_far.text:
             return
         self._text.go_on(self._so_far.text)
         sequence = self._text.number()
-        await self._send(events_out.chunk(self._start, sequence, self._so_far.text, now_text()))
+        await self._records.send(
+            events_out.chunk(self._start, sequence, self._so_far.text, now_text())
+        )
         self._flow.begun(self._now())
         self._on_chunk()
 
+    async def _alive_or_told(self) -> None:
+        """Give a sign of life if it is time, else wait for that or for a change."""
+        wait_s = self._flow.alive_at() - self._now()
+        if wait_s <= 0:
+            self._flow.begun(self._now())
+            await self._records.send(events_out.alive(self._start, now_text()))
+            return
+        self._changed.clear()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(wait_s):
+                await self._changed.wait()
+
     async def _read_and_write(self) -> None:
-        """Raises SendFailed."""
         async with asyncio.TaskGroup() as group:
             self._reading = group.create_task(self._read())
             try:
-                await self._until(lambda: self._flow.is_written)
+                await self._write()
+            except SendFailed as error:
+                self._send_failed(error)
             finally:
                 self._reading.cancel()
-        if self._flow.send_error is not None:
-            raise self._flow.send_error
 
     def _send_failed(self, error: SendFailed) -> None:
         log.warning("send failed", session=self._start.message.session_id, error=str(error))
         self._flow.end_without_result(self._flow.over or "released")
-
-    async def _insist(self, event: Event) -> int | None:
-        """Send until it is acknowledged, or this attempt is abandoned."""
-        wait_s = SEND_AGAIN_FIRST_S
-        while self._flow.over != "abandoned":
-            try:
-                return await self._send(event)
-            except SendFailed as error:
-                log.warning("send failed, again", error=str(error), after_s=wait_s)
-            self._changed.clear()
-            try:
-                async with asyncio.timeout(wait_s):
-                    await self._changed.wait()
-            except TimeoutError:
-                wait_s = min(2 * wait_s, SEND_AGAIN_MAX_S)
-        return None
 
     # -- reading the model
 
@@ -276,15 +269,20 @@ class Attempt:
 
     # -- writing the log
 
+    async def _write(self) -> None:
+        """Let the tick write until the text has ended. Raises SendFailed."""
+        self._tick.add(self._flow)
+        try:
+            await self._until(lambda: self._flow.is_written)
+        finally:
+            self._tick.remove(self._flow)
+        if self._flow.send_error is not None:
+            raise self._flow.send_error
+
     async def _until(self, condition: Callable[[], bool]) -> None:
         while not condition():
             self._changed.clear()
             await self._changed.wait()
-
-    async def _send(self, event: Event) -> int:
-        return await self._sender.send(
-            SESSION_LOG, self._start.shard, self._key, encode(event), self._headers
-        )
 
     def _terminal(self) -> Event:
         return terminal(
@@ -294,15 +292,8 @@ class Attempt:
                 prompt=self._prompt,
                 full_history=self._full_history,
                 repeated_bytes=self._so_far.repeated_bytes if self._so_far is not None else (),
-                first_token_ms=self._ms(self._flow.first_text_at_s),
-                total_ms=self._elapsed_ms(),
+                elapsed=self._flow.elapsed(self._now()),
                 now_ms=round(time.time() * 1000),
             ),
             now_text(),
         )
-
-    def _elapsed_ms(self) -> int:
-        return round((self._now() - self._began_s) * 1000)
-
-    def _ms(self, at_s: float | None) -> int | None:
-        return None if at_s is None else round((at_s - self._began_s) * 1000)

@@ -11,6 +11,7 @@ from schemas.events import (
     Complete,
     Error,
     Prompt,
+    ReasoningChunk,
     SessionEvent,
     Status,
     UserMessage,
@@ -108,6 +109,13 @@ def chunk(start: Start, sequence: int, content: str, created_at: str) -> Chunk:
         attempt=start.attempt,
         sequence=sequence,
         content=content,
+    )
+
+
+def reasoning_chunk(start: Start, sequence: int, content: str, created_at: str) -> ReasoningChunk:
+    """The next chunk of what the model thinks aloud."""
+    return ReasoningChunk(
+        **_head(start, created_at), attempt=start.attempt, sequence=sequence, content=content
     )
 
 

@@ -1,4 +1,4 @@
-"""One attempt's text on its way from the model into the log, as the tick moves it. Pure.
+"""One attempt's words on their way from the model into the log, as the tick moves them. Pure.
 
     the model's stream --read--> text that waits --entry--> a batch --acknowledged--> written
 
@@ -14,9 +14,10 @@ from schemas.events import encode
 from schemas.topics import Entry, Headers
 from workers.attempt import events_out
 from workers.attempt.pacing import Pacing
+from workers.attempt.terminal import Elapsed
 from workers.attempt.text import AttemptText, Ending
 from workers.intake.actions import Start
-from workers.model.stream import Delta, Deltas, Finished
+from workers.model.stream import Delta, Deltas, Finished, Reasoning
 
 ROUNDING_S = 0.001
 """A tick that comes a moment before a chunk may leave does not make it wait for the next one."""
@@ -32,6 +33,7 @@ class Flow:
         *,
         headers: Headers,
         chunk_every_s: float,
+        keep_reasoning: bool,
         on_change: Callable[[], None],
         on_chunk: Callable[[], None],
     ) -> None:
@@ -44,7 +46,10 @@ class Flow:
         """What has ended the writing."""
         self.broken_off: str | None = None
         """Why the rest of the model's text is missing."""
-        self.first_text_at_s: float | None = None
+        self._began_s = now_s
+        self._first_text_at_s: float | None = None
+        self._thought_s: tuple[float, float] | None = None  # its first and last moment
+        self._keep_reasoning = keep_reasoning
         self._start = start
         self._key = start.message.session_id.encode()
         self._headers = headers
@@ -80,6 +85,10 @@ class Flow:
         """The log has the attempt's start: that was a sign of life."""
         self._pacing.alive_sent(now_s)
 
+    def alive_at(self) -> float:
+        """Say from when a sign of life is due."""
+        return self._pacing.alive_at()
+
     @property
     def is_read(self) -> bool:
         """Whether reading is over."""
@@ -93,6 +102,17 @@ class Flow:
         if self.over is not None or self.send_error is not None:
             return True
         return self.text.ending is not None and self._pacing.empty
+
+    def elapsed(self, now_s: float) -> Elapsed:
+        """Say how long what has taken, up to now."""
+        first_s, thought_ms = self._first_text_at_s, None
+        if self._thought_s is not None:
+            began_s, last_s = self._thought_s
+            # Thinking ends where the text begins; a model that thinks on has thought until then.
+            until_s = last_s if first_s is None or first_s < began_s else first_s
+            thought_ms = _ms(until_s - began_s)
+        first_token_ms = None if first_s is None else _ms(first_s - self._began_s)
+        return Elapsed(first_token_ms, thought_ms, _ms(now_s - self._began_s))
 
     # -- what the tick does
 
@@ -119,18 +139,23 @@ class Flow:
     @property
     def is_urgent(self) -> bool:
         """Whether what waits waits for the log alone: the first text, or the last."""
-        return not self.text.sequence or self.text.ending is not None
+        said = self.text.sequence or self.text.reasoning_sequence
+        return not said or self.text.ending is not None
 
     def entry(self, now_s: float, created_at: str) -> Entry:
         """Give the record that is due; it is in flight until `acknowledged` or `failed`."""
         self._in_flight = True
-        content = self._pacing.take(now_s)
-        if content is None:
+        cut = self._pacing.take(now_s)
+        if cut is None:
             self._pacing.alive_sent(now_s)
             value = encode(events_out.alive(self._start, created_at))
+        elif cut.is_reasoning:
+            sequence = self.text.number_reasoning()
+            thought = events_out.reasoning_chunk(self._start, sequence, cut.content, created_at)
+            value = encode(thought)
         else:
             sequence = self.text.number()
-            value = encode(events_out.chunk(self._start, sequence, content, created_at))
+            value = encode(events_out.chunk(self._start, sequence, cut.content, created_at))
         return Entry(self._key, value, self._headers)
 
     def acknowledged(self) -> None:
@@ -151,11 +176,22 @@ class Flow:
     def _take(self, delta: Delta, now_s: float) -> None:
         if isinstance(delta, Finished):
             self.broken_off = delta.broken_off
-            self.end(Ending(delta.finish_reason or "incomplete", usage=delta.usage))
+            reason = delta.finish_reason or "incomplete"
+            self.end(Ending(reason, usage=delta.usage, tool_calls=delta.tool_calls))
             return
-        if self.first_text_at_s is None:
-            self.first_text_at_s = now_s
+        if isinstance(delta, Reasoning):
+            if self._keep_reasoning:
+                began_s = now_s if self._thought_s is None else self._thought_s[0]
+                self._thought_s = (began_s, now_s)
+                self._pacing.add(delta.content, is_reasoning=True)
+            return
+        if self._first_text_at_s is None:
+            self._first_text_at_s = now_s
         self._pacing.add(self.text.add(delta.content))
         if self.text.ending is not None:
             self._pacing.end()
             self.stop_reading()
+
+
+def _ms(seconds: float) -> int:
+    return round(seconds * 1000)

@@ -30,10 +30,7 @@ class AskedModel(Protocol):
     def stream(
         self, messages: Sequence[ChatMessage], *, model: str, max_tokens: int, so_far: str = ""
     ) -> AbstractAsyncContextManager[Deltas]:
-        """Ask, and wait until it begins to say something.
-
-        With `so_far` it is asked for what follows that; raises CannotContinue then, also later.
-        """
+        """Ask, and wait until it begins; with `so_far`, what follows that, or CannotContinue."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,3 +43,4 @@ class AttemptSettings:
     budget_tokens: int
     max_tokens: int
     chunk_every_s: float
+    keep_reasoning: bool = True

@@ -4,11 +4,15 @@ The first text leaves at once. From then on a chunk leaves when the one before i
 `chunk_every_s` has passed since it left, and it carries everything that has come meanwhile. So an
 answer makes at most 66 chunks a second, a slow model loses nothing, a fast one is cheap, and a
 busy log means bigger chunks, never a growing queue: when `waiting_max_bytes` wait, the model is
-not read further (`full`). After `alive_after_s` without a chunk a sign of life is due. Whether one
+not read further (`full`). Reasoning is paced with the text, in the order in which the two came: a
+chunk is of one kind. After `alive_after_s` without a chunk a sign of life is due. Whether one
 is due is looked at by the tick of the process, the less often the more answers run.
 
 Pure; times are seconds on any clock that only goes forward.
 """
+
+from collections import deque
+from typing import NamedTuple
 
 from schemas.limits import ALIVE_EVERY_S
 
@@ -34,6 +38,13 @@ def tick_every_s(running: int, chunk_every_s: float) -> float:
     return max(chunk_every_s, min(0.009 + 0.00031 * running, TICK_MOST_S))
 
 
+class Cut(NamedTuple):
+    """A chunk's content, and of which kind it is."""
+
+    content: str
+    is_reasoning: bool
+
+
 class Pacing:
     """The text of one attempt between the model and the log; at most one chunk is in flight.
 
@@ -55,7 +66,7 @@ class Pacing:
         self._alive_after_s = alive_after_s
         self._waiting_max_bytes = waiting_max_bytes
         self._chunk_max_bytes = chunk_max_bytes
-        self._waiting: list[str] = []
+        self._waiting: deque[Cut] = deque()
         self._waiting_bytes = 0
         self._next_chunk_at = now_s
         self._alive_at = now_s + alive_after_s
@@ -71,10 +82,10 @@ class Pacing:
         """Nothing waits and nothing is in flight: everything added is in the log."""
         return not self._waiting and not self.in_flight
 
-    def add(self, content: str) -> None:
-        """Put text behind what waits."""
+    def add(self, content: str, *, is_reasoning: bool = False) -> None:
+        """Put text, or reasoning, behind what waits."""
         if content:
-            self._waiting.append(content)
+            self._waiting.append(Cut(content, is_reasoning))
             self._waiting_bytes += len(content.encode())
 
     def end(self) -> None:
@@ -86,7 +97,7 @@ class Pacing:
         self._waiting.clear()
         self._waiting_bytes = 0
 
-    def take(self, now_s: float) -> str | None:
+    def take(self, now_s: float) -> Cut | None:
         """Give the chunk that leaves now, or None. It is in flight until `acknowledged`."""
         due_at = self.due_at()
         if due_at is None or now_s < due_at:
@@ -114,14 +125,18 @@ class Pacing:
         """Note that a sign of life has left."""
         self._alive_at = now_s + self._alive_after_s
 
-    def _cut(self) -> str:
-        """Take all that waits, or its beginning up to the bound, never inside a character."""
-        content = "".join(self._waiting)
-        if self._waiting_bytes <= self._chunk_max_bytes:
-            self.drop()
-            return content
-        # A character that the cut goes through is ignored here, and begins the next chunk.
-        chunk = content.encode()[: self._chunk_max_bytes].decode(errors="ignore")
-        self._waiting = [content[len(chunk) :]]
+    def _cut(self) -> Cut:
+        """Take what waits of the first kind, up to the bound, never inside a character."""
+        is_reasoning = self._waiting[0].is_reasoning
+        pieces: list[str] = []
+        while self._waiting and self._waiting[0].is_reasoning is is_reasoning:
+            pieces.append(self._waiting.popleft().content)
+        content = "".join(pieces)
+        encoded = content.encode()
+        chunk = content
+        if len(encoded) > self._chunk_max_bytes:
+            # A character that the cut goes through is ignored here, and begins the next chunk.
+            chunk = encoded[: self._chunk_max_bytes].decode(errors="ignore")
+            self._waiting.appendleft(Cut(content[len(chunk) :], is_reasoning))
         self._waiting_bytes -= len(chunk.encode())
-        return chunk
+        return Cut(chunk, is_reasoning)

@@ -29,6 +29,7 @@ class Ending:
     finish_reason: FinishReason | None = None
     failure: Failure | None = None
     usage: Usage | None = None
+    tool_calls: int = 0
 
 
 def stopped(reason: StopReason) -> Ending:
@@ -43,6 +44,8 @@ class AttemptText:
         self.ending: Ending | None = None
         self.sequence = 0
         """Of the last chunk that was given a number."""
+        self.reasoning_sequence = 0
+        """The same of reasoning, which is no part of the text."""
         self._contents: list[str] = []
         self._bytes = 0
 
@@ -73,6 +76,11 @@ class AttemptText:
         """Give the next chunk its sequence."""
         self.sequence += 1
         return self.sequence
+
+    def number_reasoning(self) -> int:
+        """Give the next chunk of reasoning its sequence."""
+        self.reasoning_sequence += 1
+        return self.reasoning_sequence
 
     def end(self, ending: Ending) -> None:
         """End it, unless it has ended."""

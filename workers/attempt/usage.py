@@ -28,4 +28,5 @@ def usage_of(
         completion_tokens=written,
         estimated=True,
         repeated_prompt_tokens=again,
+        reasoning_tokens=once.reasoning_tokens,
     )

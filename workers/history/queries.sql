@@ -25,8 +25,9 @@ LEFT JOIN LATERAL (
 LEFT JOIN LATERAL (
     SELECT
         session_id, message_id, prompt_created_at, state, attempt, fence, released, starts,
-        unended_starts, last_sequence, damaged, cancelling, position, model, worker, continues, finish_reason,
-        error_code, error_message, error_retryable, usage, timings, history, ended_at,
+        unended_starts, last_sequence, last_reasoning_sequence, damaged, cancelling, position,
+        model, worker, continues, tool_calls_ignored, finish_reason, error_code, error_message,
+        error_retryable, usage, timings, history, ended_at,
         first_epoch, first_offset, epoch, last_offset,
         CASE WHEN ranked.with_text THEN prompt END AS prompt,
         -- Put together only where it is wanted: a CASE does not evaluate the other rows.

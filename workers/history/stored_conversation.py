@@ -113,7 +113,9 @@ class StoredConversations:
             return None
         messages = [_message(row) for row in rows if row["message_id"] is not None]
         messages.sort(key=lambda message: message.first or Place(0, 0))
-        transcript = Transcript(messages={each.message_id: each for each in messages})
+        transcript = Transcript(
+            messages={each.message_id: each for each in messages}, keep_reasoning=False
+        )
         return StoredConversation(transcript, rows[0]["next_offset"])
 
     async def look_up(

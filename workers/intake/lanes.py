@@ -145,7 +145,8 @@ class Lanes:
             return
         # Chunks are by far the most. They change a decision only if silence had made us ready to
         # start another attempt.
-        if outcome not in (Outcome.CHUNK, Outcome.ALIVE) or work in self._admission:
+        frequent = outcome in (Outcome.CHUNK, Outcome.REASONING, Outcome.ALIVE)
+        if not frequent or work in self._admission:
             self.mark(work)
 
     def cancel(self, shard: Shard, key: MessageKey) -> None:

@@ -51,7 +51,7 @@ class ReadBack:
             if event is None:
                 continue
             outcome = fold.apply(event, record.offset, record.timestamp_ms, now_s)
-            if outcome not in (Outcome.CHUNK, Outcome.ALIVE):
+            if outcome not in (Outcome.CHUNK, Outcome.REASONING, Outcome.ALIVE):
                 self._attempts.heard(event, outcome)
             if outcome is Outcome.STARTED:
                 self._attempts.read_back(event, fold)

@@ -43,7 +43,8 @@ class _Heard:
 
 @dataclass(slots=True)
 class _Session:
-    transcript: Transcript = field(default_factory=Transcript)
+    # Reasoning is in no prompt: nobody here needs it.
+    transcript: Transcript = field(default_factory=lambda: Transcript(keep_reasoning=False))
     heard: dict[str, _Heard] = field(default_factory=dict)
 
 

@@ -3,7 +3,7 @@
 from workers.model.continuation import CannotContinue, Continuation
 from workers.model.faults import FaultKind, ModelFault
 from workers.model.seam import Diverged, Seam
-from workers.model.stream import Delta, Deltas, Finished, Text
+from workers.model.stream import Delta, Deltas, Finished, Reasoning, Text
 
 _INTERNAL_ERROR = 500
 
@@ -22,7 +22,7 @@ def ends_continued(failed: ModelFault) -> Finished | None:
 
 
 class Joined:
-    """What follows `so_far`. Raises CannotContinue; ModelFault as `deltas`."""
+    """Gives what follows `so_far`. Raises CannotContinue; ModelFault as `deltas`."""
 
     def __init__(self, deltas: Deltas, so_far: str, continuation: Continuation) -> None:
         self._deltas = deltas
@@ -31,11 +31,12 @@ class Joined:
         self._finished: Finished | None = None  # to be given after the rest of the text
 
     def read(self, now_s: float) -> Delta | None:
-        """Give what has come since, without waiting; None: nothing new."""
+        """Give what has come since, without waiting. None: nothing new."""
         if self._finished is not None:
-            finished, self._finished = self._finished, None
-            return finished
+            return self._finished
         while (delta := self._deltas.read(now_s)) is not None:
+            if isinstance(delta, Reasoning):
+                return delta  # no prompt repeats it, so there is nothing to join it to
             try:
                 new = self._new(delta)
             except Diverged:
@@ -49,7 +50,7 @@ class Joined:
                 return Text(new)
         return None
 
-    def _new(self, delta: Delta) -> str:
+    def _new(self, delta: Text | Finished) -> str:
         if isinstance(delta, Text):
             return self._seam.take(delta.content)
         if self._seam.repeats and delta.broken_off is not None:
@@ -61,9 +62,8 @@ class Only:
     """One delta, where no model is asked."""
 
     def __init__(self, delta: Delta) -> None:
-        self._delta: Delta | None = delta
+        self._delta = delta
 
     def read(self, now_s: float) -> Delta | None:
-        """Give it, once."""
-        delta, self._delta = self._delta, None
-        return delta
+        """Give it."""
+        return self._delta

@@ -6,8 +6,10 @@ reader that pauses (because its own sends are slow) does not blame the model.
 """
 
 import asyncio
+from collections import deque
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from itertools import groupby
 from typing import NamedTuple, Protocol
 
 import aiohttp
@@ -36,6 +38,12 @@ class Text(msgspec.Struct, frozen=True):
     content: str
 
 
+class Reasoning(msgspec.Struct, frozen=True):
+    """The same of what it thought aloud."""
+
+    content: str
+
+
 class Finished(msgspec.Struct, frozen=True):
     """The stream has ended. No reason: it just stopped. No usage: the model did not tell.
 
@@ -45,16 +53,17 @@ class Finished(msgspec.Struct, frozen=True):
     finish_reason: FinishReason | None
     usage: Usage | None
     broken_off: str | None = None
+    tool_calls: int = 0
 
 
-Delta = Text | Finished
+Delta = Text | Reasoning | Finished
 
 
 class Deltas(Protocol):
-    """What a model says."""
+    """What a model says, read without waiting."""
 
     def read(self, now_s: float) -> Delta | None:
-        """Give what has come since, without waiting; None: nothing new. Raises ModelFault."""
+        """Give what has come since, without waiting. Raises ModelFault."""
 
 
 class StreamLimits(NamedTuple):
@@ -66,7 +75,7 @@ class StreamLimits(NamedTuple):
 
 
 class ModelStream:
-    """After `open` it gives Text, Text, …, Finished. Raises ModelFault."""
+    """After `open` it gives Text, Reasoning, Text, …, Finished. Raises ModelFault."""
 
     def __init__(
         self, send: Callable[[], Awaitable[httpx2.Response]], limits: StreamLimits
@@ -76,7 +85,8 @@ class ModelStream:
         self._limits = limits
         self._now = asyncio.get_running_loop().time
         self._reader = AnswerReader()
-        self._first = ""  # text that came while it was opened
+        self._ready: deque[Text | Reasoning] = deque()
+        """What has come and was not given yet."""
         # The limit of the next wait: which one, and what is left of it.
         self._limit = FaultKind.FIRST_TOKEN_TIMEOUT
         self._left_s = limits.first_token_s
@@ -114,54 +124,67 @@ class ModelStream:
             if data is None and not any_byte:
                 raise fault(FaultKind.UNREACHABLE, "the model's answer was empty")
             any_byte = any_byte or bool(data)
-            self._first += reader.end() if data is None else reader.receive(data)
-        if reader.broken is not None and not self._first:
+            self._take(data)
+        if reader.broken is not None and not any(isinstance(each, Text) for each in self._ready):
             raise reader.broken
         self._set_limit()
 
     def read(self, now_s: float) -> Delta | None:
         """Give what has come since, without waiting. None: nothing new. Time is the loop's."""
         reader = self._reader
-        text, self._first = self._first, ""
-        if not text and not reader.done and reader.broken is None:
-            text = self._receive(now_s)
-        if text:
-            return Text(text)
+        if not self._ready and not reader.done and reader.broken is None:
+            self._receive(now_s)
+        if self._ready:
+            return self._ready.popleft()
         if reader.broken is not None:
             raise reader.broken
         if reader.done:
-            return Finished(reader.finish_reason, reader.usage, reader.broken_off)
+            return Finished(
+                reader.finish_reason, reader.usage, reader.broken_off, reader.tool_calls
+            )
         return None
 
-    def _receive(self, now_s: float) -> str:
-        reader = self._reader
+    def _receive(self, now_s: float) -> None:
         if now_s >= self._limits.whole_at:
-            return self._give_up(now_s)
+            self._give_up(now_s)
+            return
         try:
             data = self._body.read_now()
         except _LOST as error:
-            reader.lose(f"{type(error).__name__}: {error}")
-            return ""
+            self._reader.lose(f"{type(error).__name__}: {error}")
+            return
         if data is None:
-            return reader.end()
-        text = ""
+            self._take(None)
+            return
         if data:
-            text = reader.receive(data)
+            self._take(data)
             if self._set_limit():
                 self._waits_since_s = None
-        return text or self._wait_on(now_s)
+        if not self._ready:
+            self._wait_on(now_s)
 
-    def _wait_on(self, now_s: float) -> str:
+    def _take(self, data: bytes | None) -> None:
+        """Read these bytes, or that there are no more; neighbours of one kind become one delta."""
+        if data is None:
+            self._reader.end()
+        else:
+            self._reader.receive(data)
+        for is_reasoning, pieces in groupby(self._reader.pieces, key=lambda piece: piece[0]):
+            content = "".join(piece.content for piece in pieces)
+            self._ready.append(Reasoning(content) if is_reasoning else Text(content))
+
+    def _wait_on(self, now_s: float) -> None:
         """Count the time since it was last seen that nothing is there: the model's silence."""
         if self._waits_since_s is not None:
             self._left_s -= now_s - self._waits_since_s
         self._waits_since_s = now_s
-        return self._give_up(now_s) if self._left_s <= 0 else ""
+        if self._left_s <= 0:
+            self._give_up(now_s)
 
-    def _give_up(self, now_s: float) -> str:
+    def _give_up(self, now_s: float) -> None:
         if self._reader.finish_reason is None:
             raise self._timed_out(now_s)
-        return self._reader.end()
+        self._take(None)
 
     def _set_limit(self) -> bool:
         """Set the limit of the next wait by what was read; says whether it begins anew."""

@@ -1,8 +1,9 @@
-"""What one event of a model's stream says: text, an end, a count, an error, or nothing.
+"""What one event of a model's stream says: text, reasoning, an end, a count, an error, or nothing.
 
 Only what an answer needs is taken out, each field by itself: an odd one beside it kills nothing.
-Reasoning and tool calls are not part of an answer, but they are signs of life. What a database or
-a browser would refuse is made harmless here (`harmless`); bytes that are not UTF-8 become U+FFFD.
+Tool calls are counted, no more: they and reasoning by any name are signs of life. What a database
+or a browser would refuse is made harmless here (`harmless`); bytes that are not UTF-8 become
+U+FFFD.
 
 Nearly every event is read by a decoder that builds only those fields. What it refuses (NaN, a
 number where text should be, a list of parts) is read once more, patiently. Pure.
@@ -13,10 +14,12 @@ from math import isfinite
 from typing import Any
 
 import msgspec
+from msgspec import UNSET
 
 from schemas.events import FinishReason, Usage
 from workers.model.endings import finish_reason_of
 from workers.model.harmless import harmless
+from workers.model.reasoning import NAMES, reasoning_in, thought_of
 from workers.model.told_errors import ToldError, told_error
 
 _NULL = msgspec.Raw(b"null")  # a union of Raw and None would let no object pass
@@ -33,6 +36,8 @@ class _Delta(msgspec.Struct):
     content: str | None = None
     reasoning_content: msgspec.Raw = _NULL
     reasoning: msgspec.Raw = _NULL
+    thinking: msgspec.Raw = _NULL
+    reasoning_details: msgspec.Raw = _NULL
     tool_calls: msgspec.Raw = _NULL
 
 
@@ -51,14 +56,23 @@ class _Chunk(msgspec.Struct):
     object: msgspec.Raw = _NULL
 
 
+class ToolCall(msgspec.Struct, frozen=True):
+    """A piece of a call: the first has an id, those that follow name it by its index."""
+
+    id: str | None
+    index: int
+
+
 class Said(msgspec.Struct, frozen=True):
     """One event's share of an answer. `alive`: the model is at work (more than a greeting)."""
 
     content: str = ""
+    reasoning: str = ""
     finish_reason: FinishReason | None = None
     usage: Usage | None = None
     error: ToldError | None = None
     alive: bool = False
+    tool_calls: tuple[ToolCall, ...] = ()
 
 
 NOTHING = Said()
@@ -75,7 +89,7 @@ def read_event(data: bytes) -> Said:
         return read_value(_loaded(data))
     if bytes(chunk.error) not in _NO_ERRORS or bytes(chunk.object) == _FLAT_ERROR:
         return read_value(_loaded(data))
-    content, finish_reason, alive = "", None, False
+    content, reasoning, finish_reason, alive = "", "", None, False
     for choice in chunk.choices or ():
         if choice.index != 0:
             continue
@@ -83,10 +97,14 @@ def read_event(data: bytes) -> Said:
             return read_value(_loaded(data))
         finish_reason = finish_reason_of(choice.finish_reason) or finish_reason
         if choice.delta is not None:
+            if _needs_patience(choice.delta):
+                return read_value(_loaded(data))
             content += choice.delta.content or ""
-            alive = alive or _alive(choice.delta)
+            reasoning += _reasoning(choice.delta)
+            alive = True
     return Said(
         harmless(content),
+        harmless(reasoning),
         finish_reason,
         _usage(_loaded(bytes(chunk.usage))) if bytes(chunk.usage) != b"null" else None,
         None,
@@ -94,14 +112,19 @@ def read_event(data: bytes) -> Said:
     )
 
 
-def _alive(delta: _Delta) -> bool:
-    return bool(
-        delta.content
-        or delta.role is None
-        or bytes(delta.reasoning_content) != b"null"
-        or bytes(delta.reasoning) != b"null"
-        or bytes(delta.tool_calls) != b"null"
-    )
+def _needs_patience(delta: _Delta) -> bool:
+    """Say whether it holds tool calls, or what may be a greeting or a thought by another name."""
+    if bytes(delta.tool_calls) not in (b"null", b"[]"):
+        return True
+    return delta.role is not None and not delta.content and not _reasoning(delta)
+
+
+def _reasoning(delta: _Delta) -> str:
+    for name in NAMES:
+        raw = getattr(delta, name)
+        if raw is not _NULL and (thought := thought_of(_loaded(bytes(raw)))):
+            return thought
+    return ""
 
 
 def _loaded(data: bytes) -> Any:
@@ -125,7 +148,8 @@ def read_value(value: Any) -> Said:
         raise UnreadableEvent(f"a {type(value).__name__} is no chunk")
     choices = value.get("choices")
     error = told_error(value) if value.get("object") == "error" else told_error(value.get("error"))
-    content, finish_reason, alive = "", None, False
+    content, reasoning, finish_reason, alive = "", "", None, False
+    tool_calls: tuple[ToolCall, ...] = ()
     for choice in choices if isinstance(choices, list) else ():
         if not isinstance(choice, dict) or _number(choice.get("index")) not in (None, 0):
             continue
@@ -133,17 +157,21 @@ def read_value(value: Any) -> Said:
         told = choice.get("delta") or choice.get("message")
         if isinstance(told, dict):
             content += _text(told.get("content"))
+            reasoning += reasoning_in(told)
+            tool_calls += _tool_calls(told)
             alive = alive or _any_sign(told)
         elif choice.get("text"):
             content += _text(choice["text"])  # the older form of completions
-    if content:
+    if content or reasoning:
         error = None  # words beside an answer's text are no failure
     return Said(
         harmless(content),
+        harmless(reasoning),
         finish_reason,
         _usage(value.get("usage")),
         error,
         alive or bool(content) or finish_reason is not None,
+        tool_calls,
     )
 
 
@@ -177,6 +205,17 @@ def _part(part: object) -> str:
     return text if isinstance(text, str) else ""
 
 
+def _tool_calls(told: dict[str, Any]) -> tuple[ToolCall, ...]:
+    """Give what there is of calls; the older form is one call without id or index."""
+    calls = told.get("tool_calls") or told.get("function_call")
+    pieces = calls if isinstance(calls, list) else [calls]
+    return tuple(
+        ToolCall(str(piece["id"]) if piece.get("id") else None, _number(piece.get("index")) or 0)
+        for piece in pieces
+        if isinstance(piece, dict)
+    )
+
+
 def _any_sign(told: dict[str, Any]) -> bool:
     """Say whether there is anything in it but a greeting: thinking by any name is a sign too."""
     return any(value not in (None, "", [], {}) for name, value in told.items() if name != "role")
@@ -201,7 +240,15 @@ def _usage(told: object) -> Usage | None:
     completion = _first(told, "completion_tokens", "output_tokens")
     if prompt is None or completion is None:
         return None
-    return Usage(prompt_tokens=prompt, completion_tokens=completion)
+    reasoning = _first(told, "reasoning_tokens")
+    for details in (told.get("completion_tokens_details"), told.get("output_tokens_details")):
+        if isinstance(details, dict):
+            reasoning = reasoning or _first(details, "reasoning_tokens")
+    return Usage(
+        prompt_tokens=prompt,
+        completion_tokens=completion,
+        reasoning_tokens=min(reasoning, completion) if reasoning else UNSET,
+    )
 
 
 def _first(told: dict[str, Any], *names: str) -> int | None:

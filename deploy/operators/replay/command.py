@@ -108,7 +108,8 @@ class Replay:
         on_event: Callable[[bytes], None] | None = None,
         on_shown: Callable[[str], None] | None = None,
     ) -> None:
-        self.transcript = Transcript(keep_text=on_event is None)
+        keep = on_event is None
+        self.transcript = Transcript(keep_text=keep, keep_reasoning=keep)
         self.records = 0
         self._session_id = session_id
         self._shard = shard

@@ -8,7 +8,14 @@ from typing import Any
 from zlib import crc32
 
 from deploy.operators.verify.faults import Fault, Kind, Report
-from deploy.operators.verify.shard_check import Answered, Asked, Chunks, Session, ShardCheck
+from deploy.operators.verify.shard_check import (
+    Answered,
+    Asked,
+    Chunks,
+    Session,
+    ShardCheck,
+    Text,
+)
 from schemas.conversation import columns_of
 from schemas.cursor import Cursor
 
@@ -122,6 +129,13 @@ class RowCheck:
         elif wrong:
             differences = ", ".join(f"{n} is {v!r}, not {expected[n]!r}" for n, v in wrong.items())
             self._fault(Kind.row_differs, row["last_offset"], key, f"answers: {differences}")
+        else:
+            found = Text()
+            found.add(row["reasoning"])
+            if found != answered.reasoning:
+                sizes = f"{found.size} bytes of reasoning, not {answered.reasoning.size}"
+                told = "another reasoning" if found.size == answered.reasoning.size else sizes
+                self._fault(Kind.row_differs, row["last_offset"], key, f"answers: {told}")
 
     def _chunks(self, key: Key, answered: Answered, stored: StoredChunks, numbered: bool) -> None:
         message, expected, found = answered.message, answered.chunks, stored.chunks

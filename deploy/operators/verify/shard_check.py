@@ -15,7 +15,7 @@ from zlib import crc32
 from deploy.operators.verify.faults import Fault, Kind, Report
 from persister.reading import BadRecord, LogRecord, read
 from schemas.cursor import Cursor
-from schemas.events import Cancel, Chunk, SessionEvent, Status, UserMessage
+from schemas.events import Cancel, Chunk, ReasoningChunk, SessionEvent, Status, UserMessage
 from schemas.topics import CANARY_SESSION, SESSION_LOG, USER_MESSAGES
 from schemas.transcript import Message, Outcome, Place, Transcript
 
@@ -41,7 +41,7 @@ class Chunks:
 
 @dataclass(slots=True)
 class Text:
-    """What an answer says, as one text, however it was cut."""
+    """What an answer says, or its model thought, as one text, however it was cut."""
 
     size: int = 0
     sum: int = 0
@@ -73,6 +73,7 @@ class Answered:
     attempts: tuple[str, ...] = ()
     chunks: Chunks = field(default_factory=Chunks)
     text: Text = field(default_factory=Text)
+    reasoning: Text = field(default_factory=Text)
     holes: int = 0
 
 
@@ -81,7 +82,9 @@ class Session:
     """What was asked, the fold of what was answered, and the number that the next chunk gets."""
 
     asked: dict[str, Asked] = field(default_factory=dict)
-    transcript: Transcript = field(default_factory=lambda: Transcript(keep_text=False))
+    transcript: Transcript = field(
+        default_factory=lambda: Transcript(keep_text=False, keep_reasoning=False)
+    )
     answered: dict[str, Answered] = field(default_factory=dict)
     next_number: int = 1
 
@@ -189,10 +192,21 @@ class ShardCheck:
         if outcome is Outcome.STARTED:
             if answered.message.continues is None:
                 answered.chunks, answered.text, answered.holes = Chunks(), Text(), 0
+                answered.reasoning = Text()
         elif isinstance(event, Chunk):
             if outcome is Outcome.CHUNK and first:
                 self._first_chunk(answered, event, offset)
-            self._chunk(session, answered, event, outcome, offset)
+            if outcome is Outcome.CHUNK:
+                answered.text.add(event.content)
+                answered.chunks.add(session.next_number, event.sequence, event.content)
+                session.next_number += 1
+            else:
+                self._unstarted(answered, event, offset)
+        elif isinstance(event, ReasoningChunk):
+            if outcome is Outcome.REASONING:
+                answered.reasoning.add(event.content)
+            else:
+                self._unstarted(answered, event, offset)
 
     def _first_chunk(self, answered: Answered, event: Chunk, offset: int) -> None:
         """Hold the first chunk of an attempt that continues another to the text so far."""
@@ -204,20 +218,15 @@ class ShardCheck:
             self._fault(Kind.text_broken, offset, event.session_id, event.message_id, detail)
         answered.chunks, answered.text = Chunks(), Text()
 
-    def _chunk(
-        self, session: Session, answered: Answered, event: Chunk, outcome: Outcome, offset: int
-    ) -> None:
-        if outcome is Outcome.CHUNK:
-            answered.text.add(event.content)
-            answered.chunks.add(session.next_number, event.sequence, event.content)
-            session.next_number += 1
-        elif answered.whole and event.attempt not in answered.attempts:
+    def _unstarted(self, answered: Answered, event: Chunk | ReasoningChunk, offset: int) -> None:
+        """A chunk that does not count is of an attempt that was, at least."""
+        if answered.whole and event.attempt not in answered.attempts:
             detail = f"attempt {event.attempt}"
             self._fault(Kind.chunk_before_start, offset, event.session_id, event.message_id, detail)
 
     def _unknown(self, event: SessionEvent, offset: int) -> None:
         """Nothing is known of the message: fine for the rest of what began before the reading."""
-        if isinstance(event, Chunk) and self._began_here(event):
+        if isinstance(event, Chunk | ReasoningChunk) and self._began_here(event):
             detail = f"attempt {event.attempt}"
             self._fault(Kind.chunk_before_start, offset, event.session_id, event.message_id, detail)
 

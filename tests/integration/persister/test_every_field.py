@@ -7,12 +7,12 @@ from gateway.snapshot.stored import Store as GatewayStore
 from gateway.snapshot.stored import Wanted
 from persister.answer_row import Answer, answer_of
 from persister.batch import Partition
-from persister.rows import Changes, ChunkRow, PromptRow, RowFold
+from persister.rows import Changes, ChunkRow, PromptRow, Reasoning, RowFold
 from persister.store import Move, Store
 from persister.timeouts import TIMEOUTS
 from schemas.topics import SESSION_LOG
 from schemas.transcript import Message, Place
-from tests.filled import CREATED_AT, FIELDS, MESSAGE_ID, SESSION, empty, filled, lost
+from tests.filled import CREATED_AT, FIELDS, MESSAGE_ID, SESSION, TEXTS, empty, filled, lost
 from tests.integration.persister.conftest import Database
 from workers.history.stored_conversation import StoredConversations
 
@@ -20,7 +20,10 @@ pytestmark = pytest.mark.stack
 
 EPOCH = 7
 PARTITION = Partition(SESSION_LOG, 0)
-OWN_TABLES = ("prompt", "contents")
+APART = ("prompt", *TEXTS)
+"""Written by themselves: into other tables, and behind what the row has."""
+FOR_PROMPTS = tuple(name for name in FIELDS if name != "reasoning_contents")
+"""What no prompt may hold is not even read by who makes prompts."""
 
 
 async def write(dsn: str) -> Message:
@@ -50,6 +53,7 @@ def changes(message: Message, text: str | None) -> Changes:
         made.chunks.append(
             ChunkRow(SESSION, 1, text, False, CREATED_AT, MESSAGE_ID, attempt, sequence)
         )
+        made.reasonings.append(Reasoning(SESSION, MESSAGE_ID, False, message.reasoning))
         prompt = message.prompt
         made.prompts.append(
             PromptRow(SESSION, MESSAGE_ID, prompt.content, None, prompt.created_at, 0, 7, 1, 7, 1)
@@ -78,13 +82,13 @@ async def read_by_the_worker(dsn: str) -> Message | None:
 
 
 async def test_every_field_of_a_message_is_carried_everywhere(database: Database) -> None:
-    own = tuple(name for name in FIELDS if name not in OWN_TABLES)
+    own = tuple(name for name in FIELDS if name not in APART)
     forgotten = [f"{name} by the row of answers" for name in lost(await write(database.dsn), own)]
     [shown] = from_postgres(database.dsn, SESSION)
-    for who, message in (
-        ("the view conversation", shown),
-        ("the gateway's queries.sql", await read_by_the_gateway(database.dsn)),
-        ("the workers' queries.sql", await read_by_the_worker(database.dsn)),
+    for who, message, names in (
+        ("the view conversation", shown, FIELDS),
+        ("the gateway's queries.sql", await read_by_the_gateway(database.dsn), FIELDS),
+        ("the workers' queries.sql", await read_by_the_worker(database.dsn), FOR_PROMPTS),
     ):
-        forgotten += [f"{name} by {who}" for name in lost(message)]
+        forgotten += [f"{name} by {who}" for name in lost(message, names)]
     assert forgotten == []

@@ -19,7 +19,7 @@ from schemas.cursor import Cursor
 from schemas.events import SessionEvent, decode_session_event
 from schemas.frames import encode
 from schemas.transcript import Message, Outcome, Place, Transcript
-from tests.filled import FOR_CLIENTS, plain
+from tests.filled import FOR_CLIENTS, TEXTS, plain
 from tests.unit.page.node import ROOT, node
 from tests.unit.persister.random_log import any_event
 
@@ -89,9 +89,7 @@ def said_after(steps: Sequence[Step], cut: int) -> list[Step]:
 def told(message: Message) -> dict[str, Any]:
     """Everything that is true of a message but its places in the log, as JSON has it."""
     return {
-        "text" if name == "contents" else name: plain(message, name)
-        for name in FOR_CLIENTS
-        if name != "message_id"
+        TEXTS.get(name, name): plain(message, name) for name in FOR_CLIENTS if name != "message_id"
     }
 
 

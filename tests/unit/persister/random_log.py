@@ -36,6 +36,7 @@ def _event(kind: str, say: Say, attempt: str, sequence: int, fence: tuple[int, i
         "generating": say.generating(attempt, fence),
         "goes on": say.generating(attempt, fence, continues="a1"),
         "chunk": say.chunk(attempt, sequence, f"{say.message_id}{attempt}{sequence} "),
+        "thought": say.thought(attempt, sequence, f"{say.message_id}{attempt}{sequence}? "),
         "unstorable": say.chunk(attempt, sequence, "\0"),
         "alive": say.alive(attempt),
         "cancelling": say.cancelling(attempt),
@@ -50,6 +51,7 @@ def _event(kind: str, say: Say, attempt: str, sequence: int, fence: tuple[int, i
 _KINDS = [
     *["generating", "generating", "goes on", "goes on"],
     *["chunk"] * 12,
+    *["thought"] * 8,
     *["said", "cancel", "queued", "alive", "cancelling", "released", "unstorable"],
     *["complete", "failed", "never began"],
 ]

@@ -38,9 +38,14 @@ class Tables:
             row = json.loads(json.dumps(row_of(answer)))
             row["ended_at"] = row["ended_at"] and _moment(row["ended_at"])
             before = self.answers.get((row["session_id"], row["message_id"]))
+            row["reasoning"] = ""
             if before is not None:
-                row |= {name: before[name] for name in ("first_epoch", "first_offset")}
+                kept = ("first_epoch", "first_offset", "reasoning")
+                row |= {name: before[name] for name in kept}
             self.answers[row["session_id"], row["message_id"]] = row
+        for added in changes.reasonings:
+            row = self.answers[added.session_id, added.message_id]
+            row["reasoning"] = added.content if added.anew else row["reasoning"] + added.content
         for prompt in changes.prompts:
             self._put_prompt(prompt._asdict())
         for session_id, message_id, place_ in changes.cancels:
@@ -57,7 +62,10 @@ class Tables:
             if session_id in wanted:
                 number = row["next_chunk_sequence"]
                 highest[session_id] = max(number, highest.get(session_id, 0))
-        return [_typed(self.answers[key]) for key in keys if key in self.answers], highest
+        found = [_typed(self.answers[key]) for key in keys if key in self.answers]
+        for row in found:
+            del row["reasoning"]  # it is not asked for
+        return found, highest
 
     def text(self, session_id: str, message_id: str) -> str:
         """Its pieces, in the order of chunk_sequence."""

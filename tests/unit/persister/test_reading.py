@@ -50,6 +50,7 @@ def stored(value: bytes) -> SessionEvent:
     ("value", "kept"),
     [
         (encode(SAY.chunk("a1", 1, "a\0b")), SAY.chunk("a1", 1, "a\ufffdb")),
+        (encode(SAY.thought("a1", 1, "a\0b")), SAY.thought("a1", 1, "a\ufffdb")),
         (encode(SAY.chunk("a\0", 1, "b")), SAY.chunk("a\ufffd", 1, "b")),
         (encode(Say("s1", "m1", content="\0").queued()), Say("s1", "m1", "\ufffd").queued()),
         (

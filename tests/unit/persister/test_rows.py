@@ -102,6 +102,55 @@ def test_an_answer_that_is_stopped_before_it_went_on_keeps_its_pieces() -> None:
         assert numbers(folded(events, [size] * 10)) == expected
 
 
+def test_reasoning_is_in_the_answers_row_and_in_no_piece() -> None:
+    events = [
+        M1.generating("a1"),
+        M1.thought("a1", 1, "hm, "),
+        M1.thought("a1", 2, "so"),
+        M1.chunk("a1", 1, "Yes"),
+        M1.thought("a1", 3, "?"),
+        M1.complete("a1", 1, tool_calls_ignored=2),
+    ]
+    for size in range(1, 7):
+        tables = folded(events, [size] * 6)
+        assert numbers(tables) == [(1, "Yes", True)]
+        row = answer(tables, M1)
+        assert (row["reasoning"], row["last_reasoning_sequence"]) == ("hm, so?", 3)
+        assert row["tool_calls_ignored"] == 2
+
+
+def test_reasoning_begins_anew_with_each_attempt_and_goes_on_with_one_that_continues() -> None:
+    events = [
+        M1.generating("a1", (1, 1, 1)),
+        M1.thought("a1", 1, "no"),
+        M1.generating("a2", (1, 2, 1)),
+        M1.thought("a2", 1, "hm"),
+        M1.thought("a1", 2, "late"),
+        M1.chunk("a2", 1, "Ye"),
+        M1.generating("a3", (1, 3, 1), continues="a2"),
+        M1.thought("a3", 1, " so"),
+        M1.chunk("a3", 1, "Ye"),
+    ]
+    for size in range(1, 10):
+        for crashes in ([], [True] * 9):
+            tables = folded(events, [size] * 18, crashes=crashes)
+            row = answer(tables, M1)
+            assert (row["reasoning"], row["last_reasoning_sequence"]) == ("hm so", 1)
+
+
+def test_what_is_added_to_the_reasoning_is_all_that_is_held() -> None:
+    """Its rows are remembered by the ten thousand: 256 KiB in each of them would be gigabytes."""
+    fold = RowFold(EPOCH, 10)
+    events = [(0, at, M1.thought("a1", at, "x" * 1000)) for at in range(1, 50)]
+    fold.restore([("s1", "m1")], [], {})
+    changes = fold.fold([(0, 0, M1.generating("a1")), *events])
+    assert [len(each.content) for each in changes.reasonings] == [49_000]
+    [kept] = changes.answers
+    assert kept.message.reasoning == ""
+    changes = fold.fold([(0, 50, M1.thought("a1", 50, "y"))])
+    assert [(each.anew, each.content) for each in changes.reasonings] == [(False, "y")]
+
+
 def test_an_attempt_that_came_and_went_within_a_batch_still_uses_its_numbers() -> None:
     tables = folded([*restarted(), *Say("s1", "m3").answer(["z"])])
     assert numbers(tables)[-1] == (5, "z", True)

@@ -39,6 +39,8 @@ def test_the_rows_are_the_fold(events: list[Event], batches: list[int]) -> None:
     for (session_id, message_id), row in tables.answers.items():
         message = transcripts[session_id].messages[message_id]
         assert tables.text(session_id, message_id) == message.text
+        assert row["reasoning"] == message.reasoning
+        assert row["last_reasoning_sequence"] == message.last_reasoning_sequence
         assert row["state"] == message.state
         assert row["damaged"] == message.damaged
         assert row["last_sequence"] == message.last_sequence

@@ -7,6 +7,7 @@ from schemas.events import (
     ErrorCode,
     FinishReason,
     Prompt,
+    ReasoningChunk,
     SessionEvent,
     Status,
     StatusReason,
@@ -79,6 +80,17 @@ def released(attempt: str, message_id: str = "m1", reason: StatusReason | None =
 
 def chunk(attempt: str, sequence: int, content: str, message_id: str = "m1") -> Chunk:
     return Chunk(
+        session_id="s",
+        message_id=message_id,
+        created_at=AT,
+        attempt=attempt,
+        sequence=sequence,
+        content=content,
+    )
+
+
+def thought(attempt: str, sequence: int, content: str, message_id: str = "m1") -> ReasoningChunk:
+    return ReasoningChunk(
         session_id="s",
         message_id=message_id,
         created_at=AT,

@@ -125,6 +125,8 @@ def test_words_of_a_later_version_are_read_as_they_are() -> None:
         raw(type="ai_response_chunk", attempt="a1", sequence=2**31, content="x"),
         raw(type="ai_response_chunk", attempt=None, sequence=1, content="x"),
         raw(type="ai_response_chunk", attempt="a1", sequence=1),
+        raw(type="ai_reasoning_chunk", attempt="a1", sequence=0, content="x"),
+        raw(type="ai_reasoning_chunk", attempt="a1", sequence=1),
         raw(type="ai_response_complete", attempt="a1", last_sequence=-1, finish_reason="stop"),
         raw(type="ai_response_complete", attempt="a1", last_sequence=1, finish_reason=""),
         raw(type="user_message", content="x"),

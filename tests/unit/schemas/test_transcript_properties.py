@@ -12,9 +12,9 @@ from itertools import groupby
 from hypothesis import given
 from hypothesis import strategies as st
 
-from schemas.events import Chunk, Complete, Error, SessionEvent, Status
+from schemas.events import Chunk, Complete, Error, ReasoningChunk, SessionEvent, Status
 from schemas.transcript import Message, Outcome, Place, Transcript, fold
-from tests.unit.schemas.log_of import chunk, complete, failed, released, start
+from tests.unit.schemas.log_of import chunk, complete, failed, released, start, thought
 
 Fence = tuple[int, int, int]
 
@@ -25,6 +25,7 @@ class Attempt:
     name: str
     fence: Fence
     tokens: int
+    thoughts: int
     end: str  # complete, error, released, or nothing: the worker died
 
 
@@ -36,7 +37,12 @@ def written(attempt: Attempt) -> list[SessionEvent]:
     """What the attempt's worker writes, in its own order."""
     m, a = attempt.message_id, attempt.name
     events: list[SessionEvent] = [start(a, attempt.fence, m)]
-    events += [chunk(a, i, token(m, a, i), m) for i in range(1, attempt.tokens + 1)]
+    # Some servers let a model think again between two pieces of its text.
+    for i in range(1, max(attempt.tokens, attempt.thoughts) + 1):
+        if i <= attempt.thoughts:
+            events.append(thought(a, i, token(m, a, -i), m))
+        if i <= attempt.tokens:
+            events.append(chunk(a, i, token(m, a, i), m))
     if attempt.end == "complete":
         events.append(complete(a, attempt.tokens, message_id=m))
     elif attempt.end == "error":
@@ -49,9 +55,10 @@ def written(attempt: Attempt) -> list[SessionEvent]:
 @st.composite
 def attempts(draw: st.DrawFn) -> list[Attempt]:
     fences = st.tuples(st.integers(1, 2), st.integers(1, 3), st.integers(0, 2))
+    counts = st.tuples(st.integers(0, 5), st.integers(0, 3))
     ends = st.sampled_from(["complete", "error", "released", "nothing"])
     return [
-        Attempt(f"m{draw(st.integers(1, 2))}", f"a{i}", draw(fences), draw(st.integers(0, 5)), end)
+        Attempt(f"m{draw(st.integers(1, 2))}", f"a{i}", draw(fences), *draw(counts), end)
         for i, end in enumerate(draw(st.lists(ends, min_size=1, max_size=6)))
     ]
 
@@ -75,27 +82,30 @@ class Truth:
 
     attempt: str | None
     text: str
+    reasoning: str
     ended: bool
 
 
 def truth(log: Sequence[SessionEvent], message_id: str) -> Truth:
     events = [(i, e) for i, e in enumerate(log) if e.message_id == message_id]
     ruler: tuple[int, Status] | None = None
-    text, ended, listening = "", False, False
+    text, reasoning, ended, listening = "", "", False, False
     for i, event in events:
         if isinstance(event, Status) and event.state == "generating":
             if _fence(event) == max(_fence(e) for j, e in events if j <= i and _is_start(e)):
-                ruler, text, listening = (i, event), "", True
+                ruler, text, reasoning, listening = (i, event), "", "", True
         elif ruler is None or getattr(event, "attempt", None) != ruler[1].attempt:
             continue
         elif isinstance(event, Chunk) and listening:
             text += event.content
+        elif isinstance(event, ReasoningChunk) and listening:
+            reasoning += event.content
         elif isinstance(event, Status) and event.state == "released":
             listening = False
         elif isinstance(event, Complete | Error):
             ended = True
             break
-    return Truth(ruler[1].attempt if ruler else None, text, ended)
+    return Truth(ruler[1].attempt if ruler else None, text, reasoning, ended)
 
 
 def _fence(event: SessionEvent) -> Fence:
@@ -123,8 +133,10 @@ def state(message: Message) -> tuple[object, ...]:
         message.starts,
         message.unended_starts,
         message.last_sequence,
+        message.last_reasoning_sequence,
         message.damaged,
         message.text,
+        message.reasoning,
         message.finish_reason,
         message.first,
         message.last,
@@ -138,6 +150,7 @@ def test_any_interleaving_gives_the_text_of_exactly_one_attempt(log: list[Sessio
         right = truth(log, message.message_id)
         assert message.attempt == right.attempt
         assert message.text == right.text
+        assert message.reasoning == right.reasoning
         assert message.terminal == right.ended
         expected = "".join(
             token(message.message_id, str(message.attempt), i)
@@ -175,7 +188,7 @@ def test_records_read_twice_change_nothing(log: list[SessionEvent], data: st.Dat
 def test_any_cut_and_any_merge_of_frames_gives_the_same_state(
     log: list[SessionEvent], data: st.DataObject
 ) -> None:
-    """A slow socket is given neighbouring chunks of one attempt in one frame."""
+    """A slow socket is given neighbouring chunks of one attempt and kind in one frame."""
     over_frames = Transcript()
     for event, place, first in merged(log, data):
         over_frames.apply(event, place, first)
@@ -196,11 +209,13 @@ def merged(
             size = data.draw(st.integers(1, len(run)))
             piece, run = run[:size], run[size:]
             first, last = piece[0][0], piece[-1]
-            if not isinstance(first, Chunk) or not isinstance(last[0], Chunk):
+            whole: Chunk | ReasoningChunk
+            if not isinstance(first, Chunk | ReasoningChunk) or type(last[0]) is not type(first):
                 frames += [(event, place, None) for event, place in piece]
                 continue
-            content = "".join(event.content for event, _ in piece if isinstance(event, Chunk))
-            whole = chunk(last[0].attempt, last[0].sequence, content, last[0].message_id)
+            content = "".join(getattr(event, "content") for event, _ in piece)  # noqa: B009
+            write = chunk if isinstance(first, Chunk) else thought
+            whole = write(first.attempt, getattr(last[0], "sequence"), content, first.message_id)  # noqa: B009
             frames.append((whole, last[1], first.sequence))
     return frames
 
@@ -208,9 +223,9 @@ def merged(
 def _run(log: Sequence[SessionEvent], index: int) -> tuple[object, ...]:
     """The key of a run: chunks of one attempt, each one sequence after its neighbour."""
     event = log[index]
-    if not isinstance(event, Chunk):
+    if not isinstance(event, Chunk | ReasoningChunk):
         return ("alone", index)
-    return (event.message_id, event.attempt, event.sequence - index)
+    return (type(event), event.message_id, event.attempt, event.sequence - index)
 
 
 @given(logs(), st.data())

@@ -35,6 +35,8 @@ def events() -> list[Event]:
         say.released("a1", anew=True),
         say.chunk("a1", 1, "Hel"),
         say.complete("a1", 1),
+        say.thought("a1", 1, "Hm"),
+        say.complete("a1", 1, tool_calls_ignored=2),
         say.failed("a1", "internal", 1),
         say.failed(None, "busy"),
     ]

@@ -183,6 +183,8 @@ def test_a_first_chunk_that_is_not_the_text_so_far_is_found(content: str) -> Non
         ([M1.chunk("a1", 1, "x")], 0),
         ([M1.queued(), M1.chunk("a1", 1, "x"), *M1.answer(["a"])], 1),
         ([*M1.answer(["a"]), M1.chunk("a9", 1, "x")], 3),
+        ([M1.thought("a1", 1, "x")], 0),
+        ([*M1.answer(["a"]), M1.thought("a9", 1, "x")], 3),
     ],
 )
 def test_a_chunk_of_an_attempt_that_never_started_is_found(events: list[Event], at: int) -> None:
@@ -240,6 +242,8 @@ def _renumber(tables: Tables) -> None:
         (_double, Kind.row_invented),
         (_renumber, Kind.row_differs),
         (_set("answers", state="error"), Kind.row_differs),
+        (_set("answers", reasoning="forged"), Kind.row_differs),
+        (_set("answers", last_reasoning_sequence=9), Kind.row_differs),
         (_set("answers", state="generating", error_code="lost"), Kind.row_differs),
         (_set("answers", attempt="a0"), Kind.row_differs),
         (_set("answers", fence=[1, 1, 2]), Kind.row_differs),

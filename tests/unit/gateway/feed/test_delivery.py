@@ -14,6 +14,7 @@ from schemas.events import (
     Complete,
     Event,
     Prompt,
+    ReasoningChunk,
     SessionEvent,
     Status,
     decode_session_event,
@@ -28,6 +29,17 @@ PREFIX = "7.3."
 
 def chunk(sequence: int, content: str, attempt: str = "a1", message_id: str = "m1") -> Event:
     return Chunk(
+        session_id="s1",
+        message_id=message_id,
+        created_at=AT,
+        attempt=attempt,
+        sequence=sequence,
+        content=content,
+    )
+
+
+def thought(sequence: int, content: str, attempt: str = "a1", message_id: str = "m1") -> Event:
+    return ReasoningChunk(
         session_id="s1",
         message_id=message_id,
         created_at=AT,
@@ -125,6 +137,31 @@ def test_chunks_of_two_attempts_or_messages_are_not_merged() -> None:
     assert sequences(chunk(1, "a"), chunk(2, "b", message_id="m2")) == [(1, 1), (2, 2)]
 
 
+def test_reasoning_is_merged_by_its_own_sequence() -> None:
+    assert frames(thought(1, "hm, "), thought(2, "so"), thought(3, "?"), first=10) == [
+        {
+            "type": "ai_reasoning_chunk",
+            "cursor": "7.3.12",
+            "session_id": "s1",
+            "message_id": "m1",
+            "created_at": AT,
+            "attempt": "a1",
+            "first_sequence": 1,
+            "sequence": 3,
+            "content": "hm, so?",
+        }
+    ]
+
+
+def test_reasoning_and_text_are_never_merged_nor_change_places() -> None:
+    got = frames(thought(1, "a"), chunk(2, "b"), chunk(3, "c"), thought(2, "d"), thought(3, "e"))
+    assert [(frame["type"], frame["content"]) for frame in got] == [
+        ("ai_reasoning_chunk", "a"),
+        ("ai_response_chunk", "bc"),
+        ("ai_reasoning_chunk", "de"),
+    ]
+
+
 def test_a_merged_frame_is_bounded() -> None:
     piece = "x" * 10_000
     got = sequences(*(chunk(sequence, piece) for sequence in range(1, 21)))
@@ -203,6 +240,7 @@ any_event = st.one_of(
     st.builds(complete, st.integers(0, 6), ids, messages),
     st.builds(chunk, st.integers(1, 6), st.text(max_size=3), ids, messages),
     st.builds(chunk, st.integers(1, 6), st.text(max_size=3), ids, messages),
+    st.builds(thought, st.integers(1, 6), st.text(max_size=3), ids, messages),
     st.sampled_from([b"garbage", b'{"type":"later"}']),
 )
 
@@ -218,7 +256,10 @@ def fold_of_records(log: list[Record]) -> dict[str, Message]:
 
 def without_places(folded: dict[str, Message]) -> list[object]:
     return [
-        (m.message_id, m.state, m.attempt, m.fence, m.text, m.last_sequence, m.damaged, m.starts)
+        (
+            *(m.message_id, m.state, m.attempt, m.fence, m.starts, m.damaged),
+            *(m.text, m.last_sequence, m.reasoning, m.last_reasoning_sequence),
+        )
         for m in folded.values()
     ]
 

@@ -96,6 +96,14 @@ def test_ended_is_bounded_the_newest_stay() -> None:
     assert (len(ended), ended[0], ended[-1]) == (ENDED_MAX_IDS, "m5", f"m{ENDED_MAX_IDS + 4}")
 
 
+def test_reasoning_counts_towards_the_size_of_a_snapshot() -> None:
+    messages = [message(f"m{number}", "complete", number) for number in range(3)]
+    messages[0].reasoning_contents = ["hm" * 2000]
+    assert ids(made(messages, history=3, max_bytes=3500)) == ["m1", "m2"]
+    assert ids(made(messages, history=3)) == ["m0", "m1", "m2"]
+    assert '"reasoning":"hmhm' in encode(made(messages, history=3)).decode()
+
+
 def test_too_large_a_snapshot_drops_the_oldest_finished_ones_into_ended() -> None:
     messages = [message(f"m{number}", "complete", number, "x" * 1000) for number in range(5)]
     frame = made(messages, history=5, max_bytes=3500)

@@ -3,14 +3,17 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
 
 import pytest
+from msgspec import UNSET
 
 from schemas.events import (
     BEGIN_ANEW,
     Chunk,
     Complete,
     Error,
+    ReasoningChunk,
     SessionEvent,
     Status,
     Usage,
@@ -27,7 +30,7 @@ from workers.history.prompt import ChatMessage, KnownTurns, Turn
 from workers.intake.actions import AttemptEnd, GoOn, MessageKey, Start
 from workers.model.continuation import CannotContinue
 from workers.model.faults import FaultKind, fault
-from workers.model.stream import Delta, Finished, Text
+from workers.model.stream import Delta, Finished, Reasoning, Text
 
 SETTINGS = AttemptSettings(
     worker="w",
@@ -133,7 +136,12 @@ DONE = Finished("stop", Usage(prompt_tokens=5, completion_tokens=2))
 
 
 def an_attempt(
-    log: MemoryLog, model: ScriptedModel, *, full: bool = True, continues: str | None = None
+    log: MemoryLog,
+    model: ScriptedModel,
+    *,
+    full: bool = True,
+    continues: str | None = None,
+    settings: AttemptSettings = SETTINGS,
 ) -> Attempt:
     start = Start(
         shard=2,
@@ -160,7 +168,7 @@ def an_attempt(
 
     return Attempt(
         start,
-        settings=SETTINGS,
+        settings=settings,
         sender=log,
         tick=log.tick,
         model=model,
@@ -196,6 +204,44 @@ async def test_start_chunks_and_end(log: MemoryLog) -> None:
     [(messages, asked, max_tokens)] = model.asked
     assert [m["content"] for m in messages] == ["Be brief.", "before", "said", "hello"]
     assert (asked, max_tokens) == ("special", 50)
+
+
+async def test_reasoning_is_written_in_its_order_with_a_sequence_of_its_own(log: MemoryLog) -> None:
+    said: list[Delta] = [Reasoning("hm, "), Reasoning("so"), Text("Yes"), Reasoning("?"), Text(".")]
+    ended = Finished("stop", Usage(prompt_tokens=5, completion_tokens=9, reasoning_tokens=6))
+    await an_attempt(log, ScriptedModel(*said, ended)).run()
+    told = [event for event in log.events if isinstance(event, Chunk | ReasoningChunk)]
+    assert "".join(event.content for event in told) == "hm, soYes?."
+    for kind, content in ((ReasoningChunk, "hm, so?"), (Chunk, "Yes.")):
+        of_it = [event for event in told if isinstance(event, kind)]
+        assert "".join(event.content for event in of_it) == content
+        assert [event.sequence for event in of_it] == list(range(1, len(of_it) + 1))
+    last = log.events[-1]
+    assert isinstance(last, Complete)
+    assert last.last_sequence == sum(isinstance(event, Chunk) for event in told)
+    assert last.usage == ended.usage
+    assert last.timing is not None
+    assert last.timing.reasoning_ms is not UNSET
+
+
+async def test_reasoning_that_is_not_wanted_leaves_no_trace(log: MemoryLog) -> None:
+    model = ScriptedModel(Reasoning("hm"), Text("Yes"), DONE)
+    await an_attempt(log, model, settings=replace(SETTINGS, keep_reasoning=False)).run()
+    assert not [event for event in log.events if isinstance(event, ReasoningChunk)]
+    assert log.text == "Yes"
+    last = log.events[-1]
+    assert isinstance(last, Complete)
+    assert last.timing is not None
+    assert last.timing.reasoning_ms is UNSET
+
+
+async def test_an_answer_of_reasoning_only_ends_in_order_without_text(log: MemoryLog) -> None:
+    ended = Finished("stop", None, tool_calls=2)
+    await an_attempt(log, ScriptedModel(Reasoning("42"), ended)).run()
+    last = log.events[-1]
+    assert isinstance(last, Complete)
+    assert (last.finish_reason, last.last_sequence, last.tool_calls_ignored) == ("stop", 0, 2)
+    assert log.text == ""
 
 
 async def test_what_the_model_does_not_say_is_estimated_or_named(log: MemoryLog) -> None:

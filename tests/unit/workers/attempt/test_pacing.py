@@ -3,39 +3,58 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from workers.attempt.pacing import Pacing
+from workers.attempt.pacing import Cut, Pacing
 
 EVERY_S = 0.015
+
+
+def taken(pacing: Pacing, now_s: float) -> str | None:
+    cut = pacing.take(now_s)
+    assert cut is None or not cut.is_reasoning
+    return None if cut is None else cut.content
+
+
+def test_reasoning_and_text_leave_in_the_order_in_which_they_came() -> None:
+    pacing = Pacing(0.0, chunk_every_s=EVERY_S)
+    for content, is_reasoning in (("a", True), ("b", True), ("c", False), ("d", True)):
+        pacing.add(content, is_reasoning=is_reasoning)
+    pacing.end()
+    got = []
+    while (cut := pacing.take(0.0)) is not None:
+        got.append(cut)
+        pacing.acknowledged()
+    assert got == [Cut("ab", True), Cut("c", False), Cut("d", True)]
+    assert pacing.empty
 
 
 def test_the_first_text_leaves_at_once() -> None:
     pacing = Pacing(100.0, chunk_every_s=EVERY_S)
     assert pacing.due_at() is None
     pacing.add("a")
-    assert pacing.take(100.0) == "a"
+    assert taken(pacing, 100.0) == "a"
 
 
 def test_a_chunk_waits_for_the_acknowledgement_of_the_one_before() -> None:
     pacing = Pacing(0.0, chunk_every_s=EVERY_S)
     pacing.add("a")
-    pacing.take(0.0)
+    taken(pacing, 0.0)
     pacing.add("b")
-    assert pacing.take(5.0) is None
+    assert taken(pacing, 5.0) is None
     assert pacing.due_at() is None
     pacing.acknowledged()
-    assert pacing.take(5.0) == "b"
+    assert taken(pacing, 5.0) == "b"
 
 
 def test_a_chunk_waits_for_its_time_and_carries_all_that_came() -> None:
     pacing = Pacing(0.0, chunk_every_s=EVERY_S)
     pacing.add("a")
-    pacing.take(0.0)
+    taken(pacing, 0.0)
     pacing.acknowledged()
     pacing.add("b")
-    assert pacing.take(0.014) is None
+    assert taken(pacing, 0.014) is None
     assert pacing.due_at() == EVERY_S
     pacing.add("c")
-    assert pacing.take(EVERY_S) == "bc"
+    assert taken(pacing, EVERY_S) == "bc"
 
 
 def test_a_slow_model_loses_no_time() -> None:
@@ -43,19 +62,19 @@ def test_a_slow_model_loses_no_time() -> None:
     for index in range(50):
         now = index * 0.02
         pacing.add("a")
-        assert pacing.take(now) == "a"
+        assert taken(pacing, now) == "a"
         pacing.acknowledged()
 
 
 def test_at_the_end_the_rest_leaves_without_waiting_for_company() -> None:
     pacing = Pacing(0.0, chunk_every_s=EVERY_S)
     pacing.add("a")
-    pacing.take(0.0)
+    taken(pacing, 0.0)
     pacing.add("b")
     pacing.end()
-    assert pacing.take(0.001) is None
+    assert taken(pacing, 0.001) is None
     pacing.acknowledged()
-    assert pacing.take(0.001) == "b"
+    assert taken(pacing, 0.001) == "b"
     assert not pacing.empty
     pacing.acknowledged()
     assert pacing.empty
@@ -67,7 +86,7 @@ def test_full_at_the_bound_until_a_chunk_has_left() -> None:
     assert not pacing.full
     pacing.add("b")
     assert pacing.full
-    pacing.take(0.0)
+    taken(pacing, 0.0)
     assert not pacing.full
 
 
@@ -77,7 +96,7 @@ def test_a_chunk_is_never_cut_inside_a_character() -> None:
     pacing.end()
     got = []
     while not pacing.empty:
-        got.append(pacing.take(0.0))
+        got.append(taken(pacing, 0.0))
         pacing.acknowledged()
     assert got == ["ab", "😀", "é"]
 
@@ -88,7 +107,7 @@ def test_a_sign_of_life_after_silence() -> None:
     pacing.alive_sent(1.5)
     assert pacing.alive_at() == 3.0
     pacing.add("a")
-    pacing.take(2.0)
+    taken(pacing, 2.0)
     assert pacing.alive_at() == 3.5
 
 
@@ -97,7 +116,7 @@ def test_what_was_dropped_never_leaves() -> None:
     pacing.add("a")
     pacing.drop()
     assert pacing.empty
-    assert pacing.take(9.0) is None
+    assert taken(pacing, 9.0) is None
 
 
 STEPS = st.lists(
@@ -130,7 +149,7 @@ def test_whatever_happens(
         else:
             now += step
         was_in_flight = pacing.in_flight
-        chunk = pacing.take(now)
+        chunk = taken(pacing, now)
         if chunk is not None:
             assert chunk
             assert not was_in_flight
@@ -140,10 +159,10 @@ def test_whatever_happens(
         waits = len(said.encode()) - sum(len(each.encode()) for each in chunks)
         assert waits < waiting_max + longest + 1
         # Nothing that may leave stays behind.
-        assert pacing.take(now) is None
+        assert taken(pacing, now) is None
     pacing.end()
     pacing.acknowledged()
-    while (chunk := pacing.take(now)) is not None:
+    while (chunk := taken(pacing, now)) is not None:
         chunks.append(chunk)
         pacing.acknowledged()
     assert pacing.empty

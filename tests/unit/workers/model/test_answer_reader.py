@@ -8,9 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from schemas.events import Usage
+from schemas.limits import REASONING_MAX_BYTES
 from tests.scripted_model.script import Script, answer_text
 from tests.scripted_model.wire import GARBAGE, TOO_LONG, Wire
-from workers.model.answer_reader import AnswerReader
+from workers.model.answer_reader import TOOL_CALLS_MAX, AnswerReader
 from workers.model.stream_events import NOTHING, Said, UnreadableEvent, read_event
 from workers.model.told_errors import ToldError
 
@@ -71,6 +72,62 @@ def test_an_error_in_the_stream_gives_the_text_before_it_first() -> None:
     assert "no more memory" in reader.broken.message
     late, _ = read(chunk("a", finish_reason="stop") + error)
     assert late.broken is None
+
+
+def test_a_thought_by_a_name_that_nobody_knows_is_a_sign_of_life() -> None:
+    """Some servers greet in every event; a thought among them was taken for a greeting."""
+    reader = AnswerReader()
+    delta = {"role": "assistant", "content": "", "inner_voice": "hm"}
+    reader.receive(b"data: " + json.dumps({"choices": [{"delta": delta}]}).encode() + b"\n\n")
+    assert (reader.alive, reader.pieces) == (True, [])
+
+
+def calls(*pieces: dict[str, object]) -> bytes:
+    delta = {"role": "assistant", "content": None, "tool_calls": list(pieces)}
+    return b"data: " + json.dumps({"choices": [{"index": 0, "delta": delta}]}).encode() + b"\n\n"
+
+
+def test_tool_calls_are_counted_however_they_are_cut() -> None:
+    one = {"index": 0, "id": "t1", "function": {"name": "look_up", "arguments": ""}}
+    more = {"index": 0, "function": {"arguments": "{}"}}
+    other = {"index": 1, "id": "t2", "function": {"name": "look_up", "arguments": "{}"}}
+    reader, text = read(calls(one), calls(more), calls(more, other), chunk(finish_reason="stop"))
+    assert (text, reader.tool_calls, reader.alive) == ("", 2, True)
+    without_ids, _ = read(calls({"index": 0}), calls({"index": 0}), calls({"index": 1}))
+    assert without_ids.tool_calls == 2
+    same_index, _ = read(calls({"index": 0, "id": "a"}), calls({"index": 0, "id": "b"}))
+    assert same_index.tool_calls == 2
+    same_id, _ = read(calls(one), calls(one))
+    assert same_id.tool_calls == 1
+    many = [{"index": n, "id": f"t{n}"} for n in range(TOOL_CALLS_MAX + 9)]
+    assert read(calls(*many))[0].tool_calls == TOOL_CALLS_MAX
+
+
+def test_reasoning_is_bounded_and_its_rest_is_a_sign_of_life() -> None:
+    reader = AnswerReader()
+    kept = 0
+    for _ in range(40):
+        delta = {"reasoning_content": "é" * 5_000}
+        reader.receive(b"data: " + json.dumps({"choices": [{"delta": delta}]}).encode() + b"\n\n")
+        kept += sum(len(piece.content.encode()) for piece in reader.pieces)
+        assert reader.alive
+    assert kept == REASONING_MAX_BYTES
+    assert reader.receive(chunk("a")) == "a"
+
+
+def test_an_answer_of_reasoning_only_ends_as_the_model_said() -> None:
+    thought = b'data: {"choices": [{"delta": {"reasoning_content": "hm"}}]}\n\n'
+    reader, text = read(thought, chunk(finish_reason="stop"))
+    reader.lose("cut")
+    assert (text, reader.finish_reason, reader.broken, reader.broken_off) == (
+        "",
+        "stop",
+        None,
+        None,
+    )
+    cut, _ = read(thought)
+    cut.lose("cut")
+    assert cut.broken is not None
 
 
 def test_signs_of_life() -> None:
