@@ -14,6 +14,7 @@ from tests.faults.field import Fault, Field, NoBite
 from tests.faults.kinds import worker_pid
 from tests.faults.talker import Told
 from tests.stack import talklog
+from workers.intake.continuing import MUTE_DEATHS_ANEW
 
 NEIGHBOURS_MIN = 50
 ENDS_WITHIN_S = 180.0
@@ -83,7 +84,7 @@ async def _lived(field: Field, neighbours: dict[str, Told], killed: set[str]) ->
     anew = {
         each.key: (each.begun_anew, each.shrunk, field.watch.takeovers[each.key])
         for each in told
-        if each.begun_anew or each.shrunk
+        if (each.begun_anew or each.shrunk) and not _is_accused(field, each, killed)
     }
     assert not anew, f"neighbours lost what they had said: {anew}"
     for each in told:
@@ -101,6 +102,17 @@ async def _lived(field: Field, neighbours: dict[str, Told], killed: set[str]) ->
         raise NoBite(f"none of {len(told)} neighbours ran beside it")
     went_on = sum(each.went_on > 0 for each in told)
     return f"retries_exhausted, a dead letter; {went_on} of {len(told)} neighbours went on"
+
+
+def _is_accused(field: Field, told: Told, killed: set[str]) -> bool:
+    """Whether it went on beside the message twice and died in its first moments, both times.
+
+    Then it can't be told from the culprit: perhaps it is its text that kills, so that is tried
+    anew. It has to end well all the same.
+    """
+    takeovers = field.watch.takeovers[told.key]
+    died = sum(one.mute and one.worker in killed for one in takeovers)
+    return died >= MUTE_DEATHS_ANEW
 
 
 POISON = (Fault("poison message", poison),)
