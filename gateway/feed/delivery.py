@@ -6,7 +6,9 @@ they are merged: only of one attempt, only consecutive sequences (a merge over a
 that text is missing), and never across another event of the session that must be given. The same
 for reasoning, whose sequence is its own: it is another event to the text, and the text to it.
 
-What can't be decoded, and types of a later version, are passed over.
+What can't be decoded, and types of a later version, are passed over. An event whose text had to be
+mended (a byte that is no UTF-8, a lone surrogate) is given as it was read: it may be the end of an
+answer, and its own bytes are no text frame.
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -53,6 +55,7 @@ class MergedReasoning(ReasoningChunk, frozen=True, kw_only=True, tag="ai_reasoni
 
 Run = list[tuple[Chunk | ReasoningChunk, Record]]
 _encode = msgspec.json.Encoder().encode
+_decode = msgspec.json.Decoder().decode
 
 
 def next_frames(log: ShardLog, session_id: str, position: int, cursor_prefix: str) -> Batch:
@@ -91,7 +94,7 @@ def frames_of(
             continue
         if not isinstance(event, Chunk | ReasoningChunk):
             yield from _flush(run, cursor_prefix)
-            yield spliced(record, cursor_prefix)
+            yield spliced(record, event, cursor_prefix)
             continue
         if run and not (_continues(run[-1][0], event) and run_bytes < MERGE_MAX_BYTES):
             yield from _flush(run, cursor_prefix)
@@ -108,15 +111,13 @@ def readable(record: Record, session_id: str) -> SessionEvent | None:
         event = decode_session_event(record.value)
     except UndecodableEvent:
         return None
-    if event is None or event.session_id != session_id:
-        return None
-    # The decoder does not look into fields that it does not know; a text frame must be UTF-8.
-    return event if record.value.isascii() or _is_utf8(record.value) else None
+    return event if event is not None and event.session_id == session_id else None
 
 
-def spliced(record: Record, cursor_prefix: str) -> bytes:
+def spliced(record: Record, event: SessionEvent, cursor_prefix: str) -> bytes:
     """Give the record's own bytes as a frame: an object whose first field is the cursor."""
-    value = record.value if record.value.startswith(b"{") else record.value.lstrip()
+    value = record.value if _is_text(record.value) else _encode(event)
+    value = value if value.startswith(b"{") else value.lstrip()
     return b'{"cursor":"%b%d",%b' % (cursor_prefix.encode(), record.offset, value[1:])
 
 
@@ -140,7 +141,7 @@ def _continues(last: Chunk | ReasoningChunk, chunk: Chunk | ReasoningChunk) -> b
 
 def _flush(run: Run, cursor_prefix: str) -> Iterator[bytes]:
     if len(run) == 1:
-        yield spliced(run[0][1], cursor_prefix)
+        yield spliced(run[0][1], run[0][0], cursor_prefix)
     elif run:
         last, record = run[-1]
         merged = MergedChunk if isinstance(last, Chunk) else MergedReasoning
@@ -159,9 +160,12 @@ def _flush(run: Run, cursor_prefix: str) -> Iterator[bytes]:
     run.clear()
 
 
-def _is_utf8(value: bytes) -> bool:
+def _is_text(value: bytes) -> bool:
+    """Say whether every reader can take the bytes as they are, unknown fields too."""
+    if value.isascii() and b"\\ud" not in value and b"\\uD" not in value:
+        return True
     try:
-        value.decode()
-    except UnicodeDecodeError:
+        _decode(value)
+    except (msgspec.DecodeError, UnicodeDecodeError):
         return False
     return True

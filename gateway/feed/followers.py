@@ -125,8 +125,9 @@ class Followers:
         others: list[Follower] = []
         for follower in followers:
             (taking if follower.takes_the_next else others).append(follower)
-        if taking and readable(record, record.session_id) is not None:
-            frame = wire(spliced(record, cursor_prefix(self._epoch, shard)))
+        event = readable(record, record.session_id) if taking else None
+        if event is not None:
+            frame = wire(spliced(record, event, cursor_prefix(self._epoch, shard)))
             for follower in taking:
                 follower.give(frame)
         return others

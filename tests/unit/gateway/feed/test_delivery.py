@@ -91,7 +91,7 @@ def test_one_record_is_its_own_bytes_with_the_cursor_in_front() -> None:
 
 def test_a_foreign_writers_white_space_does_not_break_the_frame() -> None:
     value = b' \n{"type" : "status"}'
-    assert json.loads(spliced(Record(1, 0, "s1", value), PREFIX))["cursor"] == "7.3.1"
+    assert json.loads(spliced(Record(1, 0, "s1", value), start(), PREFIX))["cursor"] == "7.3.1"
 
 
 def test_consecutive_chunks_that_wait_are_one_frame() -> None:
@@ -172,18 +172,29 @@ def test_a_merged_frame_is_bounded() -> None:
 def test_what_is_no_event_is_passed_over() -> None:
     later = b'{"type":"later","session_id":"s1","message_id":"m1","created_at":""}'
     foreign = encode(chunk(2, "x")).replace(b'"s1"', b'"s2"')
-    not_utf8 = encode(chunk(2, "x"))[:-1] + b',"extra":"\xff"}'
     skipped: list[int] = []
     given_out = list(
         frames_of(
-            records(chunk(1, "a"), b"garbage", b"", later, foreign, not_utf8, chunk(2, "b")),
+            records(chunk(1, "a"), b"garbage", b"", later, foreign, chunk(2, "b")),
             "s1",
             PREFIX,
             lambda record: skipped.append(record.offset),
         )
     )
-    assert skipped == [1, 2, 3, 4, 5]
+    assert skipped == [1, 2, 3, 4]
     assert [json.loads(frame)["content"] for frame in given_out] == ["ab"]
+
+
+@pytest.mark.parametrize("odd", [b"\xff", b"\\ud800", b"\\uD800", "é".encode() + b"\\udfff"])
+def test_an_event_whose_text_is_mended_is_given_as_it_was_read(odd: bytes) -> None:
+    """It may be the end of an answer: for whoever reads the rows, the message has ended with it."""
+    end = encode(complete(1)).replace(b'"stop"', b'"st' + odd + b'op"')
+    unknown = encode(chunk(1, "a"))[:-1] + b',"later":"' + odd + b'"}'
+    [first, last] = frames_of(records(unknown, end), "s1", PREFIX)
+    assert json.loads(first.decode())["content"] == "a"
+    frame = json.loads(last.decode())
+    assert (frame["type"], frame["cursor"]) == ("ai_response_complete", f"{PREFIX}1")
+    assert frame["finish_reason"].encode().decode().startswith("st")
 
 
 def log_of(*events: Event | bytes, first: int = 0) -> ShardLog:
