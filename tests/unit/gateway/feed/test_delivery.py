@@ -49,7 +49,7 @@ def thought(sequence: int, content: str, attempt: str = "a1", message_id: str = 
     )
 
 
-def start(attempt: str = "a1", fence: int = 1, message_id: str = "m1") -> Event:
+def start(attempt: str = "a1", fence: int = 1, message_id: str = "m1") -> Status:
     return Status(
         session_id="s1",
         message_id=message_id,
