@@ -9,7 +9,7 @@ import { element } from "./element.js";
 import { icon } from "./icons.js";
 import { isTerminal } from "./fold.js";
 import { GrowingMarkdown } from "./markdown.js";
-import { answerError, ending, inLine, smallPrint, submitError } from "./words.js";
+import { answerError, ending, inLine, noText, smallPrint, submitError, thought } from "./words.js";
 
 /** Ends after which a person may want the whole answer. */
 const UNFINISHED = new Set(["cancelled", "interrupted", "incomplete"]);
@@ -25,15 +25,17 @@ export function turnOf(message, place, stopping) {
     prompt: message.prompt?.content ?? "",
     promptNote: waitsInLine ? inLine(place) : null,
     waits: waitsInLine && !stopping && !message.cancelling,
+    reasoning: message.reasoning,
+    thought: thought(message, done),
     text: message.text,
     done,
     streaming,
-    typing: !done && !waitsInLine && message.text === "",
-    silent: waitsInLine && message.text === "" && notes.length === 0,
+    typing: !done && !waitsInLine && message.text === "" && message.reasoning === "",
+    silent: waitsInLine && message.text === "" && message.reasoning === "" && notes.length === 0,
     unsent: false,
     notes,
     refusal: null,
-    again: UNFINISHED.has(message.finish_reason),
+    again: UNFINISHED.has(message.finish_reason) || noText(message) !== null,
     failure: message.error ? { text: answerError(message.error), retryable: message.error.retryable } : null,
     smallPrint: message.state === "complete" ? smallPrint(message) : "",
   };
@@ -52,6 +54,8 @@ export function ownTurnOf(own, stopping) {
     waits: false,
     unsent: own.submit === "sending",
     silent: own.submit === "failed" || (own.submit === "sending" && notes.length === 0),
+    reasoning: "",
+    thought: "",
     text: "",
     done: own.submit === "ended",
     streaming: false,
@@ -73,6 +77,7 @@ function notesOf(message, done, stopping) {
   if (!done && (message.cancelling || stopping)) notes.push("Stopping…");
   if (message.damaged) notes.push("A part of this answer was lost on the way.");
   if (done && ending(message.finish_reason)) notes.push(ending(message.finish_reason));
+  if (noText(message)) notes.push(noText(message));
   if (done && message.history === "partial") notes.push("Answered without all of the earlier conversation.");
   return notes;
 }
@@ -84,17 +89,21 @@ export class TurnElement {
   #shown = {};
   #bubble = element("div", { class: "bubble", dir: "auto" });
   #promptNote = element("div", { class: "prompt-note" });
+  #summary = element("summary");
+  #reasoning = element("div", { class: "reasoning", dir: "auto" });
+  #thought = element("details", { class: "thought" }, this.#summary, this.#reasoning);
   #prose = element("div", { class: "prose", dir: "auto" });
   #typing = element("div", { class: "typing", role: "img", "aria-label": "The answer is on its way" }, element("span"), element("span"), element("span"));
   #notes = element("div", { class: "notes" });
   #failure = element("div", { class: "failure" });
   #tools = element("div", { class: "tools" });
-  #answer = element("div", { class: "answer" }, this.#prose, this.#typing, this.#failure, this.#notes, this.#tools);
+  #answer = element("div", { class: "answer" }, this.#thought, this.#prose, this.#typing, this.#failure, this.#notes, this.#tools);
   #markdown = new GrowingMarkdown(this.#prose);
 
   constructor(id) {
     const prompt = element("div", { class: "prompt" }, element("span", { class: "hidden" }, "You: "), this.#bubble, this.#promptNote);
     this.root = element("article", { class: "turn", "data-id": id }, prompt, this.#answer);
+    this.#thought.addEventListener("toggle", () => this.#drawReasoning());
   }
 
   /** The text as it was written, for copying. */
@@ -107,6 +116,7 @@ export class TurnElement {
     this.#shown = turn;
     if (turn.prompt !== before.prompt) this.#bubble.textContent = turn.prompt;
     this.#drawPromptNote(turn, before);
+    this.#drawThought(turn, before);
     this.#drawText(turn, before);
     this.#typing.hidden = !turn.typing;
     this.#drawFailure(turn, before);
@@ -118,6 +128,21 @@ export class TurnElement {
     this.#answer.hidden = turn.silent;
     this.root.classList.toggle("unsent", turn.unsent);
     this.root.classList.toggle("refused", turn.refusal !== null);
+  }
+
+  #drawThought(turn, before) {
+    this.#thought.hidden = turn.reasoning === "";
+    if (turn.thought !== before.thought) this.#summary.textContent = turn.thought;
+    if (turn.reasoning !== before.reasoning) this.#drawReasoning();
+  }
+
+  /** Plain text, and only while it is to be seen: it may be long, and nobody has asked for it yet. */
+  #drawReasoning() {
+    if (!this.#thought.open) return;
+    const { reasoning } = this.#shown;
+    const shown = this.#reasoning.firstChild;
+    if (shown && reasoning.startsWith(shown.data)) shown.appendData(reasoning.slice(shown.data.length));
+    else this.#reasoning.textContent = reasoning;
   }
 
   #drawText(turn, before) {

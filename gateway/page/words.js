@@ -67,6 +67,24 @@ export function ending(finishReason) {
   return ENDINGS[finishReason] ?? `The answer ended: ${finishReason.replaceAll("_", " ")}.`;
 }
 
+/** Why an answer that ended in order has no text, or null: something came, or its ending says why. */
+export function noText({ state, text, finish_reason: reason, tool_calls_ignored: calls }) {
+  if (state !== "complete" || text !== "" || (reason ?? "stop") !== "stop") return null;
+  if (calls > 0) return "No text came: the model asked for a tool, and it has none here.";
+  return "No text came from the model.";
+}
+
+/** What stands over the model's reasoning: for how long it thought, once that is known. */
+export function thought({ text, timing }, done) {
+  const ms = timing?.reasoning_ms;
+  if (Number.isFinite(ms)) return ms < 1000 ? "Thought for less than a second" : `Thought for ${duration(Math.round(ms / 1000))}`;
+  return done || text !== "" ? "Thoughts" : "Thinking…";
+}
+
+function duration(s) {
+  return s < 60 ? `${s} s` : `${Math.floor(s / 60)} min ${s % 60} s`;
+}
+
 /** What a refused request that belongs to no message means. */
 export function notice({ code, message }) {
   return NOTICES[code] ?? SUBMIT_ERRORS[code] ?? (message || "That didn’t work.");

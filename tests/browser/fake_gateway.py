@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
+from msgspec.structs import replace
 from websockets.asyncio.server import Server, ServerConnection, serve
 from websockets.exceptions import ConnectionClosed
 from websockets.http11 import Request, Response
@@ -23,7 +24,16 @@ from gateway.socket import address
 from gateway.socket.protocol import Close, GiveEarlier, Protocol, Send, StopAnswer, Submit, refused
 from schemas import cursor, events, frames
 from schemas.close_codes import CloseCode
-from schemas.events import Chunk, Complete, Error, FinishReason, Prompt, Status, UserMessage
+from schemas.events import (
+    Chunk,
+    Complete,
+    Error,
+    FinishReason,
+    Prompt,
+    ReasoningChunk,
+    Status,
+    UserMessage,
+)
 from schemas.frames import Frame, GatewayErrorCode
 from schemas.shard_log import Record
 from schemas.transcript import Place, Transcript
@@ -149,21 +159,36 @@ class FakeGateway:
         chunk = Chunk(**_of(message), attempt=attempt, sequence=sequence, content=content)
         await self.write(chunk)
 
+    async def thought(
+        self, message: UserMessage, sequence: int, content: str, attempt: str = "a1"
+    ) -> None:
+        """Write a piece of the reasoning."""
+        await self.write(
+            ReasoningChunk(**_of(message), attempt=attempt, sequence=sequence, content=content)
+        )
+
     async def complete(
         self,
         message: UserMessage,
         last_sequence: int,
         finish_reason: FinishReason = "stop",
         attempt: str = "a1",
+        *,
+        reasoning_ms: int | None = None,
+        tool_calls: int = 0,
     ) -> None:
         """End the answer."""
+        timing = events.Timing(queued_ms=2, first_token_ms=80, total_ms=1200)
+        if reasoning_ms is not None:
+            timing = replace(timing, reasoning_ms=reasoning_ms)
         end = Complete(
             **_of(message),
             attempt=attempt,
             last_sequence=last_sequence,
             finish_reason=finish_reason,
             usage=events.Usage(prompt_tokens=9, completion_tokens=last_sequence),
-            timing=events.Timing(queued_ms=2, first_token_ms=80, total_ms=1200),
+            timing=timing,
+            tool_calls_ignored=tool_calls,
         )
         await self.write(end)
 

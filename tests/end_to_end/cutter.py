@@ -14,7 +14,7 @@ from typing import Any
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 
-from tests.scripted_model.script import answer_text
+from tests.scripted_model.script import answer_text, thoughts
 
 FRAME_WITHIN_S = 60.0
 CUT_BEFORE_SNAPSHOT = 0.04
@@ -36,7 +36,7 @@ class Cutter:
         self._asked = 0
         self._cursor: str | None = None
         self._accepted = self._runs = self._over = True
-        self._attempt, self._sequence, self._text = "", 0, ""
+        self._begin("")
         self._since_cut = 0
 
     async def run(self, enough: Callable[[], bool]) -> None:
@@ -77,6 +77,8 @@ class Cutter:
             if entry["role"] == "assistant" and entry["message_id"] == key:
                 self._attempt, self._sequence = entry["attempt"] or "", entry["last_sequence"]
                 self._text, self._runs = entry["content"], entry["state"] == "generating"
+                self._thoughts = entry["reasoning"]
+                self._reasoning_sequence = entry["last_reasoning_sequence"]
                 if entry["state"] in ("complete", "error") and not self._over:
                     self._end(entry["state"])
         if key in frame["ended"]:
@@ -116,11 +118,15 @@ class Cutter:
     async def _ask(self, socket: ClientConnection) -> None:
         self._asked += 1
         self._accepted = self._runs = self._over = False
-        self._attempt, self._sequence, self._text = "", 0, ""
+        self._begin("")
         await self._submit(socket)
 
+    def _begin(self, attempt: str) -> None:
+        self._attempt, self._sequence, self._text = attempt, 0, ""
+        self._reasoning_sequence, self._thoughts = 0, ""
+
     async def _submit(self, socket: ClientConnection) -> None:
-        content = f"go [[key={self._key} tokens={self._tokens} rate={self._rate}]]"
+        content = f"go [[key={self._key} tokens={self._tokens} rate={self._rate} dress=thinks]]"
         message = {"type": "user_message", "message_id": self._key, "content": content}
         await socket.send(json.dumps(message))
 
@@ -128,26 +134,31 @@ class Cutter:
         if frame["message_id"] != self._key:
             self.wrong.append(f"a frame of {frame['message_id']} while {self._key} runs")
         elif frame["type"] == "ai_response_chunk":
-            self._chunk(frame)
+            self._sequence = self._placed(frame, self._sequence)
+            self._text += frame["content"]
+        elif frame["type"] == "ai_reasoning_chunk":
+            self.counts["reasoning"] += 1
+            self._reasoning_sequence = self._placed(frame, self._reasoning_sequence)
+            self._thoughts += frame["content"]
         elif frame["type"] == "status" and frame["state"] == "generating":
             self.counts["starts"] += 1
-            self._attempt, self._sequence, self._text = frame["attempt"], 0, ""
+            self._begin(frame["attempt"])
             self._accepted = self._runs = True
         elif frame["type"] in ("ai_response_complete", "error"):
             if frame.get("last_sequence") != self._sequence:
                 self.wrong.append(f"{self._key} ends at {frame}, seen {self._sequence}")
             self._end("complete" if frame["type"] == "ai_response_complete" else str(frame))
 
-    def _chunk(self, frame: dict[str, Any]) -> None:
-        first, last = frame.get("first_sequence", frame["sequence"]), frame["sequence"]
-        if first <= self._sequence:
+    def _placed(self, frame: dict[str, Any], before: int) -> int:
+        """Hold a chunk to the one of its kind before; gives its own sequence."""
+        first, last = frame.get("first_sequence", frame["sequence"]), int(frame["sequence"])
+        if first <= before:
             self.counts["repeats"] += 1
-        elif first > self._sequence + 1:
+        elif first > before + 1:
             self.counts["gaps"] += 1
         if frame["attempt"] != self._attempt:
             self.wrong.append(f"a chunk of {frame['attempt']} while {self._attempt} runs")
-        self._sequence = last
-        self._text += frame["content"]
+        return last
 
     def _end(self, state: str) -> None:
         self._over, self._runs = True, False
@@ -155,6 +166,8 @@ class Cutter:
         wanted = answer_text(self._key, 1, self._tokens)
         if state != "complete" or self._text != wanted:
             self.wrong.append(f"{self._key} is {state}: {self._text!r}, not {wanted!r}")
+        if self._thoughts != thoughts(self._tokens):
+            self.wrong.append(f"{self._key} thought {self._thoughts!r}")
 
     async def _frame(self, socket: ClientConnection) -> dict[str, Any]:
         try:

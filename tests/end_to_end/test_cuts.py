@@ -55,6 +55,7 @@ async def test_every_client_reads_what_the_model_wrote_however_it_is_cut(
     tell(told)
     assert not [wrong for cutter in cutters for wrong in cutter.wrong], told
     assert (counts["gaps"], counts["repeats"]) == (0, 0), told
+    assert counts["reasoning"] > counts["answers"], told
     all_cuts = counts["cuts"] + counts["between connected and snapshot"]
     assert counts["cuts"] >= CUTS, told
     assert counts["inside a running answer"] >= 0.9 * all_cuts, told

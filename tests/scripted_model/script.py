@@ -52,6 +52,7 @@ DRESS = frozenset(
         "bytewise",  # every byte is a write of its own
         "multiline",  # the JSON over several data lines
         "reasoning",
+        "thinks",  # a thought before every THINKS_EVERY tokens, the first one among them
         "tools",
         "nul",
         "surrogate",
@@ -172,6 +173,19 @@ _READERS: dict[str, Callable[[str], object]] = {
 def token_text(key: str, call: int, index: int) -> str:
     """The token `index` (from 0) of the `call`th call (from 1) for the message `key`."""
     return f" {key}/c{call}/{index:04d}"
+
+
+THINKS_EVERY = 4
+
+
+def thought(index: int) -> str:
+    """What a model that `thinks` thinks aloud before token `index`; often nothing."""
+    return "" if index % THINKS_EVERY else f"hm {index}? "
+
+
+def thoughts(tokens: int) -> str:
+    """All that it thinks aloud in an answer of so many tokens."""
+    return "".join(map(thought, range(tokens)))
 
 
 def answer_text(key: str, call: int, tokens: int) -> str:

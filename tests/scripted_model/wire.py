@@ -7,7 +7,7 @@ must be far cheaper than what it measures.
 import json
 import time
 
-from tests.scripted_model.script import Script, token_text
+from tests.scripted_model.script import Script, thought, token_text
 
 DONE = b"data: [DONE]\n\n"
 GARBAGE = b'data: {"id": "chatcmpl", "choices": [{"delta": {"conte\n\n'
@@ -49,8 +49,16 @@ class Wire:
     def tokens(self, start: int, stop: int) -> bytes:
         """The events of the tokens from `start` up to `stop`."""
         before, behind = self._before, self._behind
-        plain = b"".join(before + self._token(index) + behind for index in range(start, stop))
+        thinks = "thinks" in self._script.dress
+        plain = b"".join(
+            (self._thought(index) if thinks else b"") + before + self._token(index) + behind
+            for index in range(start, stop)
+        )
         return self._dressed(plain)
+
+    def _thought(self, index: int) -> bytes:
+        told = thought(index)
+        return self._event([_choice({"reasoning_content": told})]) if told else b""
 
     def text(self, content: str) -> bytes:
         """The event of a text that is no token."""

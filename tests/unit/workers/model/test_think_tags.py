@@ -4,7 +4,7 @@ import itertools
 from collections.abc import Iterable
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from workers.model.think_tags import ThinkTags
@@ -57,16 +57,19 @@ NONE = [
 cuts = st.lists(st.integers(0, 60), max_size=12)
 
 
+@settings(deadline=None)
 @given(st.sampled_from(sorted(OPENED)), cuts)
 def test_it_is_told_from_the_text_wherever_it_is_cut(text: str, at: list[int]) -> None:
     assert split(text, at) == OPENED[text]
 
 
+@settings(deadline=None)
 @given(st.sampled_from(NONE), cuts)
 def test_what_is_no_reasoning_stays_as_it_was(text: str, at: list[int]) -> None:
     assert split(text, at) == ("", text)
 
 
+@settings(deadline=None)
 @given(st.text(st.sampled_from("<>/think`\n a"), max_size=40), cuts)
 def test_text_without_a_tag_at_its_start_is_never_taken_for_reasoning(
     text: str, at: list[int]
