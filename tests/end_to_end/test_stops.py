@@ -24,7 +24,7 @@ from schemas.transcript import Message, Outcome, Place, Transcript
 from tests.end_to_end.reader import Reader
 from tests.end_to_end.test_whole_path import rows_hold, urls
 from tests.scripted_model.control import ModelControl
-from tests.scripted_model.script import answer_text
+from tests.scripted_model.script import is_whole
 from tests.service import environment_for, started
 from tests.stack import RunningStack, running_stack
 from tests.waiting import WITHIN_S, until
@@ -141,7 +141,7 @@ async def back(stack: RunningStack, names: Sequence[str]) -> None:
 
 
 async def ends_once(stack: RunningStack, model: ModelControl, session: str) -> None:
-    """One terminal counts, in the log; its text is one attempt's, in the log and in the table."""
+    """One terminal counts, in the log; its text is one call's, in the log and in the table."""
     async with Reader(urls(stack)[0], session) as reader:
 
         def none_held() -> bool:
@@ -151,7 +151,7 @@ async def ends_once(stack: RunningStack, model: ModelControl, session: str) -> N
         await until(none_held, WITHIN_S, f"{session} has ended")
     message, outcomes = await folded(stack, session)
     assert (message.state, outcomes[Outcome.ENDED]) == ("complete", 1)
-    assert message.text == answer_text(session, model.state()["by_key"][session], TOKENS)
+    assert is_whole(message.text, session, TOKENS), message.text
     await rows_hold(stack, session, message.text)
 
 

@@ -196,6 +196,12 @@ def answer_text(key: str, call: int, tokens: int) -> str:
 _TOKEN = re.compile(r" [^ /]+/c(\d+)/(\d{4})")
 
 
+def is_whole(text: str, key: str, tokens: int) -> bool:
+    """Say whether it is exactly what one call says; others may have gone on with it."""
+    first = _TOKEN.match(text)
+    return first is not None and text == answer_text(key, int(first[1]), tokens)
+
+
 @dataclass(frozen=True, slots=True)
 class GoingOn:
     """Where a call takes up a text: the `rest` of a token that was cut, and what comes then."""

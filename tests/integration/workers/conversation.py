@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import re
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator
 from uuid import uuid4
@@ -12,7 +11,7 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord, TopicPa
 from schemas.events import Cancel, Event, OnBusy, UserMessage, decode_session_event, encode
 from schemas.topics import HEADERS, SESSION_LOG, USER_MESSAGES, WORKER_GROUP, shard_of
 from schemas.transcript import Message, Outcome, Place, Transcript
-from tests.scripted_model.script import answer_text
+from tests.scripted_model.script import is_whole
 from tests.stack import RunningStack
 from tests.waiting import WITHIN_S, Changes
 
@@ -176,6 +175,4 @@ def assert_whole(message: Message, tokens: int) -> None:
     """The text is exactly that of one call of the model."""
     assert (message.state, message.finish_reason) == ("complete", "stop"), message.error
     assert not message.damaged
-    call = re.search(r"/c(\d+)/", message.text)
-    assert call is not None, message.text
-    assert message.text == answer_text(message.message_id, int(call[1]), tokens)
+    assert is_whole(message.text, message.message_id, tokens), message.text
