@@ -65,10 +65,13 @@ async def test_services_stop_in_time_without_a_server_and_what_ran_ends_once(
     sessions = [f"{how}-{server}-{number}" for number in range(ANSWERS)]
     await running(stack, model, sessions)
     async with without(stack, server, how), joining(stack, sessions[0]):
+        said_before = len(said(stack))
         for name in SERVICES:
             os.kill(stack.pid(name), signal.SIGTERM)
         await until(lambda: not any(map(stack.pid, SERVICES)), GONE_WITHIN_S, "all are gone")
-        assert ends(stack) == dict.fromkeys(SERVICES, "exit code 0")
+        # The stack says so a moment later.
+        await until(lambda: all(ends(stack, said_before).values()), WITHIN_S, "how all ended")
+        assert ends(stack, said_before) == dict.fromkeys(SERVICES, "exit code 0")
     await back(stack, [server, *SERVICES])
     for session in sessions:
         await ends_once(stack, model, session)
@@ -115,11 +118,17 @@ async def joining(stack: RunningStack, session: str) -> AsyncIterator[None]:
         await asyncio.gather(joined, return_exceptions=True)
 
 
-def ends(stack: RunningStack) -> dict[str, str]:
-    """How each service ended last, as the stack says it."""
-    said = (stack.state / "run.log").read_text().splitlines()
+def said(stack: RunningStack) -> list[str]:
+    """What the stack has said."""
+    return (stack.state / "run.log").read_text().splitlines()
+
+
+def ends(stack: RunningStack, said_before: int) -> dict[str, str]:
+    """How each service ended, as the stack has said it since; empty if it has not yet."""
+    since = said(stack)[said_before:]
     return {
-        name: next(filter(None, (_end(name, line) for line in said[::-1]))) for name in SERVICES
+        name: next(filter(None, (_end(name, line) for line in since[::-1])), "")
+        for name in SERVICES
     }
 
 
