@@ -125,16 +125,7 @@ class Process:
         dead_letters = LogProducer(settings.kafka, linger_ms=0, on_failed=metrics.SENDS_FAILED.inc)
         stack.push_async_callback(dead_letters.aclose)
         scanner = LogScanner(settings.kafka, SESSION_LOG, settings.shards)
-        reader = LogReader(
-            settings.kafka,
-            SESSION_LOG,
-            settings.shards,
-            on_records=lambda shard, records: self._worker.read_back(shard, records),
-            on_gap=lambda shard, start, end: self._worker.gap(shard, start, end),
-            # Nobody watches a read-back, so it is read in few, large fetches: half the cost of it.
-            fetch_min_bytes=READ_BACK_MIN_BYTES,
-            fetch_max_wait_ms=READ_BACK_MAX_WAIT_MS,
-        )
+        reader = self._reader()
         sessions = await self._sessions(intake, reader, scanner)
         tick = Tick(producer, chunk_every_s=settings.attempts().chunk_every_s)
         self._worker = worker = Worker(
@@ -163,6 +154,18 @@ class Process:
         )
         self._parts = [worker.run, tick.run, reader.run, scanner.run, sessions.run]
         self._watches = [watch.run for watch in watches]
+
+    def _reader(self) -> LogReader:
+        return LogReader(
+            self._settings.kafka,
+            SESSION_LOG,
+            self._settings.shards,
+            on_records=lambda shard, records: self._worker.read_back(shard, records),
+            on_gap=lambda shard, start, end: self._worker.gap(shard, start, end),
+            # Nobody watches a read-back, so it is read in few, large fetches: half the cost of it.
+            fetch_min_bytes=READ_BACK_MIN_BYTES,
+            fetch_max_wait_ms=READ_BACK_MAX_WAIT_MS,
+        )
 
     async def _first_record_in(self, shard: int, gap: Gap) -> int | None:
         kafka = self._settings.kafka
