@@ -20,9 +20,8 @@ class Follower(Protocol):
     session_id: str
     shard: int
 
-    @property
-    def takes_the_next(self) -> bool:
-        """Whether the session's next record is all that it lacks, and its socket takes it."""
+    def lacks_only(self, offset: int) -> bool:
+        """Whether the session's record there is all that it lacks, and its socket takes it."""
 
     def give(self, frame: bytes) -> None:
         """Here is that record, as it goes over the wire."""
@@ -124,7 +123,7 @@ class Followers:
         taking: list[Follower] = []
         others: list[Follower] = []
         for follower in followers:
-            (taking if follower.takes_the_next else others).append(follower)
+            (taking if follower.lacks_only(record.offset) else others).append(follower)
         event = readable(record, record.session_id) if taking else None
         if event is not None:
             frame = wire(spliced(record, event, cursor_prefix(self._epoch, shard)))

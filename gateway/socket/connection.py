@@ -184,10 +184,14 @@ class Connection:
         self._bucket.take(len(frame), now_s, extra)
         await asyncio.sleep(self._bucket.wait_s(now_s))
 
-    @property
-    def takes_the_next(self) -> bool:
-        """Whether the session's next record is all that it lacks, and its socket takes it."""
-        return self._joined and self.caught_up and self._socket.writable
+    def lacks_only(self, offset: int) -> bool:
+        """Whether the session's record there is all that it lacks, and its socket takes it.
+
+        It may have been given it already: a resume can reach further than the tail has come.
+        """
+        return (
+            self.caught_up and self._position <= offset and self._joined and self._socket.writable
+        )
 
     def give(self, frame: bytes) -> None:
         """Give the client the record that came. It is caught up as before: at the log's end."""

@@ -543,8 +543,15 @@ MUTANTS = (
     Mutant(
         "a socket that is behind is given the newest record alone",
         "gateway/feed/followers.py",
-        "(taking if follower.takes_the_next else others)",
+        "(taking if follower.lacks_only(record.offset) else others)",
         "taking",
+        GATEWAY,
+    ),
+    Mutant(
+        "a record that a resume has brought already is given once more",
+        "gateway/socket/connection.py",
+        "            and self._position <= offset\n",
+        "",
         GATEWAY,
     ),
 )

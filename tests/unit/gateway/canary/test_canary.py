@@ -49,7 +49,8 @@ class Follower:
     def __init__(self, session_id: str) -> None:
         self.session_id = session_id
 
-    takes_the_next = False
+    def lacks_only(self, _offset: int) -> bool:
+        return False
 
     def give(self, frame: bytes) -> None:
         pass

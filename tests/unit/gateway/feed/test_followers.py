@@ -41,9 +41,9 @@ class Socket:
 
 
 class Shard:
-    """One shard with its followers."""
+    """One shard with its followers; each joins at a position, perhaps ahead of the tail."""
 
-    def __init__(self, sockets: int) -> None:
+    def __init__(self, *joined_at: int) -> None:
         self.log = ShardLog(0)
         self.followers = Followers(1)
         self.shared = Shared(
@@ -57,14 +57,17 @@ class Shard:
             idle_limit_s=0.0,
             spawn=lambda work: None,
         )
-        self.sockets = [Socket() for _ in range(sockets)]
-        self.connections = [self._joined(socket) for socket in self.sockets]
-        self.said = ""
+        self.sockets = [Socket() for _ in joined_at]
+        self.connections = [
+            self._joined(socket, position)
+            for socket, position in zip(self.sockets, joined_at, strict=True)
+        ]
+        self.said: list[str] = []
 
-    def _joined(self, socket: Socket) -> Connection:
+    def _joined(self, socket: Socket, position: int) -> Connection:
         connection = Connection(cast(Any, socket), Address("s", None, 0), 0, self.shared)
         self.followers.add(connection)
-        connection._go_live(0)
+        connection._go_live(position)
         return connection
 
     def come(self, contents: list[str | None]) -> None:
@@ -73,7 +76,7 @@ class Shard:
         for content in contents:
             offset = self.log.end + len(records)
             session = "other" if content is None else "s"
-            self.said += content or ""
+            self.said.append(content or "")
             chunk = Chunk(
                 session_id=session,
                 message_id="m",
@@ -89,7 +92,7 @@ class Shard:
 
 
 def test_one_record_is_one_write_and_several_too() -> None:
-    shard = Shard(2)
+    shard = Shard(0, 0)
     shard.come(["a"])
     shard.come([None, "b", None, "c"])
     for socket in shard.sockets:
@@ -99,7 +102,7 @@ def test_one_record_is_one_write_and_several_too() -> None:
 
 
 def test_what_no_client_may_be_given_moves_the_position_and_gives_nothing() -> None:
-    shard = Shard(1)
+    shard = Shard(0)
     record = Record(0, 0, "s", b"garbage")
     shard.log.append([record])
     shard.followers.records_came(0, [record], shard.log)
@@ -123,7 +126,8 @@ STEP = st.one_of(
 def test_each_client_is_given_everything_once_and_in_order(
     steps: list[list[str | None] | int],
 ) -> None:
-    shard = Shard(3)
+    joined_at = (0, 1, 3)
+    shard = Shard(*joined_at)
     for step in steps:
         if isinstance(step, list):
             shard.come(step)
@@ -132,9 +136,11 @@ def test_each_client_is_given_everything_once_and_in_order(
         socket.writable = not socket.writable
         if socket.writable:
             shard.connections[step]._go_on()
-    for socket, connection in zip(shard.sockets, shard.connections, strict=True):
+    for socket, connection, position in zip(
+        shard.sockets, shard.connections, joined_at, strict=True
+    ):
         socket.writable = True
         connection._go_on()
-        assert socket.contents() == shard.said
+        assert socket.contents() == "".join(shard.said[position:])
         assert socket.cursors() == sorted(set(socket.cursors()))
-        assert connection.position == shard.log.end
+        assert connection.position == max(shard.log.end, position)

@@ -43,7 +43,8 @@ class Follower:
     def __init__(self, shard: int) -> None:
         self.session_id, self.shard = f"s{shard}", shard
 
-    takes_the_next = False
+    def lacks_only(self, _offset: int) -> bool:
+        return False
 
     def give(self, frame: bytes) -> None:
         pass
