@@ -36,10 +36,9 @@ async def test_a_resume_from_every_place_of_an_answer_gives_the_rest_of_it_once(
     gateway: Gateway, second_gateway: Gateway, writer: Writer, session_id: str
 ) -> None:
     first = await writer.put(start(session_id, "m1"))
-    for event in chunks(session_id, "m1", PIECES):
-        last = await writer.put(event)
+    # Not `first` + 1, + 2, …: others may write into this shard as well.
+    offsets = [await writer.put(event) for event in chunks(session_id, "m1", PIECES)]
     await writer.put(complete(session_id, "m1", len(PIECES)))
-    assert last - first >= len(PIECES)
     async with Client(gateway.url, session_id, f"?cursor={writer.cursor(session_id, first)}") as c:
         await c.got(lambda f: f["type"] == "ai_response_complete")
         assert connected(c) is True
@@ -47,7 +46,7 @@ async def test_a_resume_from_every_place_of_an_answer_gives_the_rest_of_it_once(
         # One, unless the tail itself was a moment behind.
         assert len(c.of_type("ai_response_chunk")) < 10
     for number, url in ((1, gateway.url), (30, second_gateway.url), (60, gateway.url)):
-        cursor = writer.cursor(session_id, first + number)
+        cursor = writer.cursor(session_id, offsets[number - 1])
         async with Client(url, session_id, f"?cursor={cursor}") as client:
             await client.got(lambda f: f["type"] == "ai_response_complete")
             assert connected(client) is True

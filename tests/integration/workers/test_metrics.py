@@ -8,7 +8,7 @@ from uuid import uuid4
 import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 
-from schemas.events import Event, Prompt, Status, UserMessage, encode
+from schemas.events import Complete, Event, Prompt, Status, UserMessage, encode
 from schemas.topics import HEADERS, SESSION_LOG, USER_MESSAGES, shard_of
 from tests.integration.moves import Moves
 from tests.integration.workers.conversation import AT, SHARDS
@@ -21,6 +21,7 @@ pytestmark = [pytest.mark.stack, pytest.mark.timeout(600)]
 
 ELSEWHERE = {"history_forgone"}
 """Five thousand messages must wait for Redis: a unit test says when, of the intake."""
+OUTRANKED, OTHER_LIFE = "outranked", "of-another-life"
 
 
 class Writer:
@@ -54,18 +55,29 @@ class Writer:
 
     async def outranked(self) -> None:
         """A start of a generation that the group does not reach again, and its message."""
-        message_id, prompt = "outranked", Prompt(content="hi", created_at=AT)
         start = Status(
             session_id=self.session,
-            message_id=message_id,
+            message_id=OUTRANKED,
             created_at=AT,
             state="generating",
-            attempt="of-another-life",
+            attempt=OTHER_LIFE,
             fence=(1 << 40, 1, 0),
-            prompt=prompt,
+            prompt=Prompt(content="hi", created_at=AT),
         )
         await self.put(SESSION_LOG, encode(start))
-        await self.put(USER_MESSAGES, self._asked(message_id, "hi"))
+        await self.put(USER_MESSAGES, self._asked(OUTRANKED, "hi"))
+
+    async def ended_by_the_other_life(self) -> None:
+        """The end of that message: until then nobody can acknowledge it, on servers others use."""
+        end = Complete(
+            session_id=self.session,
+            message_id=OUTRANKED,
+            created_at=AT,
+            attempt=OTHER_LIFE,
+            last_sequence=0,
+            finish_reason="stop",
+        )
+        await self.put(SESSION_LOG, encode(end))
 
     async def in_a_transaction(self) -> None:
         """As others may write; its marker takes an offset and is no record."""
@@ -148,4 +160,6 @@ async def test_every_number_moves(
         await moves.until("model_asked_again", "model_breaker")
         await writer.outranked()
         await moves.until("outranked")
+        await writer.ended_by_the_other_life()
+        await until(lambda: worker.metric("unfinished") == 0, WITHIN_S, "nothing is left undone")
     assert moves.still() - ELSEWHERE == set()
