@@ -30,8 +30,6 @@ from tests.waiting import wait_until
 START_WITHIN_S = 240.0
 STOP_WITHIN_S = 40.0
 COMMAND_WITHIN_S = 120.0
-
-
 STANDS_WITHIN_S = 5.0
 
 
@@ -78,25 +76,25 @@ class RunningStack:
     def hold(self, name: str) -> None:
         """SIGSTOP, to its children too: Postgres has a process for each connection.
 
-        Returns when it stands: a server with several threads goes on for a moment.
+        Returns when it stands: a server with several threads goes on for a moment. Its children
+        are looked for only then, for it may be making one.
         """
-        self._signal_all(name, signal.SIGSTOP)
-        with contextlib.suppress(psutil.NoSuchProcess):
-            process = psutil.Process(self.pid(name))
-            deadline = time.monotonic() + STANDS_WITHIN_S
-            while process.status() != psutil.STATUS_STOPPED and time.monotonic() < deadline:
-                time.sleep(0.005)
+        with contextlib.suppress(psutil.NoSuchProcess):  # ended; the list does not say so yet
+            parent = psutil.Process(self.pid(name))
+            parent.suspend()
+            _until_it_stands(parent)
+            for child in parent.children(recursive=True):
+                with contextlib.suppress(psutil.NoSuchProcess):
+                    child.suspend()
+                    _until_it_stands(child)
 
     def let_go(self, name: str) -> None:
         """SIGCONT."""
-        self._signal_all(name, signal.SIGCONT)
-
-    def _signal_all(self, name: str, which: signal.Signals) -> None:
-        with contextlib.suppress(psutil.NoSuchProcess):  # ended; the list does not say so yet
+        with contextlib.suppress(psutil.NoSuchProcess):
             parent = psutil.Process(self.pid(name))
             for process in [parent, *parent.children(recursive=True)]:
                 with contextlib.suppress(psutil.NoSuchProcess):
-                    process.send_signal(which)
+                    process.resume()
 
     def start_dead(self) -> None:
         """What `talklog start` does: start again what is dead, where nothing else does."""
@@ -134,6 +132,14 @@ def running_stack(
         yield RunningStack(state, process.pid)
     finally:
         end(process, STOP_WITHIN_S)
+
+
+def _until_it_stands(process: psutil.Process) -> None:
+    deadline = time.monotonic() + STANDS_WITHIN_S
+    while process.status() not in (psutil.STATUS_STOPPED, psutil.STATUS_ZOMBIE):
+        if time.monotonic() > deadline:
+            return
+        time.sleep(0.005)
 
 
 def end(process: "subprocess.Popen[bytes]", within_s: float) -> None:
