@@ -42,8 +42,8 @@ ROOT = HERE.parent
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_auto_num_workers() -> int:
-    """One tester more than there are cores: they wait for processes more than they work."""
-    return min(4, (os.cpu_count() or 1) + 1)
+    """As many as there are cores: each has stacks of processes beside it that work as well."""
+    return max(2, min(4, os.cpu_count() or 1))
 
 
 @pytest.hookimpl(optionalhook=True)
