@@ -90,9 +90,9 @@ def figures(occurrence: Occurrence, waits_s: list[float]) -> str:
     """The figures of one way, as a line for people."""
     waits = "nobody waited"
     if waits_s:
-        waits = (
-            f"their longest waits: p50 {statistics.median(waits_s):.1f} s, max {waits_s[-1]:.1f} s"
-        )
+        tenths = statistics.quantiles(waits_s, n=10) if len(waits_s) > 1 else waits_s * 9
+        shown = ", ".join(f"{wait_s:.1f}" for wait_s in tenths)
+        waits = f"their longest waits, by tenths: {shown}, max {waits_s[-1]:.1f} s"
     return (
         f"{occurrence.fault}: {occurrence.bit}; {occurrence.running} answers ran,"
         f" {occurrence.went_on} went on, {occurrence.begun_anew} began anew,"
