@@ -14,6 +14,7 @@ class _Frame(msgspec.Struct):
     type: str
     content: str = ""
     code: str = ""
+    state: str = ""
 
 
 _decoder = msgspec.json.Decoder(_Frame)
@@ -45,7 +46,9 @@ async def load(
                 now = time.monotonic_ns()
                 frame = _decoder.decode(raw)
                 assert frame.type != "error", raw
-                if frame.type == "ai_response_chunk":
+                if frame.state == "generating":
+                    seen = 0  # another worker goes on: its first chunk is the text so far
+                elif frame.type == "ai_response_chunk":
                     stamps = _STAMP.findall(frame.content)
                     added.extend((now - int(stamp)) / 1e6 for stamp in stamps)
                     seen += len(stamps)
