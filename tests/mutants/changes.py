@@ -550,7 +550,7 @@ MUTANTS = (
     Mutant(
         "a record that a resume has brought already is given once more",
         "gateway/socket/connection.py",
-        "            and self._position <= offset\n",
+        " and self._position <= offset",
         "",
         GATEWAY,
     ),
