@@ -18,7 +18,7 @@ from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
 from deploy.local.settings import StackSettings
-from schemas.process.settings import Settings, variable
+from schemas.process.settings import FILE, Settings, variable
 
 PLACES = (
     ("every process", "schemas.process.connections"),
@@ -97,7 +97,10 @@ def _setting(name: str, field: FieldInfo) -> Setting:
     default = "" if field.default is None else str(field.default)
     if field.default is PydanticUndefined:
         default = "(required)"
-    return Setting(name, default, _allowed(field), field.description or "")
+    meaning = field.description or ""
+    if not field.repr:
+        meaning += f"; or in a file: {name}{FILE}"
+    return Setting(name, default, _allowed(field), meaning)
 
 
 def _allowed(field: FieldInfo) -> str:

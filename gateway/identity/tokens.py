@@ -11,8 +11,10 @@ from collections.abc import Mapping, Sequence
 
 from gateway.identity.claims import BadToken, Expected, rights_of
 from gateway.identity.key_source import KeySource
+from gateway.identity.keyring import Keyring
 from gateway.identity.rights import Rights
-from gateway.identity.signature import Head, Key, claims_of, head_of
+from gateway.identity.signature import Head, Key, claims_of, head_of, secret_key
+from gateway.settings import GatewaySettings
 
 
 class Tokens:
@@ -69,3 +71,21 @@ class Tokens:
         if source is None:
             raise BadToken("iss is no issuer of TALKLOG_JWT_ISSUER")
         return await source.key(head)
+
+
+def tokens_of(settings: GatewaySettings) -> Tokens | None:
+    """Give what checks tokens as the settings say; None: there is no authentication."""
+    if settings.auth == "none":
+        return None
+    expected = Expected(
+        frozenset(settings.issuers()), settings.audiences(), leeway_s=settings.jwt_leeway_s
+    )
+    secret = settings.jwt_secret
+    key = secret_key(secret, settings.jwt_secret_algorithm) if secret else None
+    places = settings.key_sets()
+    issuers: list[str | None] = [None] if len(places) == 1 else [*settings.issuers()]
+    sources = {
+        issuer: KeySource(place, Keyring(settings.jwt_jwks_every_s))
+        for issuer, place in zip(issuers, places, strict=False)
+    }
+    return Tokens(expected, key, sources)
