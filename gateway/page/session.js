@@ -17,6 +17,7 @@
 
 import { isTerminal } from "./fold.js";
 import { Link, Timers } from "./link.js";
+import { renewInMs } from "./token.js";
 import { EMPTY_VIEW, forgotten, hasOpenMessages, reduce, resendAfter, resumeCursor, submitted, unsettled } from "./reducer.js";
 
 export { applyEvent, isTerminal } from "./fold.js";
@@ -25,7 +26,9 @@ export { EMPTY_VIEW, openMessages, reduce, resendAfter, resumeCursor, submitted,
 
 const UNKNOWN_RETRY_MS = 1_000;
 const OWN_MAX = 50;
+const LONGEST_TIMER_MS = 2 ** 31 - 1; // a longer one would be over at once
 const FRAME_TOO_BIG = 1009;
+const UNAUTHENTICATED = 4001;
 
 /** Why `send` refused: so many messages wait already for their first sign of life. */
 export class TooManyWaiting extends Error {}
@@ -48,13 +51,18 @@ export class Session {
   #link;
   #timers;
   #token;
+  #askToken = null; // gives a token when one is needed
+  #asking = 0; // the number of the last question; what answers an older one comes too late
+  #askedAgain = false; // since the last live connection: a token that never works is not asked for without end
   #greeted = false; // `connected` has come on this socket: before it, `view.joined` is that of the last one
   #submitted = new Set(); // ids that went out on this socket
   #cancels = new Set(); // ids to stop, asked again after every reconnect until they have ended
 
   /**
    * `url`: ws:// or wss:// of a gateway, without path. `history`: how many finished messages to ask for.
-   * `token`: a JWT, if the gateway wants one. The rest is for tests.
+   * `token`: a JWT, if the gateway wants one, or a function that gives one (or a promise of it) whenever
+   * one is needed: before the first connection, before the old one ends, and when it was refused. The
+   * rest is for tests.
    */
   constructor({
     url,
@@ -70,7 +78,8 @@ export class Session {
   }) {
     const world = { WebSocket, nowMs, setTimer, clearTimer, random };
     this.#options = { url, sessionId, history, nowMs, makeId };
-    this.#token = token;
+    this.#token = typeof token === "function" ? null : token;
+    this.#askToken = typeof token === "function" ? token : null;
     this.#timers = new Timers(world);
     this.#link = new Link(world, {
       address: () => this.#address(),
@@ -86,11 +95,13 @@ export class Session {
 
   /** Connect now, whatever the state; also the way back from "stopped". */
   connect() {
-    this.#link.connect();
+    if (this.#askToken && this.#token === null) this.#askForToken();
+    else this.#link.connect();
   }
 
   /** Leave (until `connect`). The answer goes on: a closed socket is not a stop. */
   close() {
+    this.#asking += 1;
     this.#link.close();
   }
 
@@ -115,7 +126,8 @@ export class Session {
   /** Put in a token: the first, or one before the old expires. */
   setToken(token) {
     this.#token = token;
-    if (!this.#link.send({ type: "token", token })) this.connect();
+    if (this.#link.send({ type: "token", token })) this.#renewInTime();
+    else this.connect();
   }
 
   /**
@@ -157,13 +169,29 @@ export class Session {
     return this.#cancels.has(messageId);
   }
 
+  async #askForToken() {
+    const question = (this.#asking += 1);
+    if (this.connection.state !== "live") {
+      this.connection = { state: "connecting", code: null, retryAtMs: null };
+      this.onChange();
+    }
+    let token = null;
+    try {
+      token = await this.#askToken();
+    } catch {
+      // Whoever gives tokens shows himself why there is none.
+    }
+    if (question !== this.#asking) return;
+    if (typeof token === "string" && token !== "") this.setToken(token);
+    else if (this.connection.state !== "live") this.#link.fail(UNAUTHENTICATED);
+  }
+
   #address() {
     const { url, sessionId, history } = this.#options;
     const query = new URLSearchParams();
     const cursor = resumeCursor(this.view);
     if (cursor !== null) query.set("cursor", cursor);
     if (history > 0) query.set("history", String(history));
-    if (this.#token) query.set("token", this.#token);
     const tail = `${query}` === "" ? "" : `?${query}`;
     return `${url.replace(/\/$/, "")}/ws/chat/${encodeURIComponent(sessionId)}/${tail}`;
   }
@@ -174,8 +202,19 @@ export class Session {
     this.connection = { state: name === "open" ? "joining" : name, code, retryAtMs };
     const tooBig = code === FRAME_TOO_BIG && this.#failTooBig();
     this.#submitted.clear();
+    // The first frame, not in the address: that ends in the logs of every proxy on the way.
+    if (name === "open" && this.#token) this.#link.send({ type: "token", token: this.#token });
     this.onChange();
+    if (code === UNAUTHENTICATED && this.#askToken) this.#unknown();
     if (tooBig) this.connect(); // what it was closed for is not sent again
+  }
+
+  /** The token was refused: the next one may be better, but one that never is ends here. */
+  #unknown() {
+    this.#token = null;
+    if (this.#askedAgain) return;
+    this.#askedAgain = true;
+    this.#askForToken();
   }
 
   #receive(frame) {
@@ -205,12 +244,19 @@ export class Session {
     }
     if (justLive) {
       this.connection = { state: "live", code: null, retryAtMs: null };
+      this.#askedAgain = false;
       this.#link.steady();
+      this.#renewInTime();
     }
     // Live although the snapshot comes later: what was typed meanwhile must not wait for it.
     const early = justLive && again.length === 0 ? unsettled(this.view).map((own) => own.message_id) : again;
     for (const id of early) this.#submit(id);
     if (justLive) for (const message_id of this.#cancels) this.#link.send({ type: "cancel", message_id });
+  }
+
+  #renewInTime() {
+    const waitMs = this.#askToken ? renewInMs(this.#token, this.#options.nowMs()) : null;
+    if (waitMs !== null) this.#timers.start("renew", Math.min(waitMs, LONGEST_TIMER_MS), () => this.#askForToken());
   }
 
   #submit(messageId) {
@@ -244,6 +290,7 @@ export class Session {
   #tellNotice(frame, before) {
     if (frame.type !== "error" || typeof frame.cursor === "string" || this.view !== before) return;
     const { code, message, message_id } = frame;
+    if (code === "unsupported" && this.#token && !message_id) return; // it needs no token
     const aboutCancel = this.#cancels.has(message_id) || code === "nothing_to_cancel" || code === "unsupported";
     if (this.view.messages.has(message_id) && !aboutCancel) return; // a repeat that was not needed
     if (aboutCancel && message_id) this.#cancels.delete(message_id);
