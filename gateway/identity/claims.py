@@ -29,6 +29,10 @@ class BadToken(Exception):
     """It gives no rights now; the text says which rule, and nothing of what the token holds."""
 
 
+class CantTell(Exception):
+    """Whether it gives rights can't be told now; the text says why."""
+
+
 @dataclass(frozen=True, slots=True)
 class Expected:
     """What a token must say; an empty set: anything, or nothing."""

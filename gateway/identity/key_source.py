@@ -12,7 +12,8 @@ from pathlib import Path
 import aiohttp
 import structlog
 
-from gateway.identity.keyring import Keyring, KeysUnavailable
+from gateway.identity.claims import CantTell
+from gateway.identity.keyring import Keyring
 from gateway.identity.keys import KEYS_MAX_BYTES, BadKeys, keys_of
 from gateway.identity.signature import Head, Key
 
@@ -49,7 +50,7 @@ class KeySource:
 
         Raises:
             BadToken: there is no such key.
-            KeysUnavailable: it can't be told now.
+            CantTell: it can't be told now.
         """
         key = self._keyring.find(head, time.monotonic())
         if key is None:
@@ -58,7 +59,7 @@ class KeySource:
             await self._next_round()
             key = self._keyring.find(head, time.monotonic())
         if key is None:
-            raise KeysUnavailable("they were not read in time")
+            raise CantTell("they were not read in time")
         return key
 
     async def run(self) -> None:

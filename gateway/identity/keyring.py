@@ -11,17 +11,13 @@
 The clock is an argument.
 """
 
-from gateway.identity.claims import BadToken
+from gateway.identity.claims import BadToken, CantTell
 from gateway.identity.keys import Keys
 from gateway.identity.signature import Head, Key
 
 REASK_S = 60.0
 RETRY_FIRST_S = 5.0
 KEPT_S = 24 * 3600.0
-
-
-class KeysUnavailable(Exception):
-    """Whether the token is good can't be told now; the text says why."""
 
 
 class Keyring:
@@ -41,7 +37,7 @@ class Keyring:
 
         Raises:
             BadToken: nobody has that key.
-            KeysUnavailable: nobody knows.
+            CantTell: nobody knows.
         """
         key = self._keys.find(head) if self.known(now_s) else None
         if key is not None:
@@ -49,7 +45,7 @@ class Keyring:
         if self.asking or self._asked_at_s is None or now_s - self._asked_at_s >= REASK_S:
             return None
         if self._failure:
-            raise KeysUnavailable(self._failure)
+            raise CantTell(self._failure)
         raise BadToken("no key has the name and algorithm that the token says")
 
     def known(self, now_s: float) -> bool:

@@ -32,7 +32,7 @@ class Tokens:
 
         Raises:
             BadToken: the token gives no rights.
-            KeysUnavailable: whether it does can't be told now.
+            CantTell: whether it does can't be told now.
         """
         claims = claims_of(token, await self._key(head_of(token)))
         return rights_of(claims, self._expected, time.time())

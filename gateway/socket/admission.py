@@ -15,7 +15,6 @@ from websockets.datastructures import Headers
 from gateway.feed.followers import Followers
 from gateway.identity.claims import BadToken
 from gateway.identity.client_address import FORWARDED, client_address
-from gateway.identity.keyring import KeysUnavailable
 from gateway.identity.presented import token_of
 from gateway.identity.rights import EVERYTHING, VERBS, Rights
 from gateway.identity.tokens import Tokens
@@ -45,10 +44,6 @@ class Refusal(Exception):
         super().__init__(reason)
         self.code = code
         self.reason = reason
-
-
-class CantTell(Exception):
-    """Whether this socket may be served can't be told now: it should come again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +80,7 @@ class Admission:
 
         Raises:
             Refusal: it is to be closed with a code.
-            CantTell: the keys of tokens can't be read now.
+            CantTell: it should come again.
             ConnectionClosed: the client has gone.
         """
         assert socket.request is not None  # noqa: S101 - the handshake is over
@@ -144,8 +139,6 @@ class Admission:
             return await self._tokens.rights(token)
         except BadToken as error:
             raise Refusal(CloseCode.UNAUTHENTICATED, str(error)) from None
-        except KeysUnavailable as error:
-            raise CantTell(str(error)) from None
 
     def _tell_refused(self, origin: str, headers: Headers, peer: str) -> None:
         """Log an origin the first time: its page shows nothing, and here is who can allow it."""

@@ -23,8 +23,7 @@ from gateway.feed.reach import reach
 from gateway.feed.resume import fits, may_fit, resume_position
 from gateway.feed.slices import in_slices
 from gateway.feed.tail import Tail
-from gateway.identity.claims import BadToken
-from gateway.identity.keyring import KeysUnavailable
+from gateway.identity.claims import BadToken, CantTell
 from gateway.identity.rights import EVERYTHING, Rights
 from gateway.identity.tokens import Tokens
 from gateway.snapshot.snapshots import FoldUnavailable, Snapshots
@@ -403,7 +402,7 @@ class Connection:
             rights = await self._shared.tokens.rights(token)
         except BadToken as error:
             self.close_soon(CloseCode.UNAUTHENTICATED, str(error))
-        except KeysUnavailable:
+        except CantTell:
             # The token before holds until its own end.
             self._refuse("unavailable", "the keys of tokens can't be read now: send it again")
         else:

@@ -14,9 +14,10 @@ from websockets.asyncio.server import Server, ServerConnection, serve
 from websockets.exceptions import ConnectionClosed
 from websockets.http11 import Request, Response
 
+from gateway.identity.claims import CantTell
 from gateway.page.page_files import PageFiles, text
 from gateway.settings import GatewaySettings
-from gateway.socket.admission import Admission, CantTell, OwnPass, Refusal
+from gateway.socket.admission import Admission, OwnPass, Refusal
 from gateway.socket.connection import Connection, Shared
 from gateway.socket.protocol import refused
 from gateway.socket.websocket import CLOSE_TIMEOUT_S, WRITE_HIGH_WATER_BYTES, WebSocket, wire
@@ -147,8 +148,8 @@ class ChatServer:
             await self._turn_away(socket, refusal.code, refusal.reason)
             return
         except CantTell as error:
-            log.warning("whether a token is good can't be told", error=str(error))
-            told = refused("", "unavailable", "the keys of tokens can't be read now")
+            log.debug("who comes can't be told", error=str(error))
+            told = refused("", "unavailable", "who you are can't be told now: come again")
             self._shared.counters.count_refused(told.code)
             socket.push(wire(encode(told)))
             await self._turn_away(socket, CloseCode.SERVICE_RESTART, told.message)

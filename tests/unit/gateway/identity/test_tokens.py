@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from gateway.identity import key_source
-from gateway.identity.claims import BadToken, Expected
+from gateway.identity.claims import BadToken, CantTell, Expected
 from gateway.identity.key_source import KeySource
-from gateway.identity.keyring import Keyring, KeysUnavailable
+from gateway.identity.keyring import Keyring
 from gateway.identity.signature import secret_key
 from gateway.identity.tokens import Tokens
 from tests.unit.gateway.identity.minted import SECRET, Owner, owner, published
@@ -118,7 +118,7 @@ async def test_while_keys_can_not_be_read_nobody_is_called_a_liar(tmp_path: Path
     keys = source(tmp_path, "missing")
     gate = tokens({None: keys})
     await keys.read()
-    with pytest.raises(KeysUnavailable, match="FileNotFoundError"):
+    with pytest.raises(CantTell, match="FileNotFoundError"):
         await gate.rights(owner("ES256", "a").sign(of_alice()))
     assert "FileNotFoundError" in (gate.not_ready() or "")
     (tmp_path / "missing").write_bytes(published(owner("ES256", "a")))

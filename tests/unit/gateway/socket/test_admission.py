@@ -9,13 +9,12 @@ from websockets.datastructures import Headers
 from websockets.http11 import Request
 
 from gateway.feed.followers import Followers
-from gateway.identity.claims import Expected
-from gateway.identity.keyring import KeysUnavailable
+from gateway.identity.claims import CantTell, Expected
 from gateway.identity.rights import EVERYTHING, VERBS, Rights
 from gateway.identity.signature import secret_key, signed
 from gateway.identity.tokens import Tokens
 from gateway.settings import GatewaySettings
-from gateway.socket.admission import Admission, CantTell, OwnPass, Refusal
+from gateway.socket.admission import Admission, OwnPass, Refusal
 from gateway.socket.protocol import Protocol, Renew, Send
 from schemas.close_codes import CloseCode
 from schemas.frames import Refused
@@ -52,7 +51,7 @@ class Socket:
 
 class Unavailable(Tokens):
     async def rights(self, token: str) -> Rights:
-        raise KeysUnavailable("away")
+        raise CantTell("away")
 
 
 async def admitted(

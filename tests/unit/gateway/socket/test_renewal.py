@@ -8,8 +8,7 @@ from typing import Any, cast
 import pytest
 
 from gateway.counters import Counters
-from gateway.identity.claims import BadToken
-from gateway.identity.keyring import KeysUnavailable
+from gateway.identity.claims import BadToken, CantTell
 from gateway.identity.rights import VERBS, Rights
 from gateway.socket.address import Address
 from gateway.socket.connection import Connection, Shared
@@ -139,7 +138,7 @@ async def test_one_that_does_not_allow_this_closes_it(
 
 
 async def test_while_keys_are_away_the_token_before_holds() -> None:
-    served = await Served(EVER, token("next"), SAY, next=KeysUnavailable("away")).run()
+    served = await Served(EVER, token("next"), SAY, next=CantTell("away")).run()
     assert served.codes() == ["unavailable"]
     assert served.submitter.said == ["alice"]
     assert served.counters.closed == {}
