@@ -17,6 +17,8 @@ from gateway.canary.canary import Canary
 from gateway.counters import Counters
 from gateway.feed.followers import Followers
 from gateway.feed.tail import Tail
+from gateway.identity.hook import Hook
+from gateway.identity.key_source import shown
 from gateway.identity.tokens import Tokens, tokens_of
 from gateway.metrics import GatewayMetrics
 from gateway.settings import GatewaySettings, is_loopback
@@ -98,7 +100,8 @@ async def _run(settings: GatewaySettings) -> int:
     claims = Claims(settings.redis_url, settings.epoch, settings.messages_per_minute, counters)
     store = Store(settings.postgres_dsn, settings.epoch)
     snapshots = Snapshots(store, tail, settings.epoch, counters)
-    tokens = tokens_of(settings)
+    tokens, hook = tokens_of(settings), _hook_of(settings)
+    gate = tokens or hook
     producer.begin()
     async with contextlib.aclosing(producer), asyncio.TaskGroup() as tasks:
         shared = Shared(
@@ -112,15 +115,16 @@ async def _run(settings: GatewaySettings) -> int:
             idle_limit_s=settings.idle_limit_s,
             spawn=tasks.create_task,
             tokens=tokens,
+            hook=hook,
         )
-        not_ready, failing = _readiness(tail, snapshots, canary, tokens)
+        not_ready, failing = _readiness(tail, snapshots, canary, gate)
         own = OwnPass(canary.session_id, canary.password)
         server = ChatServer(settings, shared, not_ready, failing, own)
-        parts = [tail.run(), snapshots.run(), server.sweep(), *([tokens.run()] if tokens else [])]
+        parts = [tail.run(), snapshots.run(), server.sweep(), *([gate.run()] if gate else [])]
         services = [tasks.create_task(part) for part in parts]
         gauges = _gauges(tail, canary, claims)
         REGISTRY.register(
-            GatewayMetrics(counters, followers, _counts(tail, producer, tokens), gauges)
+            GatewayMetrics(counters, followers, _counts(tail, producer, gate), gauges)
         )
         try:
             await _serve_until(stopped_by, settings, server, canary)
@@ -141,7 +145,7 @@ def _code(stopped_by: "asyncio.Future[signal.Signals]") -> int:
 
 
 def _readiness(
-    tail: Tail, snapshots: Snapshots, canary: Canary, tokens: Tokens | None
+    tail: Tail, snapshots: Snapshots, canary: Canary, gate: Tokens | Hook | None
 ) -> tuple[Callable[[], str | None], Callable[[], Sequence[str]]]:
     """Give what says why a client should not be sent here, and what fails all the same."""
 
@@ -150,23 +154,23 @@ def _readiness(
         return (
             tail.not_ready()
             or snapshots.not_ready()
-            or (tokens.not_ready() if tokens else None)
+            or (gate.not_ready() if gate else None)
             # In a shard that has no leader it can't come back; the others work.
             or (None if tail.is_dead(canary.shard) else canary.not_ready())
         )
 
     def failing() -> Sequence[str]:
-        told = (tail.failing(), snapshots.failing(), *(tokens.failing() if tokens else ()))
+        told = (tail.failing(), snapshots.failing(), *(gate.failing() if gate else ()))
         return [each for each in told if each]
 
     return not_ready, failing
 
 
 def _counts(
-    tail: Tail, producer: LogProducer, tokens: Tokens | None
+    tail: Tail, producer: LogProducer, gate: Tokens | Hook | None
 ) -> dict[str, Callable[[], float]]:
     return {
-        "key_reads": tokens.reads if tokens else float,
+        "identity_calls": gate.calls if gate else float,
         "scans": lambda: tail.scanner.scans,
         "producers_replaced": lambda: producer.replaced,
     }
@@ -203,18 +207,28 @@ async def _serve_until(
     await admin.stop()
 
 
+def _hook_of(settings: GatewaySettings) -> Hook | None:
+    if settings.auth != "hook":
+        return None
+    return Hook(
+        settings.hook_url,
+        settings.hook_secret,
+        settings.hook_timeout_s,
+        settings.told_headers(),
+    )
+
+
 def _warn(settings: GatewaySettings) -> None:
     """Say what is allowed, and seldom meant."""
-    if settings.auth == "none":
-        return
-    if not settings.audiences():
+    if settings.auth == "jwt" and not settings.audiences():
         log.warning(
             "tokens that these keys sign for other services are taken: TALKLOG_JWT_AUDIENCE"
         )
-    for place in settings.key_sets():
+    places = {"jwt": settings.key_sets(), "hook": [settings.hook_url]}
+    for place in places.get(settings.auth, []):
         url = urlsplit(place)
         if url.scheme == "http" and not is_loopback(url.hostname or ""):
-            log.warning("keys that come without TLS can be changed on their way", place=place)
+            log.warning("what comes without TLS can be changed on its way", place=shown(place))
 
 
 async def _started(settings: GatewaySettings, followers: Followers) -> Tail:

@@ -29,8 +29,10 @@ class GatewaySettings(Connections):
         description="addresses and networks, separated by commas, whose X-Forwarded-For says from "
         "where a client comes",
     )
-    auth: Literal["none", "jwt"] = Field(
-        "none", description="none: loopback only; jwt: by tokens, see security.md"
+    auth: Literal["none", "jwt", "hook"] = Field(
+        "none",
+        description="none: loopback only; jwt: by tokens; hook: by a call to your own backend; see "
+        "security.md",
     )
     jwt_secret_algorithm: Literal["HS256", "HS384", "HS512"] = Field(
         "HS256", description="how tokens are signed with the secret"
@@ -56,6 +58,19 @@ class GatewaySettings(Connections):
     )
     jwt_leeway_s: float = Field(
         10.0, ge=0, le=300, description="so much the clocks of two machines may differ"
+    )
+    hook_url: str = Field(
+        "", validate_default=True, description="backend that says who comes, http:// or https://"
+    )
+    hook_secret: str = Field(
+        "", repr=False, description="tells the backend that a gateway asks (Authorization: Bearer)"
+    )
+    hook_headers: str = Field(
+        "cookie,authorization,origin,user-agent",
+        description="headers of a handshake that the backend is told, separated by commas",
+    )
+    hook_timeout_s: float = Field(
+        2.0, gt=0, le=30, description="the backend is waited for no longer"
     )
     models: str = Field("", description="models a client may ask for, separated by commas")
     messages_per_minute: int = Field(20, ge=0, description="per session; 0: no limit")
@@ -102,6 +117,15 @@ class GatewaySettings(Connections):
             raise ValueError("TALKLOG_AUTH=jwt needs it, or TALKLOG_JWT_SECRET")
         return jwks
 
+    @field_validator("hook_url")
+    @classmethod
+    def _hook_is_there(cls, url: str, info: ValidationInfo) -> str:
+        if url and not is_url(url):
+            raise ValueError("no address: http:// or https://")
+        if not url and info.data.get("auth") == "hook":
+            raise ValueError("TALKLOG_AUTH=hook needs it")
+        return url
+
     @field_validator("jwt_issuer")
     @classmethod
     def _each_issuer_has_its_keys(cls, issuers: str, info: ValidationInfo) -> str:
@@ -136,6 +160,10 @@ class GatewaySettings(Connections):
     def key_sets(self) -> list[str]:
         """Give the places of the JWK sets."""
         return _listed(self.jwt_jwks)
+
+    def told_headers(self) -> list[str]:
+        """Give the names of the headers that a hook is told, in lower case."""
+        return _listed(self.hook_headers.lower())
 
     def proxies(self) -> tuple[Network, ...]:
         """Give the proxies that are believed."""

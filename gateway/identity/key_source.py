@@ -8,6 +8,7 @@ import asyncio
 import contextlib
 import time
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import aiohttp
 import structlog
@@ -27,8 +28,9 @@ class KeySource:
     """Keys from `place`; they are there once `run` has read them."""
 
     def __init__(self, place: str, keyring: Keyring) -> None:
-        self.place = place
         self.reads = 0
+        self._place = place
+        self._shown = shown(place)
         self._keyring = keyring
         self._wanted = asyncio.Event()
         self._round: asyncio.Future[None] | None = None
@@ -37,13 +39,13 @@ class KeySource:
         """Say why no token can be held to these keys, or None."""
         if self._keyring.known(time.monotonic()):
             return None
-        return f"no keys from {self.place}: {self._keyring.failure}"
+        return f"no keys from {self._shown}: {self._keyring.failure}"
 
     def failing(self) -> str | None:
         """Say that they could not be read the last time, though those from before still count."""
         if not self._keyring.failure or self.not_ready():
             return None
-        return f"keys of before: {self.place}: {self._keyring.failure}"
+        return f"keys of before: {self._shown}: {self._keyring.failure}"
 
     async def key(self, head: Head) -> Key:
         """Give the key that a token asks for; asks for the keys first if it is not known.
@@ -78,16 +80,15 @@ class KeySource:
         before = self._keyring.failure
         try:
             async with asyncio.timeout(READ_LIMIT_S):
-                keys = keys_of(await _read(self.place))
+                keys = keys_of(await _read(self._place))
         except (OSError, TimeoutError, ValueError, aiohttp.ClientError, BadKeys) as error:
-            why = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
-            self._keyring.failed(why)
-            log.warning("the keys of tokens can't be read", place=self.place, error=why)
+            self._keyring.failed(why(error))
+            log.warning("the keys of tokens can't be read", place=self._shown, error=why(error))
         else:
             self._keyring.took(keys, time.monotonic())
             if before or keys.unusable:
                 log.info(
-                    "keys of tokens", place=self.place, keys=len(keys), unusable=keys.unusable[:3]
+                    "keys of tokens", place=self._shown, keys=len(keys), unusable=keys.unusable[:3]
                 )
         if self._round is not None:
             self._round.set_result(None)
@@ -99,6 +100,20 @@ class KeySource:
         # Shielded: the others wait for the same one, and it is the reader's to end it.
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(asyncio.shield(self._round), 2 * READ_LIMIT_S)
+
+
+def shown(place: str) -> str:
+    """Give a place without what is secret in it: a password, a query."""
+    if not is_url(place):
+        return place
+    url = urlsplit(place)
+    return f"{url.scheme}://{url.netloc.rpartition('@')[2]}{url.path}"
+
+
+def why(error: Exception) -> str:
+    """Give an error of reading as text; that of an address that is none would show it whole."""
+    text = "" if isinstance(error, aiohttp.InvalidURL) else str(error)
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__
 
 
 def is_url(place: str) -> bool:

@@ -1,11 +1,11 @@
-"""The token that a handshake brings along, if it brings one. Pure.
+"""What a handshake brings along of who comes: a token, or headers for a hook. Pure.
 
 `Authorization: Bearer` comes before `?token=`: a browser can't set the header, and an address may
 have been copied together with somebody's token.
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from urllib.parse import parse_qsl
 
 _BEARER = re.compile(r"bearer +(\S+)", re.ASCII | re.IGNORECASE)
@@ -23,3 +23,9 @@ def token_of(target: str, authorization: Sequence[str]) -> str | None:
     return next(
         (value for name, value in parse_qsl(target.partition("?")[2]) if name == "token"), None
     )
+
+
+def told_headers(names: Sequence[str], get_all: Callable[[str], Sequence[str]]) -> dict[str, str]:
+    """Give those of the headers that are there, each as one text (RFC 9110, 5.3; 6265, 5.4)."""
+    found = ((name, get_all(name)) for name in names)
+    return {name: ("; " if name == "cookie" else ", ").join(all_) for name, all_ in found if all_}

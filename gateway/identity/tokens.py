@@ -56,7 +56,7 @@ class Tokens:
         told = (source.not_ready() or source.failing() for source in self._sources.values())
         return [each for each in told if each]
 
-    def reads(self) -> int:
+    def calls(self) -> int:
         """How often keys were asked for."""
         return sum(source.reads for source in self._sources.values())
 
@@ -74,8 +74,8 @@ class Tokens:
 
 
 def tokens_of(settings: GatewaySettings) -> Tokens | None:
-    """Give what checks tokens as the settings say; None: there is no authentication."""
-    if settings.auth == "none":
+    """Give what checks tokens as the settings say; None: they are not asked for."""
+    if settings.auth != "jwt":
         return None
     expected = Expected(
         frozenset(settings.issuers()), settings.audiences(), leeway_s=settings.jwt_leeway_s

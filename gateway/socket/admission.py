@@ -15,7 +15,8 @@ from websockets.datastructures import Headers
 from gateway.feed.followers import Followers
 from gateway.identity.claims import BadToken
 from gateway.identity.client_address import FORWARDED, client_address
-from gateway.identity.presented import token_of
+from gateway.identity.hook import Hook, Visitor
+from gateway.identity.presented import token_of, told_headers
 from gateway.identity.rights import EVERYTHING, VERBS, Rights
 from gateway.identity.tokens import Tokens
 from gateway.settings import GatewaySettings
@@ -55,7 +56,7 @@ class OwnPass:
 
 
 class Admission:
-    """Of one gateway. `tokens` None: there is no authentication, and everybody may do all."""
+    """Of one gateway. Without `tokens` and `hook` everybody may do all."""
 
     def __init__(
         self,
@@ -63,6 +64,7 @@ class Admission:
         followers: Followers,
         tokens: Tokens | None,
         own: OwnPass | None = None,
+        hook: Hook | None = None,
     ) -> None:
         self._origins = settings.allowed_origins()
         self._proxies = settings.proxies()
@@ -70,6 +72,8 @@ class Admission:
         self._followers = followers
         self._tokens = tokens
         self._own = own
+        self._hook = hook
+        self._asks = tokens is not None or hook is not None
         self._refused_origins: set[str] = set()
         self._told_of_proxies = False
 
@@ -88,9 +92,12 @@ class Admission:
         peer = (socket.remote_address or ("",))[0]
         address = self.place(headers, target, peer)
         token = token_of(target, headers.get_all("Authorization"))
+        names = self._hook.headers if self._hook else ()
+        client = client_address(peer, headers.get_all("X-Forwarded-For"), self._proxies)
+        visitor = Visitor(address.session_id, client, told_headers(names, headers.get_all))
         # Nobody asks for it any more, and it holds the token.
         socket.forget_handshake()
-        rights = await self._rights(socket, address, token)
+        rights = await self._rights(socket, visitor, token)
         if not rights.may("read", address.session_id):
             raise Refusal(CloseCode.FORBIDDEN, "this session is none of yours")
         if self._followers.of(address.session_id) >= self._connections_max:
@@ -100,7 +107,7 @@ class Admission:
 
     def passed_on(self, headers: Headers) -> bool:
         """Whether a proxy has brought it to a gateway that only this machine is to reach."""
-        if self._tokens is not None or not any(name in headers for name in FORWARDED):
+        if self._asks or not any(name in headers for name in FORWARDED):
             return False
         if not self._told_of_proxies:
             self._told_of_proxies = True
@@ -115,9 +122,8 @@ class Admission:
             )
         # `get_all`, as headers may come more than once: `get` raises then.
         origin, host = only(headers.get_all("Origin")), only(headers.get_all("Host"))
-        # Who brings a token asks for it himself: a name that was made to resolve here has none.
-        anywhere = self._tokens is not None
-        if not origin_allowed(origin, host, self._origins, anywhere=anywhere):
+        # A foreign name that was made to resolve here brings neither token nor cookie.
+        if not origin_allowed(origin, host, self._origins, anywhere=self._asks):
             self._tell_refused(origin or "two origins", headers, peer)
             raise Refusal(CloseCode.FORBIDDEN, "this origin may not connect: see TALKLOG_ORIGINS")
         try:
@@ -125,17 +131,20 @@ class Admission:
         except BadAddress as error:
             raise Refusal(CloseCode.BAD_SESSION, str(error)) from None
 
-    async def _rights(self, socket: WebSocket, address: Address, token: str | None) -> Rights:
-        if self._tokens is None:
+    async def _rights(self, socket: WebSocket, visitor: Visitor, token: str | None) -> Rights:
+        if not self._asks:
             return EVERYTHING
         own = self._own
         if own is not None and token is not None:
             same = hmac.compare_digest(token.encode(), own.password.encode())
-            if same and address.session_id == own.session_id:
+            if same and visitor.session_id == own.session_id:
                 return Rights(None, (own.session_id,), VERBS)
-        if token is None:
-            token = await _first_frame(socket)
         try:
+            if self._hook is not None:
+                return await self._hook.rights(visitor)
+            assert self._tokens is not None  # noqa: S101 - it asks
+            if token is None:
+                token = await _first_frame(socket)
             return await self._tokens.rights(token)
         except BadToken as error:
             raise Refusal(CloseCode.UNAUTHENTICATED, str(error)) from None

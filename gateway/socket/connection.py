@@ -24,6 +24,7 @@ from gateway.feed.resume import fits, may_fit, resume_position
 from gateway.feed.slices import in_slices
 from gateway.feed.tail import Tail
 from gateway.identity.claims import BadToken, CantTell
+from gateway.identity.hook import Hook
 from gateway.identity.rights import EVERYTHING, Rights
 from gateway.identity.tokens import Tokens
 from gateway.snapshot.snapshots import FoldUnavailable, Snapshots
@@ -73,7 +74,7 @@ STOPPED_MAX = 64
 class Shared:
     """What the connections of a process share. `spawn` starts a task that the server waits for.
 
-    `tokens` None: there is no authentication.
+    `tokens` and `hook` None: there is no authentication.
     """
 
     epoch: int
@@ -86,6 +87,7 @@ class Shared:
     idle_limit_s: float
     spawn: Callable[[Coroutine[Any, Any, None]], object]
     tokens: Tokens | None = None
+    hook: Hook | None = None
 
 
 class Connection:
@@ -240,9 +242,12 @@ class Connection:
                 self._pass_time(action)
 
     def _close_if_over(self) -> bool:
-        """Whether the time of the client's token is over; then it is closed, in mid-answer too."""
+        """Whether the client's time is over; then it is closed, in mid-answer too."""
         over = self._protocol.is_over(time.time())
-        if over:
+        if over and self._shared.hook is not None:
+            # It may well be good for longer: its cookies tell that, and it still has them.
+            self.close_soon(CloseCode.SERVICE_RESTART, "who you are is asked again: come again")
+        elif over:
             self.close_soon(CloseCode.UNAUTHENTICATED, "expired: come again with a new token")
         return over
 

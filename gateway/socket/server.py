@@ -55,7 +55,7 @@ class ChatServer:
         self._shared = shared
         self._not_ready = not_ready
         self._failing = failing
-        self._admission = Admission(settings, shared.followers, shared.tokens, own)
+        self._admission = Admission(settings, shared.followers, shared.tokens, own, shared.hook)
         self._strangers: set[WebSocket] = set()
         """Sockets of which it is not known yet whose they are."""
         self._page = PageFiles()

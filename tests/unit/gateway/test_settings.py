@@ -112,6 +112,15 @@ def test_each_issuer_has_its_keys(monkeypatch: pytest.MonkeyPatch) -> None:
         assert problem.startswith("TALKLOG_JWT_ISSUER=")
 
 
+def test_a_hook_needs_its_address(monkeypatch: pytest.MonkeyPatch) -> None:
+    hook = {"TALKLOG_EPOCH": "1", "TALKLOG_AUTH": "hook", "TALKLOG_HOST": "0.0.0.0"}
+    (problem,) = problems(monkeypatch, **hook)
+    assert problem.startswith("TALKLOG_HOOK_URL=")
+    (problem,) = problems(monkeypatch, **hook, TALKLOG_HOOK_URL="backend:80/who")
+    assert "http" in problem
+    assert problems(monkeypatch, **hook, TALKLOG_HOOK_URL="http://backend/who") == []
+
+
 def test_a_proxy_that_is_no_network_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     (problem,) = problems(
         monkeypatch, TALKLOG_EPOCH="1", TALKLOG_TRUSTED_PROXIES="10.0.0.0/8,lb.example"

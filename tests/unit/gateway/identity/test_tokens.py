@@ -89,7 +89,7 @@ async def test_keys_that_rotate_are_found_by_the_first_token_of_the_new_one(
             *(gate.rights(owner("ES256", "new").sign(of_alice())) for _ in range(50))
         )
         assert {each.subject for each in found} == {"alice"}
-        assert gate.reads() == 2
+        assert gate.calls() == 2
         with pytest.raises(BadToken):
             await gate.rights(owner("ES256", "old").sign(of_alice()))
     finally:
@@ -108,7 +108,7 @@ async def test_a_flood_of_names_that_nobody_has_is_one_read(tmp_path: Path) -> N
             *(gate.rights(token) for token in floods), return_exceptions=True
         )
         assert {type(each) for each in refused} == {BadToken}
-        assert gate.reads() == 1
+        assert gate.calls() == 1
     finally:
         reading.cancel()
         await asyncio.gather(reading, return_exceptions=True)

@@ -9,7 +9,8 @@ from websockets.datastructures import Headers
 from websockets.http11 import Request
 
 from gateway.feed.followers import Followers
-from gateway.identity.claims import CantTell, Expected
+from gateway.identity.claims import BadToken, CantTell, Expected
+from gateway.identity.hook import Hook, Visitor
 from gateway.identity.rights import EVERYTHING, VERBS, Rights
 from gateway.identity.signature import secret_key, signed
 from gateway.identity.tokens import Tokens
@@ -192,6 +193,37 @@ async def test_the_gateways_own_password_opens_its_own_session_alone() -> None:
     assert code is CloseCode.UNAUTHENTICATED
     code, _ = await admitted("/ws/chat/talklog-canary-1/?token=x", own=own)
     assert code is CloseCode.UNAUTHENTICATED
+
+
+class Backend(Hook):
+    """A hook that knows alice by her cookie; what it was told is in `told`."""
+
+    def __init__(self) -> None:
+        super().__init__("http://backend/who", headers=["cookie", "user-agent"])
+        self.told: list[Visitor] = []
+
+    async def rights(self, visitor: Visitor) -> Rights:
+        self.told.append(visitor)
+        if visitor.headers.get("cookie") != "session=a":
+            raise BadToken("not signed in")
+        return Rights("alice", ("{sub}-*",), VERBS, 10.0)
+
+
+async def test_a_hook_is_told_the_headers_that_are_set_and_from_where() -> None:
+    hook = Backend()
+    settings = GatewaySettings(
+        epoch=1, auth="hook", hook_url="http://backend/who", trusted_proxies="203.0.113.0/24"
+    )
+    gate = Admission(settings, Followers(1), None, None, hook)
+    sent = {"Cookie": "session=a", "X-Secret": "s", "X-Forwarded-For": "6.6.6.6, 198.51.100.9"}
+    _, rights = await gate.admit(cast(Any, Socket("/ws/chat/alice-1/?token=t", sent)))
+    assert rights.subject == "alice"
+    assert hook.told == [Visitor("alice-1", "198.51.100.9", {"cookie": "session=a"})]
+    for target, code in (("/ws/chat/bob-1/", 4003), ("/ws/chat/alice-1/", 4001)):
+        headers = sent if code == 4003 else {}
+        with pytest.raises(Refusal) as refused:
+            await gate.admit(cast(Any, Socket(target, headers)))
+        assert refused.value.code == code
 
 
 NONE = GatewaySettings(epoch=1)

@@ -28,7 +28,7 @@ CODES = {code: code for code in (CloseCode.FORBIDDEN, CloseCode.BAD_SESSION)}
 def server() -> ChatServer:
     settings = GatewaySettings(epoch=1)
     followers = SimpleNamespace(of=lambda session_id: 0)
-    shared = cast(Any, SimpleNamespace(followers=followers, tokens=None))
+    shared = cast(Any, SimpleNamespace(followers=followers, tokens=None, hook=None))
     return ChatServer(settings, shared, lambda: None)
 
 

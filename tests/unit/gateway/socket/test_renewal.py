@@ -2,6 +2,7 @@
 
 import json
 import time
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -9,6 +10,7 @@ import pytest
 
 from gateway.counters import Counters
 from gateway.identity.claims import BadToken, CantTell
+from gateway.identity.hook import Hook
 from gateway.identity.rights import VERBS, Rights
 from gateway.socket.address import Address
 from gateway.socket.connection import Connection, Shared
@@ -19,6 +21,7 @@ from tests.unit.gateway.socket.test_floods import PING, Snapshots, Socket, end
 
 SAY = '{"type":"user_message","content":"Hi","message_id":"m1"}'
 EVER = Rights("alice", ("s",), VERBS, until_s=time.time() + 3600)
+HOOK = Hook("http://backend/who")
 OVER = Rights("alice", ("s",), VERBS, until_s=0.0)
 
 
@@ -142,3 +145,11 @@ async def test_while_keys_are_away_the_token_before_holds() -> None:
     assert served.codes() == ["unavailable"]
     assert served.submitter.said == ["alice"]
     assert served.counters.closed == {}
+
+
+async def test_where_a_hook_knows_him_he_comes_again_by_himself() -> None:
+    served = Served(OVER)
+    served.connection._shared = replace(served.connection._shared, tokens=None, hook=HOOK)
+    await served.connection._join(None)
+    served.connection.tick(0.0)
+    assert served.counters.closed == {1012: 1}
