@@ -30,7 +30,8 @@ HEAD = """# Settings
 
 Written by `make docs` from the classes that check them. All come from the environment; a wrong
 value or a misspelt `TALKLOG_` name stops a process at its start, with every mistake named at once
-and exit code 2. The unit is in the name: `_S` seconds, `_MS` milliseconds, `_BYTES` bytes.
+and exit code 2. A secret may lie in a file instead, which `NAME_FILE` names (without its last
+newline). The unit is in the name: `_S` seconds, `_MS` milliseconds, `_BYTES` bytes.
 """
 
 
@@ -99,7 +100,7 @@ def _setting(name: str, field: FieldInfo) -> Setting:
         default = "(required)"
     meaning = field.description or ""
     if not field.repr:
-        meaning += f"; or in a file: {name}{FILE}"
+        meaning += f"; or in the file that `{name}{FILE}` names"
     return Setting(name, default, _allowed(field), meaning)
 
 

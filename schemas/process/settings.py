@@ -34,7 +34,9 @@ NAMES: frozenset[str] = frozenset(
         # every process (schemas.process.connections)
         "KAFKA",
         "REDIS_URL",
+        "REDIS_URL_FILE",
         "POSTGRES_DSN",
+        "POSTGRES_DSN_FILE",
         "EPOCH",
         "SHARDS",
         "ADMIN_PORT",
@@ -203,6 +205,12 @@ def from_file(name: str, environ: Mapping[str, str]) -> str | None:
     except (OSError, ValueError) as error:
         why = error.strerror if isinstance(error, OSError) else str(error)
         raise SettingsError([f"{name}{FILE}={place!r}: {why}"]) from error
+
+
+def given(name: str, environ: Mapping[str, str]) -> str | None:
+    """Give a secret, from its file or the environment itself. Raises SettingsError."""
+    text = from_file(name, environ)
+    return environ.get(name) if text is None else text
 
 
 def injected(name: str, value: str) -> bool:

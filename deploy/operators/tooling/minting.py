@@ -12,7 +12,7 @@ from typing import Any
 from gateway.identity.claims import BadToken, Expected, rights_of
 from gateway.identity.rights import VERBS
 from gateway.identity.signature import BadKey, Key, secret_key, signed
-from schemas.process.settings import SettingsError, from_file
+from schemas.process.settings import SettingsError, given
 
 SECRET = "TALKLOG_JWT_SECRET"  # noqa: S105 - its name
 ALGORITHM = "TALKLOG_JWT_SECRET_ALGORITHM"
@@ -58,7 +58,7 @@ def minted(
 
 def _key(environ: Mapping[str, str]) -> Key:
     try:
-        secret = from_file(SECRET, environ) or environ.get(SECRET)
+        secret = given(SECRET, environ)
     except SettingsError as error:
         raise CantMint(str(error)) from None
     if not secret:
