@@ -63,6 +63,18 @@ def test_an_origin_that_comes_twice_is_none(server: ChatServer) -> None:
     assert admitted(server, "/ws/chat/s/", *many).session_id == "s"
 
 
+@pytest.mark.parametrize(
+    ("path", "status"), [("/", 403), ("/chat.js", 403), ("/healthz", 200), ("/nothing", 403)]
+)
+def test_without_authentication_no_page_is_given_through_a_proxy(
+    server: ChatServer, path: str, status: int
+) -> None:
+    request = Request(path, Headers([("Host", "localhost:8000"), ("X-Forwarded-For", "6.6.6.6")]))
+    answer = server._answer(cast(Any, None), request)
+    assert answer is not None
+    assert answer.status_code == status
+
+
 said = st.text(st.characters(codec="latin-1", exclude_categories=["Cc"]), max_size=60)
 """What the library lets through as a header's value."""
 text = st.text(st.characters(codec="latin-1"), max_size=60)
