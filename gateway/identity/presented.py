@@ -28,4 +28,16 @@ def token_of(target: str, authorization: Sequence[str]) -> str | None:
 def told_headers(names: Sequence[str], get_all: Callable[[str], Sequence[str]]) -> dict[str, str]:
     """Give those of the headers that are there, each as one text (RFC 9110, 5.3; 6265, 5.4)."""
     found = ((name, get_all(name)) for name in names)
-    return {name: ("; " if name == "cookie" else ", ").join(all_) for name, all_ in found if all_}
+    return {
+        name: _as_sent(("; " if name == "cookie" else ", ").join(values))
+        for name, values in found
+        if values
+    }
+
+
+def _as_sent(value: str) -> str:
+    """Read what the library gives letter by byte as UTF-8, if it is that."""
+    try:
+        return value.encode("latin-1").decode()
+    except ValueError:
+        return value

@@ -2,7 +2,7 @@
 
 import pytest
 
-from gateway.identity.presented import token_of
+from gateway.identity.presented import token_of, told_headers
 
 
 @pytest.mark.parametrize(
@@ -24,3 +24,19 @@ from gateway.identity.presented import token_of
 )
 def test_header_then_query(target: str, authorization: list[str], token: str | None) -> None:
     assert token_of(target, authorization) == token
+
+
+def test_headers_are_told_as_they_were_sent() -> None:
+    sent = {
+        "cookie": ["a=1", "b=2"],
+        "origin": ["x", "y"],
+        "name": ["J\xc3\xbcrgen"],
+        "odd": ["\xff"],
+    }
+    names = ["cookie", "origin", "name", "odd", "absent"]
+    assert told_headers(names, lambda name: sent.get(name, [])) == {
+        "cookie": "a=1; b=2",
+        "origin": "x, y",
+        "name": "Jürgen",
+        "odd": "ÿ",
+    }

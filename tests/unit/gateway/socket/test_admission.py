@@ -1,10 +1,14 @@
 """Who is let in: token by verb by session, from the handshake to the frames on an open socket."""
 
+import asyncio
 import time
 from itertools import product
 from typing import Any, cast
+from urllib.parse import quote
 
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 from websockets.datastructures import Headers
 from websockets.http11 import Request
 
@@ -290,3 +294,25 @@ async def test_a_subject_can_not_reach_out_of_its_pattern() -> None:
         minted = token(sub=subject, sessions=["{sub}:*"])
         code, _ = await admitted(f"/ws/chat/bob-1/?token={minted}")
         assert code is CloseCode.FORBIDDEN
+
+
+said = st.text(st.characters(codec="latin-1", exclude_categories=["Cc"]), max_size=60)
+
+
+@given(
+    st.one_of(said, said.map("Bearer {}".format)),
+    st.one_of(st.just(""), st.text(max_size=40).map(lambda text: f"?token={quote(text)}")),
+    st.one_of(st.text(max_size=60), st.binary(max_size=20)),
+)
+@example("", "", '{"type":"token","token":"\\ud800"}')
+@example("Bearer \xff", "?token=%ff%00", "")
+def test_any_handshake_is_let_in_or_closed_with_a_code(
+    authorization: str, query: str, frame: str | bytes
+) -> None:
+    own = OwnPass("talklog-canary-1", "p" * 43)
+    asked = admitted(
+        f"/ws/chat/alice-1/{query}", frame, own=own, headers={"Authorization": authorization}
+    )
+    code, reason = asyncio.run(asked)
+    assert code is CloseCode.UNAUTHENTICATED
+    assert reason
