@@ -105,7 +105,8 @@ function takeToken() {
   const { token, hash } = tokenIn(window.location.hash);
   if (token === null) return;
   keeper.token = token;
-  window.history.replaceState(null, "", hash || window.location.pathname);
+  const here = session === null ? window.location.pathname : hashOf(session.sessionId);
+  window.history.replaceState(null, "", hash || here);
   session?.setToken(token);
 }
 
