@@ -169,8 +169,9 @@ def _readiness(
 def _counts(
     tail: Tail, producer: LogProducer, gate: Tokens | Hook | None
 ) -> dict[str, Callable[[], float]]:
-    return {
-        "identity_calls": gate.calls if gate else float,
+    # A number that can't move is none: without a gate nobody is asked.
+    own: dict[str, Callable[[], float]] = {"identity_calls": gate.calls} if gate else {}
+    return own | {
         "scans": lambda: tail.scanner.scans,
         "producers_replaced": lambda: producer.replaced,
     }
