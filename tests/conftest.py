@@ -40,10 +40,29 @@ HERE = Path(__file__).parent
 ROOT = HERE.parent
 
 
+class FailuresAtOnce:
+    """Names a test that failed when it fails: a long run that is cut has then said so much."""
+
+    def __init__(self, config: pytest.Config) -> None:
+        self._config = config
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        reporter = self._config.pluginmanager.get_plugin("terminalreporter")
+        if report.failed and reporter is not None:
+            crash = getattr(report.longrepr, "reprcrash", None)
+            reporter.write_line(f"\nFAILED {report.nodeid}: {str(crash)[:300]}", red=True)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Only in the process that shows the results, not in each tester."""
+    if not hasattr(config, "workerinput"):
+        config.pluginmanager.register(FailuresAtOnce(config))
+
+
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_auto_num_workers() -> int:
-    """One tester more than there are cores: they wait for processes more than they work."""
-    return min(4, (os.cpu_count() or 1) + 1)
+    """As many as there are cores: each has stacks of processes beside it that work as well."""
+    return max(2, min(4, os.cpu_count() or 1))
 
 
 @pytest.hookimpl(optionalhook=True)

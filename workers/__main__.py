@@ -143,17 +143,31 @@ class Process:
         )
         folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="talklog-worker-"))
         self._group = worker.group = FaustIntake(settings.kafka, worker, folder=Path(folder))
-        admin = AdminPort(settings.admin_port, lambda: self._not_ready or None)
-        await admin.start()
-        stack.push_async_callback(admin.stop)
+        await self._show(intake, model)
         stack.push_async_callback(reader.stop)
         await self._started(reader.start())
-        measure(intake, worker, model)
         watches = stall_watch.watches(
             intake, self._group, reader, self._first_record_in, settings.stall_limit_s
         )
         self._parts = [worker.run, tick.run, reader.run, scanner.run, sessions.run]
         self._watches = [watch.run for watch in watches]
+
+    async def _show(self, intake: Intake, model: Model) -> None:
+        """Open the admin port, and show the state of the parts among the metrics."""
+        admin = AdminPort(self._settings.admin_port, lambda: self._not_ready or None)
+        await admin.start()
+        self._stack.push_async_callback(admin.stop)
+        for endpoint in model.endpoints:
+            metrics.breaker(endpoint)
+        membership = intake.membership
+        metrics.gauge("running", "Answers that run", lambda: self._worker.running)
+        metrics.gauge("unfinished", "Records not acknowledged yet", lambda: membership.unfinished)
+        metrics.gauge("owned_shards", "Shards of this process", lambda: len(intake.owned))
+        metrics.gauge(
+            "waiting_for_history",
+            "Messages that only wait for their history",
+            lambda: membership.waiting_for_history,
+        )
 
     def _reader(self) -> LogReader:
         return LogReader(
@@ -168,8 +182,7 @@ class Process:
         )
 
     async def _first_record_in(self, shard: int, gap: Gap) -> int | None:
-        kafka = self._settings.kafka
-        return await first_record_in(kafka, USER_MESSAGES, shard, gap.start, gap.end)
+        return await first_record_in(self._settings.kafka, USER_MESSAGES, shard, *gap)
 
     def _model(self) -> Model:
         model = Model(
@@ -256,22 +269,6 @@ async def until_over(
     finally:
         stopped.cancel()
         crashed.cancel()
-
-
-def measure(intake: Intake, worker: Worker, model: Model) -> None:
-    """Show the state of the intake and of the breakers among the metrics."""
-    for endpoint in model.endpoints:
-        metrics.breaker(endpoint)
-    metrics.gauge("running", "Answers that run", lambda: worker.running)
-    metrics.gauge(
-        "unfinished", "Records not acknowledged yet", lambda: intake.membership.unfinished
-    )
-    metrics.gauge("owned_shards", "Shards of this process", lambda: len(intake.owned))
-    metrics.gauge(
-        "waiting_for_history",
-        "Messages that only wait for their history",
-        lambda: intake.membership.waiting_for_history,
-    )
 
 
 def main() -> None:

@@ -12,12 +12,16 @@ What must hold of the library, and is tested against it:
 * Where nothing is committed yet (or 0), aiokafka's `seek_to_committed` does not seek, and what
   Faust had fetched and thrown away during a rebalance is gone: later acknowledgements commit past
   it. So this consumer seeks to the log's start there, and says where each delivery begins.
+* Faust holds for committed what the group has refused to commit (the member was thrown out while
+  the broker stood still), and would skip it, or acknowledge nothing before it. Here only what the
+  broker has said or taken is.
 * At the bound, `on_buffer_full` and `on_buffer_drop`; `pause_partitions` loses records of the batch
   in hand and commits past them.
 """
 
 import asyncio
 import contextlib
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
@@ -77,14 +81,18 @@ class SeekingConsumer(Consumer):
     def __init__(self, *arguments: Any, **named: Any) -> None:
         super().__init__(*arguments, **named)
         self.begins: dict[int, int] = {}
+        self._group_stands: dict[TP, int | None] = {}
 
     async def perform_seek(self) -> None:
         """Go back to where the group stands; after a rebalance, before anything is delivered."""
         await super().perform_seek()
         mine = [tp for tp in self.assignment() if tp.topic == USER_MESSAGES]
+        for tp in mine:
+            # What the broker has just said; `_committed_offset` keeps what it had if that is None.
+            self._group_stands[tp] = self._committed_offset[tp] = self._read_offset[tp]
         starts = await self.earliest_offsets(*mine) if mine else {}
         for tp, start in starts.items():
-            committed = self._committed_offset.get(tp)
+            committed = self._group_stands[tp]
             position = max(committed or 0, start)
             if committed is not None and committed < start:
                 log.error(
@@ -98,6 +106,17 @@ class SeekingConsumer(Consumer):
                 # Revoked meanwhile: it is sought again when it is assigned.
                 with contextlib.suppress(IllegalStateError):
                     await self.seek(tp, start)
+
+    async def _commit_offsets(
+        self, offsets: Mapping[TP, int], start_new_transaction: bool = True
+    ) -> bool:
+        done: bool = await super()._commit_offsets(offsets, start_new_transaction)
+        for tp, offset in offsets.items():
+            if done:
+                self._group_stands[tp] = offset
+            elif self._committed_offset[tp] == offset:
+                self._committed_offset[tp] = self._group_stands.get(tp)
+        return done
 
 
 class FaustIntake:

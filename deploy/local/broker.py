@@ -18,6 +18,8 @@ from deploy.local.program import Program, StartFailed, environment_of_servers, w
 
 FORMAT_S = 60.0
 HEAP = "-Xmx512m"
+READY_WITHIN_S = 180.0
+"""A JVM on a machine that is busy: one that is killed in its start begins from nothing."""
 CONFIG = "broker.properties"
 FORMATTED = "formatted"
 
@@ -120,6 +122,7 @@ def program(
         ready=ready,
         address=f"127.0.0.1:{node.port}",
         prepare=prepare,
+        ready_within_s=READY_WITHIN_S,
     )
 
 

@@ -107,7 +107,7 @@ def _first_gateway_port(settings: StackSettings) -> int:
     if not settings.port:
         return ports.free_run(settings.gateways)
     for port in range(settings.port, settings.port + settings.gateways):
-        if not ports.is_free(port):
+        if not ports.reserve(port):
             raise PortTaken(
                 f"port {port} is taken by another program: stop that, or choose another port "
                 f"(PORT={settings.port + 100})"

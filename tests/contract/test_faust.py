@@ -175,6 +175,41 @@ async def test_a_group_that_has_committed_nothing_reads_again_what_a_rebalance_t
     await log.close()
 
 
+async def test_what_the_group_has_refused_to_commit_comes_again_and_is_committed_then(
+    servers: RunningStack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A broker that stands still has thrown the member out; it comes back with what it had."""
+    log = Log(servers)
+    await log.open(at_the_end=False)
+    recorder = Recorder()
+    intake = await joined(log, recorder, tmp_path)
+    await log.write(3)
+    await recorder.until(lambda: (log.start + 2) in recorder.offsets)
+    consumer: Any = intake._app.consumer
+    refused = asyncio.Event()
+
+    async def refuse(_offsets: object) -> bool:
+        refused.set()
+        return False
+
+    with monkeypatch.context() as patched:
+        patched.setattr(consumer, "_commit", refuse)
+        first_time = recorder.offsets
+        for offset in first_time:
+            intake.acknowledge(SHARD, offset)
+        async with asyncio.timeout(WITHIN_S):
+            await refused.wait()
+    await consumer.perform_seek()  # what Faust does when the member has rejoined
+    assert intake.committed(SHARD) == 0
+    await recorder.until(lambda: recorder.offsets[len(first_time) :] == first_time)
+    assert recorder.records[len(first_time)].begins == first_time[0]
+    for offset in first_time:
+        intake.acknowledge(SHARD, offset)
+    await reaches(log, 3)
+    await intake.stop()
+    await log.close()
+
+
 async def test_a_first_delivery_says_where_it_should_have_begun(log: Log, tmp_path: Path) -> None:
     recorder = Recorder()
     intake = await joined(log, recorder, tmp_path)

@@ -555,7 +555,7 @@ MUTANTS = (
     Mutant(
         "a record that a resume has brought already is given once more",
         "gateway/socket/connection.py",
-        " and self._position <= offset",
+        "self._position <= offset and ",
         "",
         GATEWAY,
     ),

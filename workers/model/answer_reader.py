@@ -13,7 +13,8 @@ from typing import NamedTuple
 
 from schemas.events import FinishReason, Usage
 from schemas.limits import REASONING_MAX_BYTES
-from workers.model.faults import FaultKind, ModelFault, fault, fault_of_told
+from workers.model.faults import FaultKind, ModelFault, fault
+from workers.model.refusals import fault_of_told
 from workers.model.sse import BARE, ERROR, EventReader, EventTooLong, ServerEvent
 from workers.model.stream_events import (
     NOTHING,

@@ -22,14 +22,8 @@ from workers import metrics
 from workers.model.breaker import Breaker, BreakerState, Heard, Permit
 from workers.model.continuation import CannotContinue, Continuation, continued, forms_of
 from workers.model.dialect import Dialect
-from workers.model.faults import (
-    FaultKind,
-    ModelFault,
-    fault,
-    fault_of_status,
-    not_asked,
-    retry_after_s,
-)
+from workers.model.faults import FaultKind, ModelFault, fault, not_asked, retry_after_s
+from workers.model.refusals import fault_of_status
 from workers.model.stream import ModelStream, StreamLimits
 from workers.model.told_errors import ToldError, told_error
 from workers.model.transport import ACCEPTED_ENCODINGS, Transport

@@ -19,11 +19,11 @@ from workers.model.faults import (
     ModelUnavailable,
     ask_again_after_s,
     fault,
-    fault_of_status,
     not_asked,
     retry_after_s,
     told_of,
 )
+from workers.model.refusals import fault_of_status
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 
