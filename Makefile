@@ -35,8 +35,8 @@ chat: install-run ## chat in the terminal: SESSION=abc URL=ws://localhost:8000
 	@exec $(PY) -m deploy chat $(if $(SESSION),--session $(SESSION)) $(if $(URL),--url $(URL))
 
 token: install-run ## a token for development, with TALKLOG_JWT_SECRET: SUB=alice SESSIONS='alice-*' VERBS=read FOR=2h
-	@exec $(PY) -m deploy token $(if $(SUB),--sub '$(SUB)') $(if $(SESSIONS),--sessions '$(SESSIONS)') \
-		$(if $(VERBS),--verbs '$(VERBS)') $(if $(FOR),--for $(FOR))
+	@exec $(PY) -m deploy token $${SUB:+--sub "$$SUB"} $${SESSIONS:+--sessions "$$SESSIONS"} \
+		$${VERBS:+--verbs "$$VERBS"} $${FOR:+--for "$$FOR"}
 
 replay: install-run ## re-read a conversation from the topic: SESSION=abc FORMAT=events FROM=postgres SPEED=1
 	@exec $(PY) -m deploy replay $(if $(SESSION),--session $(SESSION)) $(if $(FORMAT),--format $(FORMAT)) \

@@ -17,8 +17,8 @@
 
 import { isTerminal } from "./fold.js";
 import { Link, Timers } from "./link.js";
-import { renewInMs } from "./token.js";
 import { EMPTY_VIEW, forgotten, hasOpenMessages, reduce, resendAfter, resumeCursor, submitted, unsettled } from "./reducer.js";
+import { TokenSource } from "./token.js";
 
 export { applyEvent, isTerminal } from "./fold.js";
 export { afterClose } from "./reconnect.js";
@@ -26,7 +26,6 @@ export { EMPTY_VIEW, openMessages, reduce, resendAfter, resumeCursor, submitted,
 
 const UNKNOWN_RETRY_MS = 1_000;
 const OWN_MAX = 50;
-const LONGEST_TIMER_MS = 2 ** 31 - 1; // a longer one would be over at once
 const FRAME_TOO_BIG = 1009;
 const UNAUTHENTICATED = 4001;
 
@@ -50,10 +49,7 @@ export class Session {
   #options;
   #link;
   #timers;
-  #token;
-  #askToken = null; // gives a token when one is needed
-  #asking = 0; // the number of the last question; what answers an older one comes too late
-  #askedAgain = false; // since the last live connection: a token that never works is not asked for without end
+  #tokens;
   #greeted = false; // `connected` has come on this socket: before it, `view.joined` is that of the last one
   #submitted = new Set(); // ids that went out on this socket
   #cancels = new Set(); // ids to stop, asked again after every reconnect until they have ended
@@ -78,8 +74,7 @@ export class Session {
   }) {
     const world = { WebSocket, nowMs, setTimer, clearTimer, random };
     this.#options = { url, sessionId, history, nowMs, makeId };
-    this.#token = typeof token === "function" ? null : token;
-    this.#askToken = typeof token === "function" ? token : null;
+    this.#tokens = new TokenSource(token);
     this.#timers = new Timers(world);
     this.#link = new Link(world, {
       address: () => this.#address(),
@@ -95,13 +90,13 @@ export class Session {
 
   /** Connect now, whatever the state; also the way back from "stopped". */
   connect() {
-    if (this.#askToken && this.#token === null) this.#askForToken();
+    if (this.#tokens.missing) this.#askForToken();
     else this.#link.connect();
   }
 
   /** Leave (until `connect`). The answer goes on: a closed socket is not a stop. */
   close() {
-    this.#asking += 1;
+    this.#tokens.leave();
     this.#link.close();
   }
 
@@ -125,7 +120,7 @@ export class Session {
 
   /** Put in a token: the first, or one before the old expires. */
   setToken(token) {
-    this.#token = token;
+    this.#tokens.token = token;
     if (this.#link.send({ type: "token", token })) this.#renewInTime();
     else this.connect();
   }
@@ -169,21 +164,15 @@ export class Session {
     return this.#cancels.has(messageId);
   }
 
-  async #askForToken() {
-    const question = (this.#asking += 1);
+  #askForToken() {
     if (this.connection.state !== "live") {
       this.connection = { state: "connecting", code: null, retryAtMs: null };
       this.onChange();
     }
-    let token = null;
-    try {
-      token = await this.#askToken();
-    } catch {
-      // Whoever gives tokens shows himself why there is none.
-    }
-    if (question !== this.#asking) return;
-    if (typeof token === "string" && token !== "") this.setToken(token);
-    else if (this.connection.state !== "live") this.#link.fail(UNAUTHENTICATED);
+    this.#tokens.next((token) => {
+      if (token !== null) this.setToken(token);
+      else if (this.connection.state !== "live") this.#link.fail(UNAUTHENTICATED);
+    });
   }
 
   #address() {
@@ -203,18 +192,10 @@ export class Session {
     const tooBig = code === FRAME_TOO_BIG && this.#failTooBig();
     this.#submitted.clear();
     // The first frame, not in the address: that ends in the logs of every proxy on the way.
-    if (name === "open" && this.#token) this.#link.send({ type: "token", token: this.#token });
+    if (name === "open" && this.#tokens.token) this.#link.send({ type: "token", token: this.#tokens.token });
     this.onChange();
-    if (code === UNAUTHENTICATED && this.#askToken) this.#unknown();
+    if (code === UNAUTHENTICATED && this.#tokens.refused()) this.#askForToken();
     if (tooBig) this.connect(); // what it was closed for is not sent again
-  }
-
-  /** The token was refused: the next one may be better, but one that never is ends here. */
-  #unknown() {
-    this.#token = null;
-    if (this.#askedAgain) return;
-    this.#askedAgain = true;
-    this.#askForToken();
   }
 
   #receive(frame) {
@@ -244,7 +225,6 @@ export class Session {
     }
     if (justLive) {
       this.connection = { state: "live", code: null, retryAtMs: null };
-      this.#askedAgain = false;
       this.#link.steady();
       this.#renewInTime();
     }
@@ -255,8 +235,8 @@ export class Session {
   }
 
   #renewInTime() {
-    const waitMs = this.#askToken ? renewInMs(this.#token, this.#options.nowMs()) : null;
-    if (waitMs !== null) this.#timers.start("renew", Math.min(waitMs, LONGEST_TIMER_MS), () => this.#askForToken());
+    const waitMs = this.#tokens.good(this.#options.nowMs());
+    if (waitMs !== null) this.#timers.start("renew", waitMs, () => this.#askForToken());
   }
 
   #submit(messageId) {
@@ -290,7 +270,7 @@ export class Session {
   #tellNotice(frame, before) {
     if (frame.type !== "error" || typeof frame.cursor === "string" || this.view !== before) return;
     const { code, message, message_id } = frame;
-    if (code === "unsupported" && this.#token && !message_id) return; // it needs no token
+    if (code === "unsupported" && this.#tokens.token && !message_id) return; // it needs no token
     const aboutCancel = this.#cancels.has(message_id) || code === "nothing_to_cancel" || code === "unsupported";
     if (this.view.messages.has(message_id) && !aboutCancel) return; // a repeat that was not needed
     if (aboutCancel && message_id) this.#cancels.delete(message_id);
