@@ -125,6 +125,22 @@ export class Session {
     else this.connect();
   }
 
+  #askForToken() {
+    if (this.connection.state !== "live") {
+      this.connection = { state: "connecting", code: null, retryAtMs: null };
+      this.onChange();
+    }
+    this.#tokens.next((token) => {
+      if (token !== null) this.setToken(token);
+      else if (this.connection.state !== "live") this.#link.fail(UNAUTHENTICATED);
+    });
+  }
+
+  #renewInTime() {
+    const waitMs = this.#tokens.good(this.#options.nowMs());
+    if (waitMs !== null) this.#timers.start("renew", waitMs, () => this.#askForToken());
+  }
+
   /**
    * Submit a message and give its id. It is kept, and sent again, until the log has it.
    *
@@ -164,17 +180,6 @@ export class Session {
     return this.#cancels.has(messageId);
   }
 
-  #askForToken() {
-    if (this.connection.state !== "live") {
-      this.connection = { state: "connecting", code: null, retryAtMs: null };
-      this.onChange();
-    }
-    this.#tokens.next((token) => {
-      if (token !== null) this.setToken(token);
-      else if (this.connection.state !== "live") this.#link.fail(UNAUTHENTICATED);
-    });
-  }
-
   #address() {
     const { url, sessionId, history } = this.#options;
     const query = new URLSearchParams();
@@ -189,10 +194,10 @@ export class Session {
     this.#greeted = false;
     this.#timers.stopAll(); // what they would send is sent at the next join
     this.connection = { state: name === "open" ? "joining" : name, code, retryAtMs };
-    const tooBig = code === FRAME_TOO_BIG && this.#failTooBig();
-    this.#submitted.clear();
     // The first frame, not in the address: that ends in the logs of every proxy on the way.
     if (name === "open" && this.#tokens.token) this.#link.send({ type: "token", token: this.#tokens.token });
+    const tooBig = code === FRAME_TOO_BIG && this.#failTooBig();
+    this.#submitted.clear();
     this.onChange();
     if (code === UNAUTHENTICATED && this.#tokens.refused()) this.#askForToken();
     if (tooBig) this.connect(); // what it was closed for is not sent again
@@ -232,11 +237,6 @@ export class Session {
     const early = justLive && again.length === 0 ? unsettled(this.view).map((own) => own.message_id) : again;
     for (const id of early) this.#submit(id);
     if (justLive) for (const message_id of this.#cancels) this.#link.send({ type: "cancel", message_id });
-  }
-
-  #renewInTime() {
-    const waitMs = this.#tokens.good(this.#options.nowMs());
-    if (waitMs !== null) this.#timers.start("renew", waitMs, () => this.#askForToken());
   }
 
   #submit(messageId) {

@@ -34,6 +34,7 @@ SWEEP_EVERY_S = 1.0
 DRAIN_SLICE = 100
 DRAIN_SLICE_EVERY_S = 0.05
 RECONNECT_SPREAD_MS = 2_000
+PROBES = ("/healthz", "/readyz")
 FORBIDDEN_TEXT = (
     "TALKLOG_AUTH=none serves this machine only, and a proxy has passed this on.\n"
     "See docs/security.md for TALKLOG_AUTH=jwt.\n"
@@ -127,14 +128,14 @@ class ChatServer:
         if "websocket" in ",".join(request.headers.get_all("Upgrade")).lower():
             return None
         path = request.path.partition("?")[0]
+        if path not in PROBES and self._admission.passed_on(request.headers):
+            return text(403, FORBIDDEN_TEXT)
         if path == "/healthz":
             return text(200, "ok\n")
         if path == "/readyz":
             reason = self.not_ready()
             told = reason or "; ".join(["ready", *self._failing()])
             return text(503 if reason else 200, f"{told}\n")
-        if self._admission.passed_on(request.headers):
-            return text(403, FORBIDDEN_TEXT)
         return self._page.answer(path) or text(404, "not found\n")
 
     async def _serve(self, socket: ServerConnection) -> None:
