@@ -19,7 +19,7 @@ from deploy.local.program import StartFailed
 from deploy.local.settings import StackSettings
 from deploy.local.stack import NoRoom, Stack
 from deploy.operators.migrate import MigrationFailed
-from deploy.operators.tooling.minting import CantMint, minted
+from deploy.operators.tooling.minting import SECRET, CantMint, minted
 from deploy.operators.topics import TopicsUnusable
 from schemas.process.exit_codes import (
     EXIT_FAILED,
@@ -27,6 +27,7 @@ from schemas.process.exit_codes import (
     EXIT_RUNS_ALREADY,
     EXIT_SETTINGS,
 )
+from schemas.process.settings import FILE
 
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 # From `talklog start`: start again what is dead (with RESTART=0 nothing else does).
@@ -95,6 +96,8 @@ async def _run(stack: Stack, environment: Mapping[str, str], *, prove: bool) -> 
 async def _live(
     stack: Stack, environment: Mapping[str, str], stopping: asyncio.Event, *, prove: bool
 ) -> int:
+    served = prove
+    prove = served and _lets_us_in(environment)
     try:
         token = _token(environment) if prove else None  # what can't be is said before all starts
         async with stack:
@@ -103,9 +106,9 @@ async def _live(
                 took_s = await proof.prove(stack.file, token=token)
                 say(f"its first words came back in {took_s:.1f} s")
             stack.set_ready()
-            for line in ready_lines(stack, proven=prove):
+            for line in ready_lines(stack, proven=prove) if served else servers_lines(stack):
                 say(line)
-            if prove and _asks_for_tokens(environment):
+            if token is not None:
                 say("  #token=… behind it; `talklog token` makes one")
             await stopping.wait()
     except CLEAR_ERRORS as error:
@@ -114,9 +117,16 @@ async def _live(
     return 0
 
 
+def _lets_us_in(environment: Mapping[str, str]) -> bool:
+    """Whether a message of our own can be sent: a hook, or the owner of keys, knows us not."""
+    auth = environment.get("TALKLOG_AUTH") or "none"
+    secret = environment.get(SECRET) or environment.get(SECRET + FILE)
+    return auth == "none" or (auth == "jwt" and bool(secret))
+
+
 def _token(environment: Mapping[str, str]) -> str | None:
     """Give what the proof needs to be let in. Raises CantMint."""
-    if not _asks_for_tokens(environment):
+    if environment.get("TALKLOG_AUTH") != "jwt":
         return None
     return minted(
         environment,
@@ -128,25 +138,25 @@ def _token(environment: Mapping[str, str]) -> str | None:
     )
 
 
-def _asks_for_tokens(environment: Mapping[str, str]) -> bool:
-    return environment.get("TALKLOG_AUTH") == "jwt"
-
-
 def ready_lines(stack: Stack, *, proven: bool) -> list[str]:
     """What is said when everything works."""
-    file = stack.file
-    if not proven:
-        return [
-            "ready; the servers:",
-            f"  TALKLOG_KAFKA={file.kafka}",
-            f"  TALKLOG_REDIS_URL={file.redis}",
-            f"  TALKLOG_POSTGRES_DSN={file.postgres}",
-            f"  TALKLOG_EPOCH={stack.epoch}",
-            f"  TALKLOG_SHARDS={stack.settings.shards}",
-        ]
+    unproven = "ready; no message was sent through it, for nobody lets us in (TALKLOG_AUTH)"
     return [
-        "ready: a message went through all of it",
-        *(f"  {_for_people(g.url)}" for g in file.gateways),
+        "ready: a message went through all of it" if proven else unproven,
+        *(f"  {_for_people(g.url)}" for g in stack.file.gateways),
+    ]
+
+
+def servers_lines(stack: Stack) -> list[str]:
+    """What is said when there are only servers: where they are."""
+    file = stack.file
+    return [
+        "ready; the servers:",
+        f"  TALKLOG_KAFKA={file.kafka}",
+        f"  TALKLOG_REDIS_URL={file.redis}",
+        f"  TALKLOG_POSTGRES_DSN={file.postgres}",
+        f"  TALKLOG_EPOCH={stack.epoch}",
+        f"  TALKLOG_SHARDS={stack.settings.shards}",
     ]
 
 

@@ -28,8 +28,8 @@ from schemas.close_codes import CloseCode
 
 log = structlog.get_logger(__name__)
 
-TOKEN_LIMIT_S = 10.0
-"""So long a socket without a token may take to bring one."""
+TOKEN_LIMIT_S = 5.0
+"""So long a socket may take to bring one; a page that has none shows nothing before."""
 TOO_MANY_RETRY_MS = 5_000
 REASON_MAX_BYTES = 120
 """A close frame holds no more than 123 (RFC 6455, 5.5)."""

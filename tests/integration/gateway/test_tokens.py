@@ -120,6 +120,11 @@ async def test_what_comes_before_the_token_is_not_answered(
     assert await published(servers.file.kafka, session_id) == []
 
 
+async def test_who_never_says_who_he_is_is_closed(asking: Gateway, session_id: str) -> None:
+    async with Client(asking.url, session_id) as client:
+        assert await client.until_closed() == (4001, "no token came in time")
+
+
 async def test_it_expires_in_mid_answer_and_the_next_one_goes_on_exactly_there(
     asking: Gateway, writer: Writer, session_id: str
 ) -> None:
