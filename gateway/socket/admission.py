@@ -34,7 +34,7 @@ TOO_MANY_RETRY_MS = 5_000
 REASON_MAX_BYTES = 120
 """A close frame holds no more than 123 (RFC 6455, 5.5)."""
 REFUSED_MAX, REFUSED_MAX_CHARS = 100, 200
-"""So many origins that were refused are logged, each once."""
+"""So many origins, and reasons, are logged, each once."""
 
 
 class Refusal(Exception):
@@ -74,8 +74,7 @@ class Admission:
         self._own = own
         self._hook = hook
         self._asks = tokens is not None or hook is not None
-        self._refused_origins: set[str] = set()
-        self._told_of_proxies = False
+        self._told: dict[str, set[str]] = {}
 
     async def admit(self, socket: WebSocket) -> tuple[Address, Rights]:
         """Give the session that the socket asks for and what it may do there.
@@ -109,8 +108,7 @@ class Admission:
         """Whether a proxy has brought it to a gateway that only this machine is to reach."""
         if self._asks or not any(name in headers for name in FORWARDED):
             return False
-        if not self._told_of_proxies:
-            self._told_of_proxies = True
+        if self._is_news("proxy"):
             log.warning("refused what a proxy passes on: TALKLOG_AUTH=none is for this machine")
         return True
 
@@ -147,15 +145,24 @@ class Admission:
                 token = await _first_frame(socket)
             return await self._tokens.rights(token)
         except BadToken as error:
+            if self._is_news("token", str(error)):
+                log.warning("refused: told once", reason=str(error), client=visitor.address)
             raise Refusal(CloseCode.UNAUTHENTICATED, str(error)) from None
 
     def _tell_refused(self, origin: str, headers: Headers, peer: str) -> None:
         """Log an origin the first time: its page shows nothing, and here is who can allow it."""
         origin = origin[:REFUSED_MAX_CHARS]
-        if origin not in self._refused_origins and len(self._refused_origins) < REFUSED_MAX:
-            self._refused_origins.add(origin)
+        if self._is_news("origin", origin):
             client = client_address(peer, headers.get_all("X-Forwarded-For"), self._proxies)
             log.warning("origin refused: allow it by TALKLOG_ORIGINS", origin=origin, client=client)
+
+    def _is_news(self, kind: str, told: str = "") -> bool:
+        """Whether this is to be logged: the first time, and while there is room to remember it."""
+        known = self._told.setdefault(kind, set())
+        news = told not in known and len(known) < REFUSED_MAX
+        if news:
+            known.add(told)
+        return news
 
 
 async def _first_frame(socket: WebSocket) -> str:

@@ -7,6 +7,7 @@ from typing import Any, cast
 from urllib.parse import quote
 
 import pytest
+import structlog
 from hypothesis import example, given
 from hypothesis import strategies as st
 from websockets.datastructures import Headers
@@ -160,6 +161,22 @@ async def test_a_bad_token_says_why(minted: str, why: str) -> None:
     assert code is CloseCode.UNAUTHENTICATED
     assert why in reason
     assert minted not in reason
+
+
+async def test_why_tokens_are_refused_is_logged_once_and_no_token() -> None:
+    gate = Admission(JWT, Followers(1), Tokens(Expected(), KEY, {}))
+    old = token(exp=time.time() - 60)
+    with structlog.testing.capture_logs() as logged:
+        for minted in (old, old, "x", token(exp=None)):
+            with pytest.raises(Refusal):
+                await gate.admit(cast(Any, Socket(f"/ws/chat/alice-1/?token={minted}", {})))
+    assert [line["reason"] for line in logged] == [
+        "expired",
+        "no signed token of three parts",
+        "exp is missing",
+    ]
+    assert {line["client"] for line in logged} == {"203.0.113.5"}
+    assert old not in str(logged)
 
 
 async def test_a_token_without_sessions_may_do_nothing() -> None:
