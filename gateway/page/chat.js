@@ -12,6 +12,7 @@ import { Sidebar } from "./sidebar.js";
 import { StickToEnd } from "./scroll.js";
 import { ThemeButton } from "./theme_button.js";
 import { Toast } from "./toast.js";
+import { sessionIdFor, tokenIn, TokenKeeper } from "./token.js";
 import { Transcript } from "./transcript.js";
 import { notice } from "./words.js";
 
@@ -29,6 +30,7 @@ const storage = storageOrNull("localStorage");
 const outbox = new Outbox(storageOrNull("sessionStorage"));
 const drafts = new Drafts(storageOrNull("sessionStorage"));
 const chats = new SessionList(storage);
+const keeper = new TokenKeeper(storageOrNull("sessionStorage"));
 const toast = new Toast(byId("toast"), byId("toast-text"), byId("toast-action"));
 const transcript = new Transcript(byId("transcript"), {
   again: (id) => andType(() => session.retry(id)),
@@ -73,9 +75,10 @@ function start() {
 
 /** Follow the session that the address names; a new one if it names none. */
 function follow() {
+  takeToken();
   let id = sessionOf(window.location.hash);
   if (id === null) {
-    id = newSessionId();
+    id = sessionIdFor(keeper.token, newSessionId);
     window.history.replaceState(null, "", hashOf(id));
   }
   if (session?.sessionId === id) return;
@@ -84,7 +87,7 @@ function follow() {
   connectionView.reset();
   listed = chats.entries.some((entry) => entry.id === id);
   const scheme = window.location.protocol === "https:" ? "wss:" : "ws:";
-  session = new Session({ url: `${scheme}//${window.location.host}`, sessionId: id, history: HISTORY });
+  session = new Session({ url: `${scheme}//${window.location.host}`, sessionId: id, history: HISTORY, token: keeper.token });
   outbox.restore(session, Date.now());
   composer.value = drafts.of(id);
   session.onChange = changed;
@@ -97,8 +100,18 @@ function follow() {
   focusComposer();
 }
 
+/** Take the token that the address brings, out of the address: it is copied, and kept in the browser's history. */
+function takeToken() {
+  const { token, hash } = tokenIn(window.location.hash);
+  if (token === null) return;
+  keeper.token = token;
+  const here = session === null ? window.location.pathname : hashOf(session.sessionId);
+  window.history.replaceState(null, "", hash || here);
+  session?.setToken(token);
+}
+
 function newChat() {
-  window.location.hash = hashOf(newSessionId());
+  window.location.hash = hashOf(sessionIdFor(keeper.token, newSessionId));
   sidebar.closeIfNarrow();
   composer.focus();
 }

@@ -65,7 +65,7 @@ def content_type(path: str) -> str:
     return f"{kind}; charset=utf-8" if kind.startswith("text/") else kind
 
 
-_PHRASES = {200: "OK", 404: "Not Found", 503: "Service Unavailable"}
+_PHRASES = {200: "OK", 403: "Forbidden", 404: "Not Found", 503: "Service Unavailable"}
 
 
 def _read(folder: Traversable, prefix: str) -> Iterator[tuple[str, bytes]]:
