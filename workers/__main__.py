@@ -177,8 +177,7 @@ class Process:
             on_records=lambda shard, records: self._worker.read_back(shard, records),
             on_gap=lambda shard, start, end: self._worker.gap(shard, start, end),
             # Nobody watches a read-back, so it is read in few, large fetches: half the cost of it.
-            fetch_min_bytes=READ_BACK_MIN_BYTES,
-            fetch_max_wait_ms=READ_BACK_MAX_WAIT_MS,
+            gather=(READ_BACK_MIN_BYTES, READ_BACK_MAX_WAIT_MS),
         )
 
     async def _first_record_in(self, shard: int, gap: Gap) -> int | None:

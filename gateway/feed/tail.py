@@ -32,6 +32,10 @@ SILENCE_LIMIT_S = 10.0
 BEHIND_LIMIT_S = 5.0
 """A tail that has not reached an end asked so long ago is called behind."""
 
+FETCH_WAIT_MS = 500
+"""A record is told at once; so often is asked where none comes. All shards are followed always, so
+nobody waits for the fetch in flight."""
+
 _NEVER = float("-inf")
 
 
@@ -54,7 +58,12 @@ class Tail:
         self._followers = followers
         self._budget_bytes = budget_bytes
         self._reader = LogReader(
-            bootstrap, SESSION_LOG, shards, on_records=self._append, on_gap=self._gap
+            bootstrap,
+            SESSION_LOG,
+            shards,
+            on_records=self._append,
+            on_gap=self._gap,
+            fetch_max_wait_ms=FETCH_WAIT_MS,
         )
         self.scanner = LogScanner(
             bootstrap, SESSION_LOG, shards, bytes_an_offset=self._bytes_an_offset

@@ -37,6 +37,10 @@ CLIENT_TIMEOUT_S = 10.0
 
 POLL_MS = 100
 """A fetch that brought no record wakes nobody; so long may it take until its offsets are passed."""
+AT_REST = (1, 100)
+"""Fetches of a reader that gathers, while nothing comes: told of the first record at once. A shard
+that is followed anew waits for the fetch in flight, so that must not be long."""
+RESTS_AFTER_S = 2.0
 NOTHING = b'{"type":"nothing"}'
 """The value of a `Record` that stands for offsets without one. Every reader skips what it does not
 know, and counts its offset."""
@@ -127,9 +131,18 @@ class LogReader:
         *,
         on_records: OnRecords,
         on_gap: OnGap,
+        gather: tuple[int, int] | None = None,
         **options: Any,
     ) -> None:
+        """Make a reader of the topic, stopped.
+
+        `gather`: while records come, a fetch is answered when there are so many bytes, or after so
+        many milliseconds; for who reads much and is not watched.
+        """
         self._consumer = consumer(bootstrap, **options)
+        self._gather = gather
+        self._gathers = False
+        self._came_s = 0.0
         # Questions go over a connection of their own. A broker answers a connection's requests one
         # at a time, so a question would wait behind the fetch that waits for new records.
         self._asker = consumer(bootstrap)
@@ -238,9 +251,23 @@ class LogReader:
                 for partition, position in error.args[0].items():
                     await self._gap(partition.partition, position)
                 continue
+            self._pace(came=bool(batches))
             for partition, raws in batches.items():
                 self._give(partition.partition, raws)
             self._pass_nothing()
+
+    def _pace(self, *, came: bool) -> None:
+        """Ask for more at once while records come, and seldom while none do."""
+        now_s = asyncio.get_running_loop().time()
+        if came:
+            self._came_s = now_s
+        gathers = now_s - self._came_s < RESTS_AFTER_S
+        if self._gather is not None and gathers is not self._gathers:
+            self._gathers = gathers
+            fetcher = self._consumer._fetcher  # what the next requests are made of
+            fetcher._fetch_min_bytes, fetcher._fetch_max_wait_ms = (
+                self._gather if gathers else AT_REST
+            )
 
     def _give(self, shard: int, raws: Sequence[ConsumerRecord]) -> None:
         expected = self._positions.get(shard)

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
+from functools import partial
 from uuid import uuid4
 
 import pytest
@@ -11,7 +12,7 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
 from deploy.operators.tooling.log_range import LogRanges
 from schemas.log.gap import first_record_in
-from schemas.log.log_reader import LogReader, LogUnavailable
+from schemas.log.log_reader import AT_REST, LogReader, LogUnavailable
 from schemas.log.log_scan import SCAN_TIMEOUT_S, LogScanner, RangeTrimmed, ScanTooLarge
 from schemas.log.topic_check import TopicUnusable, check_topics
 from schemas.shard_log import Record
@@ -92,13 +93,25 @@ class Seen:
         self.gaps.append((shard, start, end))
         self._changes.tell()
 
+    def has(self, count: int) -> bool:
+        return len(self.offsets[0]) == count
+
     async def until(self, condition: Callable[[], bool]) -> None:
         await self._changes.until(condition, WITHIN_S, lambda: f"{self.offsets}, {self.gaps}")
 
 
 @asynccontextmanager
-async def reading(log: Log, seen: Seen) -> AsyncIterator[LogReader]:
-    reader = LogReader(log.kafka, log.topic, SHARDS, on_records=seen.on_records, on_gap=seen.on_gap)
+async def reading(
+    log: Log, seen: Seen, gather: tuple[int, int] | None = None
+) -> AsyncIterator[LogReader]:
+    reader = LogReader(
+        log.kafka,
+        log.topic,
+        SHARDS,
+        on_records=seen.on_records,
+        on_gap=seen.on_gap,
+        gather=gather,
+    )
     await reader.start()
     try:
         async with asyncio.TaskGroup() as tasks:
@@ -130,6 +143,26 @@ async def test_each_record_from_the_position_on_is_given_once_in_order(log: Log)
         assert reader.position(0) == 25
     assert seen.offsets[0] == list(range(4, 25))
     assert seen.offsets[1] == []
+
+
+async def test_a_reader_gathers_while_records_come_and_is_told_at_once_at_rest(log: Log) -> None:
+    gather, seen = (64 << 10, 30), Seen()
+    async with reading(log, seen, gather) as reader:
+        fetcher = reader._consumer._fetcher
+
+        def asks_with() -> tuple[int, int]:
+            return fetcher._fetch_min_bytes, fetcher._fetch_max_wait_ms
+
+        reader.follow(0, 0)
+        for count in (5, 10):
+            assert asks_with() == AT_REST
+            await log.put(5)
+            await seen.until(partial(seen.has, count))
+            assert asks_with() == gather
+            async with asyncio.timeout(WITHIN_S):
+                while asks_with() == gather:  # noqa: ASYNC110 - nobody is told
+                    await asyncio.sleep(0.05)
+    assert seen.offsets[0] == list(range(10))
 
 
 async def test_following_one_shard_disturbs_no_other(log: Log) -> None:
