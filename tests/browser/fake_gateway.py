@@ -234,7 +234,8 @@ class FakeGateway:
     def _http(self, _: ServerConnection, request: Request) -> Response | None:
         if request.headers.get("Upgrade", "").lower() == "websocket":
             return None
-        return self._page.answer(urlsplit(request.path).path) or text(404, "not found\n")
+        path = urlsplit(request.path).path
+        return self._page.answer(path, request.headers) or text(404, "not found\n")
 
     async def _serve(self, socket: ServerConnection) -> None:
         assert socket.request is not None
