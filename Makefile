@@ -31,12 +31,13 @@ clean: install-run ## stop it and throw its data away
 
 # ---- talking to it
 
+# make hands what is given on to the recipe's environment, where the shell can quote it.
 chat: install-run ## chat in the terminal: SESSION=abc URL=ws://localhost:8000
-	@exec $(PY) -m deploy chat $(if $(SESSION),--session $(SESSION)) $(if $(URL),--url $(URL))
+	@exec $(PY) -m deploy chat $${SESSION:+--session "$$SESSION"} $${URL:+--url "$$URL"}
 
 replay: install-run ## re-read a conversation from the topic: SESSION=abc FORMAT=events FROM=postgres SPEED=1
-	@exec $(PY) -m deploy replay $(if $(SESSION),--session $(SESSION)) $(if $(FORMAT),--format $(FORMAT)) \
-		$(if $(FROM),--from $(FROM)) $(if $(SPEED),--speed $(SPEED))
+	@exec $(PY) -m deploy replay $${SESSION:+--session "$$SESSION"} $${FORMAT:+--format "$$FORMAT"} \
+		$${FROM:+--from "$$FROM"} $${SPEED:+--speed "$$SPEED"}
 
 lag: install-run ## how far the readers are behind: WATCH=1 FORMAT=json
 	@exec $(PY) -m deploy lag $(if $(WATCH),--watch) $(if $(FORMAT),--format $(FORMAT))
