@@ -5,7 +5,7 @@ PYTHON ?= python3
 PY := .venv/bin/python
 .DEFAULT_GOAL := help
 
-.PHONY: help run up down status test check chat replay lag dead-letters rebuild verify settings doctor clean schemas docs picture bench bench-stored mutants \
+.PHONY: help run up down status test check chat replay lag dead-letters rebuild verify settings doctor clean schemas docs picture bench bench-stored bench-page mutants \
 	test-faults chaos install-run install-test format lint types imports unit
 
 help: ## what there is
@@ -68,6 +68,10 @@ bench: install-test ## latency and CPU by tier, on a stack of its own: ARGS=--he
 
 bench-stored: install-test ## a million pieces: rows a second, verify, rebuild: ARGS=--help
 	@exec $(PY) -m tests.bench.stored $(ARGS)
+
+bench-page: install-test ## what a long answer costs the page, in a real browser: ARGS=--help
+	@$(PY) -m tests.chromium
+	@exec $(PY) -m tests.bench.page $(ARGS)
 
 mutants: install-test ## break one rule at a time in a copy; a test must notice: ARGS="--list"
 	@exec $(PY) -m tests.mutants $(ARGS)
