@@ -18,6 +18,7 @@ import { notice } from "./words.js";
 
 const HISTORY = 100;
 const SLOW_DRAW_MS = 8;
+const HELD_MAX_MS = 1_000;
 const LOOK_EVERY_MS = 1_000;
 const SILENT_MS = 4_000; // something comes of an answer that runs every 1.5 s, if only a sign of life
 const EXAMPLES = [
@@ -55,6 +56,7 @@ const sidebar = new Sidebar(
 );
 let session = null;
 let drawing = false;
+let held = false; // what is there is not drawn yet: what reads Markdown is on its way
 let listed = false; // this chat has had its place in the list; if it is gone, someone removed it
 
 start();
@@ -86,7 +88,7 @@ function follow() {
   if (id === null) {
     id = newSessionId();
     window.history.replaceState(null, "", hashOf(id));
-  } else fetchMarkdown();
+  } else holdForMarkdown();
   if (session?.sessionId === id) return;
   session?.close();
   transcript.clear();
@@ -105,6 +107,14 @@ function follow() {
   drawNow();
   drawChats();
   focusComposer();
+}
+
+/** A chat that has answers is drawn once, as it is to be read, if that takes no longer than a moment. */
+async function holdForMarkdown() {
+  held = true;
+  await Promise.race([fetchMarkdown(), new Promise((resolve) => setTimeout(resolve, HELD_MAX_MS))]);
+  held = false;
+  draw();
 }
 
 function newChat() {
@@ -194,9 +204,11 @@ function draw() {
 function drawNow() {
   const beganMs = performance.now();
   const { view } = session;
-  transcript.draw(view, (id) => ({ stopping: session.isStopping(id), silent: session.silentMs(id) > SILENT_MS }));
-  if (view.joined) transcript.announce();
-  byId("welcome").hidden = transcript.size > 0 || !(view.joined || view.historyMissing);
+  if (!held) {
+    transcript.draw(view, (id) => ({ stopping: session.isStopping(id), silent: session.silentMs(id) > SILENT_MS }));
+    if (view.joined) transcript.announce();
+  }
+  byId("welcome").hidden = held || transcript.size > 0 || !(view.joined || view.historyMissing);
   byId("earlier").hidden = !view.more || !view.joined;
   composer.running = stoppable() !== null;
   connectionView.draw(session);

@@ -9,19 +9,24 @@
  */
 
 import { adorn } from "./adorning.js";
+import { element } from "./element.js";
 import { GrowingCode } from "./growing_code.js";
 import { morph } from "./morph.js";
 import { nodesOf, showReferences } from "./nodes.js";
 import { parse } from "./parser.js";
-import { firstLines, innerOf, parentOf, pieceOf, splitLong } from "./pieces.js";
+import { firstLines, innerOf, isList, parentOf, pieceOf, splitLong } from "./pieces.js";
 
 const LONG_CHARS = 4_096;
+/** So many blocks, or items of a list, stand in one box: a browser looks at all of a box when one of them changes. */
+const BOX_BLOCKS = 64;
+const LIST_ITEMS = 128;
 
 export class GrowingMarkdown {
   #container;
   #env; // what links and notes of finished blocks refer to
   #settledText; // what of the text is finished
-  #lastSettled; // the last node of it
+  #box; // where blocks are put now: the container, and once that has many, a section of it
+  #lastSettled; // the last node of what is finished, in the box
   #finished; // what it consists of, in order: {nodes, part, source, links: how many links were defined then}
   #inside; // a long block that is finished in part: {kind, parent, last, prefix}
   #code; // a long block of code that is still being written
@@ -50,7 +55,8 @@ export class GrowingMarkdown {
     this.#show(text.slice(this.#settledText.length), false);
     this.#renderLateLinks();
     this.#showReferences(this.#env.notes, true);
-    this.#lastSettled = this.#container.lastChild;
+    if (!this.#box.hasChildNodes()) this.#box.remove();
+    else this.#lastSettled = this.#box.lastChild;
   }
 
   /** Show what is not finished yet, and settle all of it but the last block; of a finished text, that too. */
@@ -70,7 +76,7 @@ export class GrowingMarkdown {
     if (line > 0) this.#settle(firstLines(source, line));
     const nodes = nodesOf(tokens.slice(index));
     const shown = this.#inside ? morph(this.#inside.parent, this.#inside.last, innerOf(this.#inside.kind, nodes)) : [];
-    shown.push(...morph(this.#container, this.#lastSettled, nodes));
+    shown.push(...morph(this.#box, this.#lastSettled, nodes));
     this.#showReferences(env.notes, false);
     adorn(shown, { code: false });
   }
@@ -81,13 +87,19 @@ export class GrowingMarkdown {
     const kind = this.#inside?.kind ?? null;
     if (kind) this.#finishPiece(source, innerOf(kind, nodes), false);
     this.#inside = null;
-    const shown = morph(this.#container, this.#lastSettled, nodes);
+    const shown = morph(this.#box, this.#lastSettled, nodes);
     this.#lastSettled = shown.at(-1) ?? this.#lastSettled;
     this.#finish(shown, (made) => {
       if (kind) innerOf(kind, made); // that stands elsewhere
       return made;
     }, source);
     this.#settledText += source.slice(prefix.length);
+    if (this.#box.childElementCount >= BOX_BLOCKS) this.#openBox();
+  }
+
+  #openBox() {
+    this.#box = this.#container.appendChild(element("div", { class: "section" }));
+    this.#lastSettled = null;
   }
 
   /** If the last block is long, settle what of it is finished; whether there was anything. */
@@ -112,9 +124,12 @@ export class GrowingMarkdown {
     const split = tokens.length > 0 ? splitLong(tokens, source) : null;
     if (split === null || split.source.length <= prefix.length) return false;
     const nodes = nodesOf(parse(split.source, this.#env));
-    if (this.#inside) this.#finishPiece(split.source, innerOf(split.kind, nodes), true);
-    else {
-      const [block] = morph(this.#container, this.#lastSettled, pieceOf(split.kind, nodes));
+    if (this.#inside) {
+      const full = isList(split.kind) && this.#inside.parent.childElementCount >= LIST_ITEMS;
+      this.#finishPiece(split.source, innerOf(split.kind, nodes), !full);
+      if (full) this.#inside = null; // the next items make a list of their own, that goes on
+    } else {
+      const [block] = morph(this.#box, this.#lastSettled, pieceOf(split.kind, nodes));
       const parent = parentOf(split.kind, block);
       this.#finish([...parent.childNodes], (made) => innerOf(split.kind, made), split.source);
       this.#inside = { kind: split.kind, parent, last: parent.lastChild, prefix: split.prefix };
@@ -140,7 +155,7 @@ export class GrowingMarkdown {
   /** From here on only what is new of the code is looked at; the block stands there as it is. */
   #beginCode(text) {
     this.#show(text.slice(this.#settledText.length), true);
-    const block = this.#container.lastElementChild;
+    const block = this.#box.lastElementChild;
     this.#code = GrowingCode.begin(text, this.#settledText.length, block?.querySelector("pre > code"));
     if (this.#code) this.#lastSettled = block;
     return this.#code !== null;
@@ -186,6 +201,7 @@ export class GrowingMarkdown {
   #forget() {
     this.#env = { notes: new Set() };
     this.#settledText = "";
+    this.#box = this.#container;
     this.#lastSettled = null;
     this.#finished = [];
     this.#inside = null;

@@ -28,6 +28,7 @@ export class Prose {
   #markdown = null;
   #text = "";
   #whole = false;
+  #written = null;
 
   /** Whether nothing stands here. */
   get isEmpty() {
@@ -50,6 +51,15 @@ export class Prose {
     }
     if (this.#whole) this.#markdown.finish(this.#text);
     else this.#markdown.grow(this.#text);
+    this.#markWritten();
+  }
+
+  /** Mark where the text is being written. On that element only: a class further up would style all of it anew. */
+  #markWritten() {
+    const written = this.#whole ? null : lastLine(this.root.lastElementChild);
+    if (this.#written !== written) this.#written?.removeAttribute("data-written");
+    this.#written = written;
+    written?.setAttribute("data-written", "");
   }
 
   async #showPlain() {
@@ -60,6 +70,12 @@ export class Prose {
     this.#showMarkdown();
     grown(this.root);
   }
+}
+
+/** The element of the last line: of code its box, of a list its last item. */
+function lastLine(block) {
+  if (block === null || block.matches("p, h1, h2, h3, h4, h5, h6, pre, li")) return block;
+  return block.matches(".code, ul, ol, .piece, .section") ? lastLine(block.lastElementChild) : null;
 }
 
 /** Say that something became higher without a frame: the page may have to follow it. */
