@@ -14,12 +14,12 @@ import { GrowingCode } from "./growing_code.js";
 import { morph } from "./morph.js";
 import { nodesOf, showReferences } from "./nodes.js";
 import { parse } from "./parser.js";
-import { firstLines, innerOf, isList, parentOf, pieceOf, splitLong } from "./pieces.js";
+import { firstLines, hasItems, innerOf, parentOf, pieceOf, splitLong } from "./pieces.js";
 
 const LONG_CHARS = 4_096;
-/** So many blocks, or items of a list, stand in one box: a browser looks at all of a box when one of them changes. */
+/** So many blocks stand in one box, and items in one list or table: a browser looks at all of it when one changes. */
 const BOX_BLOCKS = 64;
-const LIST_ITEMS = 128;
+const BLOCK_ITEMS = 128;
 
 export class GrowingMarkdown {
   #container;
@@ -28,7 +28,7 @@ export class GrowingMarkdown {
   #box; // where blocks are put now: the container, and once that has many, a section of it
   #lastSettled; // the last node of what is finished, in the box
   #finished; // what it consists of, in order: {nodes, part, source, links: how many links were defined then}
-  #inside; // a long block that is finished in part: {kind, parent, last, prefix}
+  #inside; // a long block that is finished in part: {kind, parent (null: the next part stands by itself), last, prefix}
   #code; // a long block of code that is still being written
   #triedChars; // so long was what could not be settled within
   #notesShown;
@@ -75,7 +75,7 @@ export class GrowingMarkdown {
     const { index, line } = lastBlock(tokens);
     if (line > 0) this.#settle(firstLines(source, line));
     const nodes = nodesOf(tokens.slice(index));
-    const shown = this.#inside ? morph(this.#inside.parent, this.#inside.last, innerOf(this.#inside.kind, nodes)) : [];
+    const shown = this.#inside?.parent ? morph(this.#inside.parent, this.#inside.last, innerOf(this.#inside.kind, nodes)) : [];
     shown.push(...morph(this.#box, this.#lastSettled, nodes));
     this.#showReferences(env.notes, false);
     adorn(shown, { code: false });
@@ -84,7 +84,7 @@ export class GrowingMarkdown {
   /** These whole blocks are finished. */
   #settle(source, nodes = nodesOf(parse(source, this.#env))) {
     const prefix = this.#inside?.prefix ?? "";
-    const kind = this.#inside?.kind ?? null;
+    const kind = this.#inside?.parent ? this.#inside.kind : null;
     if (kind) this.#finishPiece(source, innerOf(kind, nodes), false);
     this.#inside = null;
     const shown = morph(this.#box, this.#lastSettled, nodes);
@@ -124,10 +124,11 @@ export class GrowingMarkdown {
     const split = tokens.length > 0 ? splitLong(tokens, source) : null;
     if (split === null || split.source.length <= prefix.length) return false;
     const nodes = nodesOf(parse(split.source, this.#env));
-    if (this.#inside) {
-      const full = isList(split.kind) && this.#inside.parent.childElementCount >= LIST_ITEMS;
+    if (this.#inside?.parent) {
+      const full = hasItems(split.kind) && this.#inside.parent.childElementCount >= BLOCK_ITEMS;
       this.#finishPiece(split.source, innerOf(split.kind, nodes), !full);
-      if (full) this.#inside = null; // the next items make a list of their own, that goes on
+      // The next items make a list of their own that goes on, the next rows a table with the same head.
+      if (full) this.#inside = { kind: split.kind, parent: null, last: null, prefix: split.prefix };
     } else {
       const [block] = morph(this.#box, this.#lastSettled, pieceOf(split.kind, nodes));
       const parent = parentOf(split.kind, block);

@@ -14,14 +14,14 @@ const TABLE_HEAD_LINES = 2;
 /** What of the one block in `source` is finished: {kind, source, prefix}, or null. */
 export function splitLong(tokens, source) {
   const { type: kind } = tokens[0];
-  if (isList(kind)) return splitAt(source, kind, lastLine(tokens, "list_item_open", 1), 0);
+  if (LISTS.has(kind)) return splitAt(source, kind, lastLine(tokens, "list_item_open", 1), 0);
   if (kind === "table_open") return splitAt(source, kind, lastLine(tokens, "tr_open", 2), TABLE_HEAD_LINES);
   return kind === "paragraph_open" ? splitLines(source, kind) : null;
 }
 
-/** Whether a block of this kind is a list. */
-export function isList(kind) {
-  return LISTS.has(kind);
+/** Whether a block of this kind can go on as another one: a list, and a table with its head. */
+export function hasItems(kind) {
+  return kind !== "paragraph_open";
 }
 
 /** Take out of `nodes` what belongs into the block that stands there already. */

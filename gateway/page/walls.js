@@ -19,6 +19,7 @@ const MARKDOWN = {
   ],
   ALLOWED_ATTR: ["class", "href", "rel", "start", "target", "title"],
   ALLOWED_URI_REGEXP: SAFE_LINK,
+  ADD_URI_SAFE_ATTR: ["start"], // a number, and no address: it was held to that rule, and every list began with 1
   RETURN_DOM_FRAGMENT: true,
 };
 const MARKDOWN_CLASS = /^(?:language-[\w+#.-]{1,30}|align-(?:left|center|right)|picture|task|task-done|note|note-mark|note-reference|math|math-block|math-open)$/;

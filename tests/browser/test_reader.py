@@ -139,3 +139,23 @@ async def test_what_is_finished_of_a_long_block_is_not_touched_again(
     words = await answer(chat, message).evaluate("node => node.textContent.replace(/\\s+/g, '')")
     marks = str.maketrans("", "", "-|` \n")
     assert words.translate(marks).endswith(text[-2000:].translate(marks))
+
+
+async def test_a_list_keeps_its_numbers_however_long_it_is(
+    chat: Page, gateway: FakeGateway
+) -> None:
+    message = await ask(chat, gateway, "count")
+    text = "".join(f"{number}. number {number}\n" for number in range(3, 1_500))
+    await gateway.start(message)
+    for sequence, place in enumerate(range(0, len(text), 4_000), start=1):
+        await gateway.chunk(message, sequence, text[place : place + 4_000])
+        said = text[: place + 4_000].rstrip().split("\n")[-2].partition(" ")[2]
+        await expect(answer(chat, message)).to_contain_text(said)
+    await gateway.complete(message, 99)
+    await expect(turn(chat, message).locator(".answer")).to_have_attribute("aria-busy", "false")
+    numbers = await answer(chat, message).evaluate(
+        """(prose) => [...prose.querySelectorAll('ol')].flatMap((list) =>
+          [...list.children].map((item, at) => `number ${list.start + at}` === item.textContent))"""
+    )
+    assert len(numbers) == 1_497
+    assert all(numbers)
