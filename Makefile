@@ -5,7 +5,7 @@ PYTHON ?= python3
 PY := .venv/bin/python
 .DEFAULT_GOAL := help
 
-.PHONY: help run up down status test check chat replay lag dead-letters rebuild verify settings doctor clean schemas docs picture bench bench-stored bench-page mutants \
+.PHONY: help run up down status test check chat token replay lag dead-letters rebuild verify settings doctor clean schemas docs picture bench bench-stored bench-page mutants \
 	test-faults chaos install-run install-test format lint types imports unit
 
 help: ## what there is
@@ -34,6 +34,10 @@ clean: install-run ## stop it and throw its data away
 # make hands what is given on to the recipe's environment, where the shell can quote it.
 chat: install-run ## chat in the terminal: SESSION=abc URL=ws://localhost:8000
 	@exec $(PY) -m deploy chat $${SESSION:+--session "$$SESSION"} $${URL:+--url "$$URL"}
+
+token: install-run ## a token for development, with TALKLOG_JWT_SECRET: SUB=alice SESSIONS='alice-*' VERBS=read FOR=2h
+	@exec $(PY) -m deploy token $${SUB:+--sub "$$SUB"} $${SESSIONS:+--sessions "$$SESSIONS"} \
+		$${VERBS:+--verbs "$$VERBS"} $${FOR:+--for "$$FOR"}
 
 replay: install-run ## re-read a conversation from the topic: SESSION=abc FORMAT=events FROM=postgres SPEED=1
 	@exec $(PY) -m deploy replay $${SESSION:+--session "$$SESSION"} $${FORMAT:+--format "$$FORMAT"} \

@@ -20,6 +20,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "status": ("local.commands:status", "Show what lives, with pids and ports."),
     "start": ("local.commands:start", "Start again what is dead in the running stack."),
     "chat": ("chat.command:chat", "Chat in the terminal, or pipe one message through."),
+    "token": ("operators.token:token", "Make a token for development (TALKLOG_AUTH=jwt)."),
     "replay": (
         "operators.replay.command:replay",
         "Print a conversation, re-read from the log.",

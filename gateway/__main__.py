@@ -6,7 +6,8 @@ import logging
 import os
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from urllib.parse import urlsplit
 
 import structlog
 import uvloop
@@ -16,10 +17,14 @@ from gateway.canary.canary import Canary
 from gateway.counters import Counters
 from gateway.feed.followers import Followers
 from gateway.feed.tail import Tail
+from gateway.identity.hook import Hook
+from gateway.identity.key_source import shown
+from gateway.identity.tokens import Tokens, tokens_of
 from gateway.metrics import GatewayMetrics
-from gateway.settings import GatewaySettings
+from gateway.settings import GatewaySettings, is_loopback
 from gateway.snapshot.snapshots import Snapshots
 from gateway.snapshot.stored import Store
+from gateway.socket.admission import OwnPass
 from gateway.socket.connection import Shared
 from gateway.socket.server import ChatServer
 from gateway.submit.claims import Claims
@@ -95,6 +100,8 @@ async def _run(settings: GatewaySettings) -> int:
     claims = Claims(settings.redis_url, settings.epoch, settings.messages_per_minute, counters)
     store = Store(settings.postgres_dsn, settings.epoch)
     snapshots = Snapshots(store, tail, settings.epoch, counters)
+    tokens, hook = tokens_of(settings), _hook_of(settings)
+    gate = tokens or hook
     producer.begin()
     async with contextlib.aclosing(producer), asyncio.TaskGroup() as tasks:
         shared = Shared(
@@ -107,24 +114,18 @@ async def _run(settings: GatewaySettings) -> int:
             models=settings.allowed_models(),
             idle_limit_s=settings.idle_limit_s,
             spawn=tasks.create_task,
+            tokens=tokens,
+            hook=hook,
         )
-        # The tail is asked first: where it is the cause, its reason says more than the canary's.
-        server = ChatServer(
-            settings,
-            shared,
-            lambda: (
-                tail.not_ready()
-                or snapshots.not_ready()
-                # In a shard that has no leader it can't come back; the others work.
-                or (None if tail.is_dead(canary.shard) else canary.not_ready())
-            ),
-            lambda: [told for told in (tail.failing(), snapshots.failing()) if told],
-        )
-        services = [
-            tasks.create_task(service) for service in (tail.run(), snapshots.run(), server.sweep())
-        ]
+        not_ready, failing = _readiness(tail, snapshots, canary, gate)
+        own = OwnPass(canary.session_id, canary.password)
+        server = ChatServer(settings, shared, not_ready, failing, own)
+        parts = [tail.run(), snapshots.run(), server.sweep(), *([gate.run()] if gate else [])]
+        services = [tasks.create_task(part) for part in parts]
         gauges = _gauges(tail, canary, claims)
-        REGISTRY.register(GatewayMetrics(counters, followers, _counts(tail, producer), gauges))
+        REGISTRY.register(
+            GatewayMetrics(counters, followers, _counts(tail, producer, gate), gauges)
+        )
         try:
             await _serve_until(stopped_by, settings, server, canary)
         except BaseException:
@@ -143,8 +144,34 @@ def _code(stopped_by: "asyncio.Future[signal.Signals]") -> int:
     return EXIT_INTERRUPTED if stopped_by.result() is signal.SIGINT else 0
 
 
-def _counts(tail: Tail, producer: LogProducer) -> dict[str, Callable[[], float]]:
-    return {
+def _readiness(
+    tail: Tail, snapshots: Snapshots, canary: Canary, gate: Tokens | Hook | None
+) -> tuple[Callable[[], str | None], Callable[[], Sequence[str]]]:
+    """Give what says why a client should not be sent here, and what fails all the same."""
+
+    def not_ready() -> str | None:
+        # The tail is asked first: where it is the cause, its reason says more than the canary's.
+        return (
+            tail.not_ready()
+            or snapshots.not_ready()
+            or (gate.not_ready() if gate else None)
+            # In a shard that has no leader it can't come back; the others work.
+            or (None if tail.is_dead(canary.shard) else canary.not_ready())
+        )
+
+    def failing() -> Sequence[str]:
+        told = (tail.failing(), snapshots.failing(), *(gate.failing() if gate else ()))
+        return [each for each in told if each]
+
+    return not_ready, failing
+
+
+def _counts(
+    tail: Tail, producer: LogProducer, gate: Tokens | Hook | None
+) -> dict[str, Callable[[], float]]:
+    # A number that can't move is none: without a gate nobody is asked.
+    own: dict[str, Callable[[], float]] = {"identity_calls": gate.calls} if gate else {}
+    return own | {
         "scans": lambda: tail.scanner.scans,
         "producers_replaced": lambda: producer.replaced,
     }
@@ -172,12 +199,37 @@ async def _serve_until(
     except OSError as error:
         raise start_failed(f"can't listen: {error}") from error
     garbage.settle()
+    _warn(settings)
     log.info("ready", url=f"http://{settings.host}:{port}/", epoch=settings.epoch)
     async with canary.beating(host, port):
         reason = await stopped_by
     log.info("stopping", signal=reason.name)
     await server.drain(settings.grace_s)
     await admin.stop()
+
+
+def _hook_of(settings: GatewaySettings) -> Hook | None:
+    if settings.auth != "hook":
+        return None
+    return Hook(
+        settings.hook_url,
+        settings.hook_secret,
+        settings.hook_timeout_s,
+        settings.told_headers(),
+    )
+
+
+def _warn(settings: GatewaySettings) -> None:
+    """Say what is allowed, and seldom meant."""
+    if settings.auth == "jwt" and not settings.audiences():
+        log.warning(
+            "tokens that these keys sign for other services are taken: TALKLOG_JWT_AUDIENCE"
+        )
+    places = {"jwt": settings.key_sets(), "hook": [settings.hook_url]}
+    for place in places.get(settings.auth, []):
+        url = urlsplit(place)
+        if url.scheme == "http" and not is_loopback(url.hostname or ""):
+            log.warning("what comes without TLS can be changed on its way", place=shown(place))
 
 
 async def _started(settings: GatewaySettings, followers: Followers) -> Tail:

@@ -49,6 +49,10 @@ slow client a socket whose position leaves the shard log
 drain       to stop taking new work and finish what runs
 dead letter a record that could not be used, kept with the reason
 history     the conversation in Redis, for the next prompt
+token       of the model: its unit; of a person: a signed text that says who comes (JWT)
+subject     who it is, as a token or a hook says; `user` in events
+rights      what a subject may do: patterns of sessions, verbs (read, say, cancel), until when
+hook        a call to a team's own backend, which says who comes
 canary      a gateway's own client: what it publishes must come back to it; beat: one such record
 breaker     decides whether a model that keeps failing is asked at all
 probe       the one call that a breaker lets through to find out

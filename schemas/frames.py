@@ -22,6 +22,7 @@ GatewayErrorCode = Literal[
     "bad_message_id",
     "message_id_reused",
     "bad_model",
+    "forbidden",
     "nothing_to_cancel",
     "rate_limited",
     "busy",

@@ -5,7 +5,9 @@ of its session, so both are where the session is.
 """
 
 SESSION_TTL_S = 24 * 3600
-CLAIM_PENDING_S = 15
+CLAIM_PENDING_S = 5
+"""A publish takes milliseconds. Whose gateway stands still in the middle of one comes to another
+after 7 s, and must not wait there once more; a second record of a message joins the first."""
 CLAIM_ACCEPTED_S = 24 * 3600
 
 

@@ -9,6 +9,7 @@ from workers.model.breaker import BreakerState
 
 DELIVERED = Counter("talklog_worker_delivered", "Records of user_messages delivered")
 STARTS = Counter("talklog_worker_starts", "Attempts started")
+CONTINUED = Counter("talklog_worker_continued", "Attempts that went on with the text of another")
 ENDED = Counter("talklog_worker_ended", "Attempts ended in this process", ["outcome"])
 CHUNKS = Counter("talklog_worker_chunks", "Chunks written")
 WRITES = Counter("talklog_worker_writes", "Events written by the owner of a shard", ["kind"])

@@ -213,6 +213,7 @@ class Worker:
                 self._begin(action)
             case actions.GoOn():
                 if attempt := self._attempts.get(action.key):
+                    metrics.CONTINUED.inc(bool(action.text))
                     attempt.go_on(action)
             case actions.Stop():
                 if attempt := self._attempts.get(action.key):

@@ -17,6 +17,7 @@ import typer
 from ulid import ULID
 
 from deploy.chat.link import Address, Link, Stopped
+from deploy.chat.own_session import session_for
 from deploy.chat.waiting import ANSWER_S, JOIN_S, until
 from deploy.operators.tooling.installation import NoInstallation, find
 from deploy.operators.tooling.session_id import session_problem
@@ -45,7 +46,7 @@ def chat(
     interactive = sys.stdin.isatty()
     address = Address(
         url or found.url or DEFAULT_URL,
-        session or f"chat-{ULID()}",
+        session or session_for(token, str(ULID())),
         history if interactive else 0,
         token or None,
     )

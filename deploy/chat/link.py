@@ -14,7 +14,7 @@ import contextlib
 import json
 import random
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from urllib.parse import urlencode
 
 from websockets.asyncio.client import ClientConnection, connect
@@ -63,14 +63,18 @@ class Address:
     url: str
     session_id: str
     history: int
-    token: str | None = None
+    token: str | None = field(default=None, repr=False)
 
     def with_cursor(self, cursor: str | None) -> str:
         """The address to connect to."""
-        asked = {"history": str(self.history), "cursor": cursor, "token": self.token}
+        asked = {"history": str(self.history), "cursor": cursor}
         query = urlencode({name: value for name, value in asked.items() if value})
         base = self.url.rstrip("/").replace("http://", "ws://").replace("https://", "wss://")
         return f"{base}/ws/chat/{self.session_id}/" + (f"?{query}" if query else "")
+
+    def headers(self) -> dict[str, str]:
+        """What is said beside it: the token, which no proxy writes down here."""
+        return {} if self.token is None else {"Authorization": f"Bearer {self.token}"}
 
 
 class Link:
@@ -129,6 +133,7 @@ class Link:
         try:
             async with connect(
                 self._address.with_cursor(self.view.resume_cursor()),
+                additional_headers=self._address.headers(),
                 open_timeout=(EAGER if eager else PATIENT).open_s,
                 close_timeout=CLOSE_S,
                 ping_interval=None,

@@ -18,7 +18,7 @@ from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
 from deploy.local.settings import StackSettings
-from schemas.process.settings import Settings, variable
+from schemas.process.settings import FILE, Settings, variable
 
 PLACES = (
     ("every process", "schemas.process.connections"),
@@ -30,7 +30,8 @@ HEAD = """# Settings
 
 Written by `make docs` from the classes that check them. All come from the environment; a wrong
 value or a misspelt `TALKLOG_` name stops a process at its start, with every mistake named at once
-and exit code 2. The unit is in the name: `_S` seconds, `_MS` milliseconds, `_BYTES` bytes.
+and exit code 2. A secret may lie in a file instead, which `NAME_FILE` names (without its last
+newline). The unit is in the name: `_S` seconds, `_MS` milliseconds, `_BYTES` bytes.
 """
 
 
@@ -97,7 +98,10 @@ def _setting(name: str, field: FieldInfo) -> Setting:
     default = "" if field.default is None else str(field.default)
     if field.default is PydanticUndefined:
         default = "(required)"
-    return Setting(name, default, _allowed(field), field.description or "")
+    meaning = field.description or ""
+    if not field.repr:
+        meaning += f"; or in the file that `{name}{FILE}` names"
+    return Setting(name, default, _allowed(field), meaning)
 
 
 def _allowed(field: FieldInfo) -> str:

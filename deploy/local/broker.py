@@ -14,7 +14,7 @@ from pathlib import Path
 from string import Template
 
 from deploy.local.probe import listens
-from deploy.local.program import Program, StartFailed, wrapped
+from deploy.local.program import Program, StartFailed, environment_of_servers, wrapped
 
 FORMAT_S = 60.0
 HEAP = "-Xmx512m"
@@ -118,7 +118,7 @@ def program(
         name="kafka" if len(nodes) == 1 else f"kafka-{node.number}",
         kind="kafka",
         argv=[java(), HEAP, *options, "kafka.Kafka", str(config)],
-        environment=dict(os.environ),
+        environment=environment_of_servers(),
         ready=ready,
         address=f"127.0.0.1:{node.port}",
         prepare=prepare,

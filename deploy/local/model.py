@@ -13,7 +13,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from deploy.local.probe import http_ok
-from deploy.local.program import Program, StartFailed
+from deploy.local.program import Program, StartFailed, environment_of_servers
 
 NAME = "smollm2-135m-instruct"
 WEIGHTS = "SmolLM2-135M-Instruct.Q4_1.gguf"
@@ -35,7 +35,7 @@ def program(port: int) -> Program:
         name="model",
         kind="model",
         argv=[sys.executable, "-m", MODULE, str(port)],
-        environment=dict(os.environ),
+        environment=environment_of_servers(),
         ready=ready,
         address=url(port),
         stop_within_s=2.0,

@@ -18,7 +18,7 @@ from pathlib import Path
 import psutil
 import psycopg
 
-from deploy.local.program import Program, StartFailed, wrapped
+from deploy.local.program import Program, StartFailed, environment_of_servers, wrapped
 
 USER = "talklog"
 DATABASE = "talklog"
@@ -86,7 +86,8 @@ def user_to_run_as() -> int | None:
 
 def _environment() -> dict[str, str]:
     """Ours without PG* (they would be defaults for the server, too), in a locale that exists."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("PG")}
+    ours = environment_of_servers()
+    kept = {name: value for name, value in ours.items() if not name.startswith("PG")}
     return kept | {"LC_ALL": "C", "TZ": "UTC"}
 
 

@@ -43,6 +43,12 @@ class Program:
     death_signal: signal.Signals = signal.SIGKILL
 
 
+def environment_of_servers() -> dict[str, str]:
+    """Ours without what is for our own services: none of their secrets is a server's business."""
+    ours = ("TALKLOG_", "OPENAI_")
+    return {name: value for name, value in os.environ.items() if not name.startswith(ours)}
+
+
 class StartFailed(Exception):
     """A process did not become ready; the text says which, why, and what it wrote last."""
 

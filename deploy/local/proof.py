@@ -73,8 +73,12 @@ def verdict(seen: Seen) -> str | None:
     return f"model: no answer came from it{because}"
 
 
-async def prove(file: StackFile, *, within_s: float = FIRST_WORDS_S) -> float:
+async def prove(
+    file: StackFile, *, token: str | None = None, within_s: float = FIRST_WORDS_S
+) -> float:
     """Send one message through the first gateway; seconds until the first words came back.
+
+    `token`: what the gateway asks for, if it asks.
 
     Raises:
         ProofFailed: they did not come.
@@ -87,7 +91,11 @@ async def prove(file: StackFile, *, within_s: float = FIRST_WORDS_S) -> float:
         async with (
             asyncio.timeout(within_s) as limit,
             connect(
-                f"{address}/ws/chat/{SESSION}/", compression=None, proxy=None, max_size=2**22
+                f"{address}/ws/chat/{SESSION}/",
+                additional_headers={} if token is None else {"Authorization": f"Bearer {token}"},
+                compression=None,
+                proxy=None,
+                max_size=2**22,
             ) as socket,
         ):
             question = {"type": "user_message", "content": PROMPT, "message_id": message_id}

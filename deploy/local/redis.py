@@ -6,11 +6,10 @@ that came back after a restart would be believed.
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 from deploy.local.probe import redis_pong
-from deploy.local.program import Program
+from deploy.local.program import Program, environment_of_servers
 
 
 def program(port: int, folder: Path) -> Program:
@@ -35,7 +34,7 @@ def program(port: int, folder: Path) -> Program:
         name="redis",
         kind="redis",
         argv=[str(get_binary_path()), *(part for pair in options.items() for part in pair)],
-        environment=dict(os.environ),
+        environment=environment_of_servers(),
         ready=ready,
         address=url(port),
         ready_within_s=15.0,

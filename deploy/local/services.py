@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import deploy
 from deploy.local.probe import http_ok
 from deploy.local.program import Kind, Program
+from schemas.process.settings import FILE
 
 GRACE_S = 5
 # A little longer than they take themselves: they still write down what they could not finish.
@@ -34,13 +35,15 @@ def variables(
 ) -> dict[str, str]:
     """The environment of any service: what was given, and where everything is."""
     given = dict(environment)
+    told = {"TALKLOG_REDIS_URL": addresses.redis, "TALKLOG_POSTGRES_DSN": addresses.postgres}
     if addresses.model_name is not None:
         # The local model: a key or a model's name that is meant for another one would be wrong.
-        given |= {"OPENAI_API_KEY": "local", "OPENAI_MODEL": addresses.model_name}
+        told |= {"OPENAI_API_KEY": "local", "OPENAI_MODEL": addresses.model_name}
+    for name in told:
+        given.pop(name + FILE, None)  # it has been read, or is for another one
     return given | {
+        **told,
         "TALKLOG_KAFKA": addresses.kafka,
-        "TALKLOG_REDIS_URL": addresses.redis,
-        "TALKLOG_POSTGRES_DSN": addresses.postgres,
         "TALKLOG_EPOCH": str(addresses.epoch),
         "TALKLOG_SHARDS": str(addresses.shards),
         "TALKLOG_ADMIN_PORT": str(admin_port),
@@ -49,6 +52,12 @@ def variables(
         "PYTHONUNBUFFERED": "1",
     }
 
+
+SECRETS: Mapping[Kind, Sequence[str]] = {
+    "gateway": ("TALKLOG_JWT_SECRET", "TALKLOG_HOOK_SECRET"),
+    "worker": ("OPENAI_API_KEY", "TALKLOG_FALLBACK_API_KEY"),
+}
+"""What only services of a kind are told."""
 
 MODULES: Mapping[Kind, str] = {"gateway": "gateway", "worker": "workers", "persister": "persister"}
 
@@ -63,6 +72,10 @@ def program(
 ) -> Program:
     """How to run the service, the `number`th of its kind (from 1)."""
     extra = {} if public_port is None else {"TALKLOG_PORT": str(public_port)}
+    others = {name for of, names in SECRETS.items() if of != kind for name in names}
+    environment = {
+        name: value for name, value in environment.items() if name.removesuffix(FILE) not in others
+    }
 
     async def ready() -> bool:
         return await http_ok(admin_port, "/readyz")

@@ -14,6 +14,11 @@ from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from schemas.process.settings import SettingsError, given
+
+SECRETS = ("TALKLOG_REDIS_URL", "TALKLOG_POSTGRES_DSN")
+"""Addresses that may hold a password, and may lie in a file."""
+
 Count = Annotated[int, Field(ge=1, le=32)]
 
 
@@ -90,9 +95,12 @@ def from_environment(environment: Mapping[str, str]) -> StackSettings:
         BadStackSettings: with every mistake at once, each under its variable's name.
     """
     names = {field.alias or name for name, field in StackSettings.model_fields.items()}
-    given = {name: environment[name] for name in sorted(names) if environment.get(name)}
     try:
-        return StackSettings.model_validate(given)
+        secrets = {name: given(name, environment) for name in SECRETS}
+        found = {name: environment.get(name) for name in sorted(names)} | secrets
+        return StackSettings.model_validate({name: text for name, text in found.items() if text})
+    except SettingsError as error:
+        raise BadStackSettings(str(error)) from error
     except ValidationError as error:
         raise BadStackSettings("\n".join(_mistakes(error))) from error
 

@@ -10,6 +10,7 @@ attempt that was never started. No reader knows of it; it makes no row, no messa
 
 import asyncio
 import contextlib
+import secrets
 import time
 from collections.abc import AsyncIterator, Iterable
 
@@ -53,6 +54,8 @@ class Canary:
     def __init__(self, producer: LogProducer, shards: int, every_s: float) -> None:
         # Each process draws a session of its own, so that no person and no other gateway is in it.
         self.session_id = f"{CANARY_SESSION}{ULID()}"
+        self.password = secrets.token_urlsafe(32)
+        """Lets it in where others need a token: known to this process alone."""
         self._producer = producer
         self.shard = shard_of(self.session_id, shards)
         self._every_s = every_s
@@ -133,6 +136,7 @@ class Canary:
     async def _receive(self, address: str) -> None:
         socket = await connect(
             address,
+            additional_headers={"Authorization": f"Bearer {self.password}"},
             compression=None,
             open_timeout=CONNECT_TIMEOUT_S,
             ping_interval=None,

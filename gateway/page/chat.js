@@ -13,6 +13,7 @@ import { Sidebar } from "./sidebar.js";
 import { StickToEnd } from "./scroll.js";
 import { ThemeButton } from "./theme_button.js";
 import { Toast } from "./toast.js";
+import { sessionIdFor, tokenIn, TokenKeeper } from "./token.js";
 import { Transcript } from "./transcript.js";
 import { notice } from "./words.js";
 
@@ -33,6 +34,7 @@ const storage = storageOrNull("localStorage");
 const outbox = new Outbox(storageOrNull("sessionStorage"));
 const drafts = new Drafts(storageOrNull("sessionStorage"));
 const chats = new SessionList(storage);
+const keeper = new TokenKeeper(storageOrNull("sessionStorage"));
 const toast = new Toast(byId("toast"), byId("toast-text"), byId("toast-action"));
 const transcript = new Transcript(byId("transcript"), {
   again: (id) => andType(() => session.retry(id)),
@@ -84,9 +86,10 @@ function start() {
 
 /** Follow the session that the address names; a new one if it names none. */
 function follow() {
+  takeToken();
   let id = sessionOf(window.location.hash);
   if (id === null) {
-    id = newSessionId();
+    id = sessionIdFor(keeper.token, newSessionId);
     window.history.replaceState(null, "", hashOf(id));
   } else holdForMarkdown();
   if (session?.sessionId === id) return;
@@ -96,7 +99,7 @@ function follow() {
   listed = chats.entries.some((entry) => entry.id === id);
   // The page's own folder: behind a proxy that may be a part of another site.
   const url = new URL(".", window.location.href).href.replace(/^http/, "ws");
-  session = new Session({ url, sessionId: id, history: HISTORY });
+  session = new Session({ url, sessionId: id, history: HISTORY, token: keeper.token });
   outbox.restore(session, Date.now());
   composer.value = drafts.of(id);
   session.onChange = changed;
@@ -117,8 +120,18 @@ async function holdForMarkdown() {
   draw();
 }
 
+/** Take the token that the address brings, out of the address: it is copied, and kept in the browser's history. */
+function takeToken() {
+  const { token, hash } = tokenIn(window.location.hash);
+  if (token === null) return;
+  keeper.token = token;
+  const here = session === null ? window.location.pathname : hashOf(session.sessionId);
+  window.history.replaceState(null, "", hash || here);
+  session?.setToken(token);
+}
+
 function newChat() {
-  window.location.hash = hashOf(newSessionId());
+  window.location.hash = hashOf(sessionIdFor(keeper.token, newSessionId));
   sidebar.closeIfNarrow();
   composer.focus();
 }

@@ -106,7 +106,13 @@ def content_type(path: str) -> str:
 
 
 _NOT_MODIFIED = 304
-_PHRASES = {200: "OK", 304: "Not Modified", 404: "Not Found", 503: "Service Unavailable"}
+_PHRASES = {
+    200: "OK",
+    304: "Not Modified",
+    403: "Forbidden",
+    404: "Not Found",
+    503: "Service Unavailable",
+}
 
 
 def _sent(file: _File, cache: str, asked: Headers) -> Response:

@@ -18,6 +18,7 @@
 import { isTerminal } from "./fold.js";
 import { Link, Timers } from "./link.js";
 import { EMPTY_VIEW, forgotten, hasOpenMessages, reduce, resendAfter, resumeCursor, submitted, unsettled } from "./reducer.js";
+import { TokenSource } from "./token.js";
 
 export { applyEvent, isTerminal } from "./fold.js";
 export { afterClose } from "./reconnect.js";
@@ -26,6 +27,7 @@ export { EMPTY_VIEW, openMessages, reduce, resendAfter, resumeCursor, submitted,
 const UNKNOWN_RETRY_MS = 1_000;
 const OWN_MAX = 50;
 const FRAME_TOO_BIG = 1009;
+const UNAUTHENTICATED = 4001;
 
 /** Why `send` refused: so many messages wait already for their first sign of life. */
 export class TooManyWaiting extends Error {}
@@ -47,7 +49,7 @@ export class Session {
   #options;
   #link;
   #timers;
-  #token;
+  #tokens;
   #greeted = false; // `connected` has come on this socket: before it, `view.joined` is that of the last one
   #submitted = new Set(); // ids that went out on this socket
   #heardMs = new Map(); // id of a message that has not ended -> when something of it came on this socket
@@ -55,8 +57,11 @@ export class Session {
   #cancels = new Set(); // ids to stop, asked again after every reconnect until they have ended
 
   /**
-   * `url`: ws:// or wss:// of a gateway, with a path if it has one behind a proxy. `history`: how many finished messages to ask for.
-   * `token`: a JWT, if the gateway wants one. The rest is for tests.
+   * `url`: ws:// or wss:// of a gateway, with a path if it has one behind a proxy. `history`: how many finished
+   * messages to ask for.
+   * `token`: a JWT, if the gateway wants one, or a function that gives one (or a promise of it) whenever
+   * one is needed: before the first connection, before the old one ends, and when it was refused. The
+   * rest is for tests.
    */
   constructor({
     url,
@@ -72,7 +77,7 @@ export class Session {
   }) {
     const world = { WebSocket, nowMs, setTimer, clearTimer, random };
     this.#options = { url, sessionId, history, nowMs, makeId };
-    this.#token = token;
+    this.#tokens = new TokenSource(token);
     this.#timers = new Timers(world);
     this.#link = new Link(world, {
       address: () => this.#address(),
@@ -88,11 +93,13 @@ export class Session {
 
   /** Connect now, whatever the state; also the way back from "stopped". */
   connect() {
-    this.#link.connect();
+    if (this.#tokens.missing) this.#askForToken();
+    else this.#link.connect();
   }
 
   /** Leave (until `connect`). The answer goes on: a closed socket is not a stop. */
   close() {
+    this.#tokens.leave();
     this.#link.close();
   }
 
@@ -116,8 +123,25 @@ export class Session {
 
   /** Put in a token: the first, or one before the old expires. */
   setToken(token) {
-    this.#token = token;
-    if (!this.#link.send({ type: "token", token })) this.connect();
+    this.#tokens.token = token;
+    if (this.#link.send({ type: "token", token })) this.#renewInTime();
+    else this.connect();
+  }
+
+  #askForToken() {
+    if (this.connection.state !== "live") {
+      this.connection = { state: "connecting", code: null, retryAtMs: null };
+      this.onChange();
+    }
+    this.#tokens.next((token) => {
+      if (token !== null) this.setToken(token);
+      else if (this.connection.state !== "live") this.#link.fail(UNAUTHENTICATED);
+    });
+  }
+
+  #renewInTime() {
+    const waitMs = this.#tokens.good(this.#options.nowMs());
+    if (waitMs !== null) this.#timers.start("renew", waitMs, () => this.#askForToken());
   }
 
   /**
@@ -171,7 +195,6 @@ export class Session {
     const cursor = resumeCursor(this.view);
     if (cursor !== null) query.set("cursor", cursor);
     if (history > 0) query.set("history", String(history));
-    if (this.#token) query.set("token", this.#token);
     const tail = `${query}` === "" ? "" : `?${query}`;
     return `${url.replace(/\/$/, "")}/ws/chat/${encodeURIComponent(sessionId)}/${tail}`;
   }
@@ -180,10 +203,13 @@ export class Session {
     this.#greeted = false;
     this.#timers.stopAll(); // what they would send is sent at the next join
     this.connection = { state: name === "open" ? "joining" : name, code, retryAtMs };
+    // The first frame, not in the address: that ends in the logs of every proxy on the way.
+    if (name === "open" && this.#tokens.token) this.#link.send({ type: "token", token: this.#tokens.token });
     const tooBig = code === FRAME_TOO_BIG && this.#failTooBig();
     this.#submitted.clear();
     this.#heardMs.clear();
     this.onChange();
+    if (code === UNAUTHENTICATED && this.#tokens.refused()) this.#askForToken();
     if (tooBig) this.connect(); // what it was closed for is not sent again
   }
 
@@ -217,6 +243,7 @@ export class Session {
       this.connection = { state: "live", code: null, retryAtMs: null };
       this.#liveSinceMs = this.#options.nowMs();
       this.#link.steady();
+      this.#renewInTime();
     }
     // Live although the snapshot comes later: what was typed meanwhile must not wait for it.
     const early = justLive && again.length === 0 ? unsettled(this.view).map((own) => own.message_id) : again;
@@ -263,6 +290,7 @@ export class Session {
   #tellNotice(frame, before) {
     if (frame.type !== "error" || typeof frame.cursor === "string" || this.view !== before) return;
     const { code, message, message_id } = frame;
+    if (code === "unsupported" && this.#tokens.token && !message_id) return; // it needs no token
     const aboutCancel = this.#cancels.has(message_id) || code === "nothing_to_cancel" || code === "unsupported";
     if (this.view.messages.has(message_id) && !aboutCancel) return; // a repeat that was not needed
     if (aboutCancel && message_id) this.#cancels.delete(message_id);

@@ -20,6 +20,7 @@ const SUBMIT_ERRORS = {
   content_too_long: "The message is too long.",
   message_id_reused: "This message was already sent with other words.",
   bad_model: "This model isn’t available.",
+  forbidden: "You may read this chat, but not do this in it.",
   rate_limited: "Too many messages in a short time. Wait a moment, then try again.",
   busy: "Too many messages are waiting already. Try again when an answer is finished.",
   unavailable: "The service isn’t available right now.",
@@ -44,7 +45,7 @@ const NOTICES = {
 const STOPPED = {
   1000: "The gateway closed this chat.",
   1009: "The gateway refused a message that was too big.",
-  4001: "You aren’t signed in, or your sign-in has expired.",
+  4001: "Sign in again: your sign-in is missing or has expired.",
   4003: "You don’t have access to this chat.",
   4004: "This chat’s address isn’t valid.",
   4005: "The gateway and this page don’t understand each other. Reload the page.",

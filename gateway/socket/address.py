@@ -9,7 +9,8 @@ from schemas.limits import SESSION_ID_MAX_CHARS
 
 HISTORY_MAX = 1000
 CURSOR_MAX_CHARS = 64
-QUERY_MAX_CHARS = 4096
+QUERY_MAX_CHARS = 7 * 1024
+"""A token may be in it; the library takes request lines of 8 KiB."""
 QUERY_MAX_FIELDS = 16
 ORIGIN_MAX_CHARS = 1024
 _PATH = re.compile(r"/ws/chat/([^/]+)/?")
@@ -50,12 +51,14 @@ def parse(target: str) -> Address:
     return Address(session_id, cursor, _count(query.get("history", ["0"])[0]))
 
 
-def origin_allowed(origin: str | None, host: str | None, allowed: Collection[str]) -> bool:
+def origin_allowed(
+    origin: str | None, host: str | None, allowed: Collection[str], *, anywhere: bool = False
+) -> bool:
     """Say whether a page of `origin` may connect; no origin is no browser, and may.
 
-    Without an allow-list only a page of this machine's own gateway may: its origin is the host that
-    it asks for, and that host is a loopback name. (A foreign name that was made to resolve to this
-    machine would be origin and host alike.)
+    Without an allow-list only a page of the gateway's own may: its origin is the host that it asks
+    for. That host is a loopback name, unless the gateway may be `anywhere`. (A foreign name that
+    was made to resolve to this machine would be origin and host alike.)
     """
     if origin is None:
         return True
@@ -68,7 +71,8 @@ def origin_allowed(origin: str | None, host: str | None, allowed: Collection[str
         parts = urlsplit(origin)
     except ValueError:
         return False
-    return parts.netloc == (host or "").lower() and parts.hostname in _LOOPBACK
+    own = bool(parts.netloc) and parts.netloc == (host or "").lower()
+    return own and (anywhere or parts.hostname in _LOOPBACK)
 
 
 def only(values: Sequence[str]) -> str | None:

@@ -23,6 +23,10 @@ from gateway.feed.reach import reach
 from gateway.feed.resume import fits, may_fit, resume_position
 from gateway.feed.slices import in_slices
 from gateway.feed.tail import Tail
+from gateway.identity.claims import BadToken, CantTell
+from gateway.identity.hook import Hook
+from gateway.identity.rights import EVERYTHING, Rights
+from gateway.identity.tokens import Tokens
 from gateway.snapshot.snapshots import FoldUnavailable, Snapshots
 from gateway.socket.address import Address
 from gateway.socket.frame_bucket import LOOK_UP_COSTS, FrameBucket
@@ -32,6 +36,7 @@ from gateway.socket.protocol import (
     Close,
     GiveEarlier,
     Protocol,
+    Renew,
     Send,
     StopAnswer,
     Submit,
@@ -67,7 +72,10 @@ STOPPED_MAX = 64
 
 @dataclass(frozen=True, slots=True)
 class Shared:
-    """What the connections of a process share. `spawn` starts a task that the server waits for."""
+    """What the connections of a process share. `spawn` starts a task that the server waits for.
+
+    `tokens` and `hook` None: there is no authentication.
+    """
 
     epoch: int
     tail: Tail
@@ -78,6 +86,8 @@ class Shared:
     models: Collection[str]
     idle_limit_s: float
     spawn: Callable[[Coroutine[Any, Any, None]], object]
+    tokens: Tokens | None = None
+    hook: Hook | None = None
 
 
 class Connection:
@@ -105,7 +115,14 @@ class Connection:
         "shard",
     )
 
-    def __init__(self, socket: WebSocket, address: Address, shard: int, shared: Shared) -> None:
+    def __init__(
+        self,
+        socket: WebSocket,
+        address: Address,
+        shard: int,
+        shared: Shared,
+        rights: Rights = EVERYTHING,
+    ) -> None:
         self.session_id = address.session_id
         self.shard = shard
         self.history = address.history
@@ -129,6 +146,8 @@ class Connection:
             shared.idle_limit_s,
             # Those that joined in one moment, after a gateway has gone, do not beat in one moment.
             heartbeat_s=HEARTBEAT_S * random.uniform(HEARTBEAT_LEAST, 1.0),  # noqa: S311
+            rights=rights,
+            renews=shared.tokens is not None,
         )
 
     @property
@@ -174,11 +193,13 @@ class Connection:
         Who has asked for more than its share waits, and what it goes on saying waits in its kernel.
         """
         self._shared.counters.frames_received += 1
+        if self._close_if_over():
+            return
         actions = self._protocol.receive(frame, utc_now())
         for action in actions:
             await self._perform(action)
         extra = LOOK_UP_COSTS * sum(
-            isinstance(action, StopAnswer | GiveEarlier) for action in actions
+            isinstance(action, StopAnswer | GiveEarlier | Renew) for action in actions
         )
         now_s = time.monotonic()
         self._bucket.take(len(frame), now_s, extra)
@@ -212,13 +233,23 @@ class Connection:
 
     def tick(self, now_s: float) -> None:
         """Let time pass: a heartbeat, and the end of a client that has not kept up."""
-        if self.gone:
+        if self.gone or self._close_if_over():
             return
         if not self.caught_up and self._position < self._log.start:
             self._close_slow()
         elif self.caught_up and self._socket.writable and not self._snapshot_is_due:
             for action in self._protocol.tick(now_s):
                 self._pass_time(action)
+
+    def _close_if_over(self) -> bool:
+        """Whether the client's time is over; then it is closed, in mid-answer too."""
+        over = self._protocol.is_over(time.time())
+        if over and self._shared.hook is not None:
+            # It may well be good for longer: its cookies tell that, and it still has them.
+            self.close_soon(CloseCode.SERVICE_RESTART, "who you are is asked again: come again")
+        elif over:
+            self.close_soon(CloseCode.UNAUTHENTICATED, "expired: come again with a new token")
+        return over
 
     def _pass_time(self, action: Action) -> None:
         if isinstance(action, Beat):
@@ -327,6 +358,8 @@ class Connection:
                 await self._stop(action)
             case GiveEarlier(before, limit):
                 await self._give_earlier(before, limit)
+            case Renew(token):
+                await self._renew(token)
             case Close(code, reason):
                 self.close_soon(code, reason)
             case Beat():
@@ -367,6 +400,19 @@ class Connection:
             self._say(await self._shared.snapshots.earlier(self.session_id, before, limit))
         except FoldUnavailable:
             self._refuse("unavailable", "earlier messages can't be read now")
+
+    async def _renew(self, token: str) -> None:
+        assert self._shared.tokens is not None  # noqa: S101 - else there is nothing to renew
+        try:
+            rights = await self._shared.tokens.rights(token)
+        except BadToken as error:
+            self.close_soon(CloseCode.UNAUTHENTICATED, str(error))
+        except CantTell:
+            # The token before holds until its own end.
+            self._refuse("unavailable", "the keys of tokens can't be read now: send it again")
+        else:
+            for action in self._protocol.renewed(rights):
+                await self._perform(action)
 
     async def _to_stop(self, message_id: str | None) -> str | None:
         """Give the message whose answer a cancel stops, by a fold made for it; None: there is none.

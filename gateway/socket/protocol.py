@@ -8,7 +8,8 @@ order in which they were sent.
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
-from gateway.socket.client_frame import Ask, BadFrame, Earlier, Ping, Stop, parse
+from gateway.identity.rights import EVERYTHING, Rights
+from gateway.socket.client_frame import Ask, BadFrame, Earlier, Ping, RenewToken, Stop, parse
 from schemas.close_codes import CloseCode
 from schemas.events import Cancel, UserMessage
 from schemas.frames import Frame, GatewayErrorCode, Pong, Refused
@@ -40,10 +41,16 @@ class StopAnswer:
 
     message_id: str | None
     created_at: str
+    user: str | None = None
 
     def of(self, session_id: str, message_id: str) -> Cancel:
         """Give the event that stops `message_id`."""
-        return Cancel(session_id=session_id, message_id=message_id, created_at=self.created_at)
+        return Cancel(
+            session_id=session_id,
+            message_id=message_id,
+            created_at=self.created_at,
+            user=self.user,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +59,13 @@ class GiveEarlier:
 
     before: str | None
     limit: int
+
+
+@dataclass(frozen=True, slots=True)
+class Renew:
+    """See what this token allows; it takes the place of the one before."""
+
+    token: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,14 +81,15 @@ class Close:
     reason: str
 
 
-Action = Send | Submit | StopAnswer | GiveEarlier | Beat | Close
+Action = Send | Submit | StopAnswer | GiveEarlier | Renew | Beat | Close
 
 
 class Protocol:
     """The state of one connection: bad frames in a row, when something was last said or happened.
 
     `new_id` makes a message_id for a client that sends none. `now_s` is of any clock that only goes
-    forward; `created_at` is the wall's, as text. `idle_limit_s`: 0 is for ever.
+    forward; `created_at` is the wall's, as text. `idle_limit_s`: 0 is for ever. `rights`: what the
+    client may do in the session; `renews`: they come from a token, and another may follow.
     """
 
     __slots__ = (
@@ -85,6 +100,8 @@ class Protocol:
         "_idle_limit_s",
         "_models",
         "_new_id",
+        "_renews",
+        "_rights",
         "_session_id",
         "_spoke_at_s",
     )
@@ -97,10 +114,14 @@ class Protocol:
         models: Collection[str] = (),
         idle_limit_s: float = 0.0,
         heartbeat_s: float = HEARTBEAT_S,
+        rights: Rights = EVERYTHING,
+        renews: bool = False,
     ) -> None:
         self._session_id = session_id
         self._new_id = new_id
         self._models = models
+        self._rights = rights
+        self._renews = renews
         self._bad_frames = 0
         self._spoke_at_s = now_s
         self._idle_limit_s = idle_limit_s
@@ -123,6 +144,17 @@ class Protocol:
             return actions
         self._bad_frames = 0
         return actions
+
+    def is_over(self, wall_s: float) -> bool:
+        """Whether the client may do nothing any more: its time is over."""
+        return self._rights.over(wall_s)
+
+    def renewed(self, rights: Rights) -> list[Action]:
+        """Take what a new token allows, more or less than before."""
+        self._rights = rights
+        if rights.may("read", self._session_id):
+            return []
+        return [Close(CloseCode.FORBIDDEN, "this session is none of yours")]
 
     def spoke(self, now_s: float) -> None:
         """Note that something was sent: no heartbeat is needed for a while."""
@@ -148,22 +180,41 @@ class Protocol:
         # A ping only asks whether the connection lives, so it does not count as activity.
         self._active = self._active or not isinstance(request, Ping)
         if isinstance(request, Ask):
-            message = UserMessage(
-                session_id=self._session_id,
-                message_id=request.message_id or self._new_id(),
-                created_at=created_at,
-                content=request.content,
-                on_busy=request.on_busy,
-                model=request.model,
-            )
-            return [Submit(message)]
+            return [self._asked(request, created_at)]
         if isinstance(request, Stop):
-            return [StopAnswer(request.message_id, created_at)]
+            if not self._rights.may("cancel", self._session_id):
+                return [self._forbidden("stopping answers", request.message_id)]
+            return [StopAnswer(request.message_id, created_at, self._rights.subject)]
         if isinstance(request, Earlier):
+            if not self._rights.may("read", self._session_id):
+                return [self._forbidden("reading")]
             return [GiveEarlier(request.before, request.limit)]
         if isinstance(request, Ping):
             return [Send(Pong(session_id=self._session_id, nonce=request.nonce))]
+        if isinstance(request, RenewToken) and self._renews:
+            return [Renew(request.token)]
         return [Send(refused(self._session_id, "unsupported", "there is no authentication here"))]
+
+    def _asked(self, ask: Ask, created_at: str) -> Action:
+        rights, session_id = self._rights, self._session_id
+        if not rights.may("say", session_id):
+            return self._forbidden("saying anything", ask.message_id)
+        if ask.on_busy == "interrupt" and not rights.may("cancel", session_id):
+            return self._forbidden("interrupting, which stops answers,", ask.message_id)
+        message = UserMessage(
+            session_id=session_id,
+            message_id=ask.message_id or self._new_id(),
+            created_at=created_at,
+            content=ask.content,
+            on_busy=ask.on_busy,
+            model=ask.model,
+            user=rights.subject,
+        )
+        return Submit(message)
+
+    def _forbidden(self, what: str, message_id: str | None = None) -> Send:
+        text = f"{what} is not among the verbs of the token"
+        return Send(refused(self._session_id, "forbidden", text, message_id))
 
 
 def refused(

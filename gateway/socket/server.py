@@ -1,26 +1,28 @@
 """Listens: WebSockets, the page and health on one port; drains when the process is to end.
 
-A wrong path, session or origin is told by a close code after the handshake, because browsers can't
-read the status of a handshake that was refused.
+A wrong path, session, origin or token is told by a close code after the handshake, because browsers
+can't read the status of a handshake that was refused.
 """
 
 import asyncio
-import json
 import random
 import time
 from collections.abc import Callable, Sequence
 
 import structlog
 from websockets.asyncio.server import Server, ServerConnection, serve
+from websockets.exceptions import ConnectionClosed
 from websockets.http11 import Request, Response
 
+from gateway.identity.claims import CantTell
 from gateway.page.page_files import PageFiles, text
 from gateway.settings import GatewaySettings
-from gateway.socket.address import Address, BadAddress, only, origin_allowed, parse
+from gateway.socket.admission import Admission, OwnPass, Refusal
 from gateway.socket.connection import Connection, Shared
-from gateway.socket.websocket import CLOSE_TIMEOUT_S, WRITE_HIGH_WATER_BYTES, WebSocket
+from gateway.socket.protocol import refused
+from gateway.socket.websocket import CLOSE_TIMEOUT_S, WRITE_HIGH_WATER_BYTES, WebSocket, wire
 from schemas.close_codes import CloseCode
-from schemas.frames import Reconnect
+from schemas.frames import Reconnect, encode
 from schemas.limits import FRAME_MAX_BYTES
 from schemas.topics import shard_of
 
@@ -32,18 +34,11 @@ SWEEP_EVERY_S = 1.0
 DRAIN_SLICE = 100
 DRAIN_SLICE_EVERY_S = 0.05
 RECONNECT_SPREAD_MS = 2_000
-TOO_MANY_RETRY_MS = 5_000
-REFUSED_MAX, REFUSED_MAX_CHARS = 100, 200
-"""So many origins that were refused are logged, each once."""
-
-
-class Refusal(Exception):
-    """This socket is not served; it is closed with the code."""
-
-    def __init__(self, code: CloseCode, reason: str) -> None:
-        super().__init__(reason)
-        self.code = code
-        self.reason = reason
+PROBES = ("/healthz", "/readyz")
+FORBIDDEN_TEXT = (
+    "TALKLOG_AUTH=none serves this machine only, and a proxy has passed this on.\n"
+    "See docs/security.md for TALKLOG_AUTH=jwt.\n"
+)
 
 
 class ChatServer:
@@ -55,13 +50,15 @@ class ChatServer:
         shared: Shared,
         not_ready: Callable[[], str | None],
         failing: Callable[[], Sequence[str]] = lambda: (),
+        own: OwnPass | None = None,
     ) -> None:
         self._settings = settings
         self._shared = shared
         self._not_ready = not_ready
         self._failing = failing
-        self._origins = settings.allowed_origins()
-        self._refused_origins: set[str] = set()
+        self._admission = Admission(settings, shared.followers, shared.tokens, own, shared.hook)
+        self._strangers: set[WebSocket] = set()
+        """Sockets of which it is not known yet whose they are."""
         self._page = PageFiles()
         self._server: Server | None = None
         self.draining = False
@@ -100,6 +97,8 @@ class ChatServer:
         self.draining = True
         self._server.close(close_connections=False)
         deadline_s = time.monotonic() + grace_s
+        for stranger in self._strangers:
+            self._shared.spawn(stranger.end(CloseCode.SERVICE_RESTART, "service restart"))
         connections = self._connections()
         log.info("draining", connections=self._shared.followers.people)
         slices = max(1, int(grace_s / 2 / DRAIN_SLICE_EVERY_S))
@@ -129,6 +128,8 @@ class ChatServer:
         if "websocket" in ",".join(request.headers.get_all("Upgrade")).lower():
             return None
         path = request.path.partition("?")[0]
+        if path not in PROBES and self._admission.passed_on(request.headers):
+            return text(403, FORBIDDEN_TEXT)
         if path == "/healthz":
             return text(200, "ok\n")
         if path == "/readyz":
@@ -141,40 +142,29 @@ class ChatServer:
         assert isinstance(socket, WebSocket)  # noqa: S101 - create_connection makes them
         socket.detect_dead_peer()
         self._shared.counters.connections_opened += 1
+        self._strangers.add(socket)
         try:
-            address = self._admit(socket)
+            address, rights = await self._admission.admit(socket)
         except Refusal as refusal:
-            self._shared.counters.count_closed(refusal.code)
-            await socket.end(refusal.code, refusal.reason)
+            await self._turn_away(socket, refusal.code, refusal.reason)
             return
+        except CantTell as error:
+            log.debug("who comes can't be told", error=str(error))
+            told = refused("", "unavailable", "who you are can't be told now: come again")
+            self._shared.counters.count_refused(told.code)
+            socket.push(wire(encode(told)))
+            await self._turn_away(socket, CloseCode.SERVICE_RESTART, told.message)
+            return
+        except ConnectionClosed:
+            return
+        finally:
+            self._strangers.discard(socket)
         shard = shard_of(address.session_id, self._settings.shards)
-        await Connection(socket, address, shard, self._shared).run(address.cursor)
+        await Connection(socket, address, shard, self._shared, rights).run(address.cursor)
 
-    def _tell_refused(self, origin: str) -> None:
-        """Log an origin the first time: its page shows nothing, and here is who can allow it."""
-        origin = origin[:REFUSED_MAX_CHARS]
-        if origin not in self._refused_origins and len(self._refused_origins) < REFUSED_MAX:
-            self._refused_origins.add(origin)
-            log.warning("origin refused: allow it by TALKLOG_ORIGINS", origin=origin)
-
-    def _admit(self, socket: WebSocket) -> Address:
-        assert socket.request is not None  # noqa: S101 - the handshake is over
-        headers = socket.request.headers
-        # `get_all`, as headers may come more than once: `get` raises then.
-        origin, host = only(headers.get_all("Origin")), only(headers.get_all("Host"))
-        if not origin_allowed(origin, host, self._origins):
-            self._tell_refused(origin or "two origins")
-            raise Refusal(CloseCode.FORBIDDEN, "this origin may not connect: see TALKLOG_ORIGINS")
-        try:
-            address = parse(socket.request.path)
-        except BadAddress as error:
-            raise Refusal(CloseCode.BAD_SESSION, str(error)) from None
-        limit = self._settings.connections_per_session
-        if self._shared.followers.of(address.session_id) >= limit:
-            reason = {"retry_after_ms": TOO_MANY_RETRY_MS, "limit": limit}
-            raise Refusal(CloseCode.TOO_MANY, json.dumps(reason))
-        socket.forget_handshake()
-        return address
+    async def _turn_away(self, socket: WebSocket, code: CloseCode, reason: str) -> None:
+        self._shared.counters.count_closed(code)
+        await socket.end(code, reason)
 
 
 def _send_away(connections: Sequence[Connection]) -> None:

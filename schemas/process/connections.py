@@ -13,8 +13,9 @@ class Connections(Settings):
     """Addresses of the servers, the log's epoch and its number of shards."""
 
     kafka: str = Field("127.0.0.1:9092", description="brokers, host:port, separated by commas")
-    redis_url: str = Field("redis://127.0.0.1:6379/0", description="Redis or Valkey")
-    postgres_dsn: str = Field("postgresql://127.0.0.1/talklog", description="Postgres")
+    # Both may hold a password: they are never shown.
+    redis_url: str = Field("redis://127.0.0.1:6379/0", repr=False, description="Redis or Valkey")
+    postgres_dsn: str = Field("postgresql://127.0.0.1/talklog", repr=False, description="Postgres")
     epoch: int = Field(ge=1, description="Unix time (s) at which the topics were made")
     shards: int = Field(8, ge=1, le=10_000, description="partitions of each session topic")
     admin_port: Port = Field(0, description="health and metrics on 127.0.0.1; 0: none")

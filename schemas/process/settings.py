@@ -5,12 +5,16 @@ knows it: `NAMES` lists every tier's (a test holds it to the settings classes).
 
 An orchestrator puts the addresses of its services into every environment, under names that begin
 like ours where a service's does. Those forms are told and passed over.
+
+A secret (a field without `repr`) may lie in a file instead, which the same name with `_FILE` behind
+it names: what is in an environment is seen by every child and in many a list of processes.
 """
 
 import difflib
 import re
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any, NoReturn, TypeVar
 
 from pydantic import ValidationError, ValidationInfo, field_validator
@@ -21,6 +25,8 @@ from schemas.process.exit_codes import EXIT_SETTINGS
 from schemas.process.workable import why_not
 
 PREFIX = "TALKLOG_"
+FILE = "_FILE"
+FILE_MAX_BYTES = 64 * 1024
 
 NAMES: frozenset[str] = frozenset(
     PREFIX + name
@@ -28,7 +34,9 @@ NAMES: frozenset[str] = frozenset(
         # every process (schemas.process.connections)
         "KAFKA",
         "REDIS_URL",
+        "REDIS_URL_FILE",
         "POSTGRES_DSN",
+        "POSTGRES_DSN_FILE",
         "EPOCH",
         "SHARDS",
         "ADMIN_PORT",
@@ -40,7 +48,21 @@ NAMES: frozenset[str] = frozenset(
         "HOST",
         "PORT",
         "ORIGINS",
+        "TRUSTED_PROXIES",
         "AUTH",
+        "JWT_SECRET",
+        "JWT_SECRET_FILE",
+        "JWT_SECRET_ALGORITHM",
+        "JWT_JWKS",
+        "JWT_JWKS_EVERY_S",
+        "JWT_ISSUER",
+        "JWT_AUDIENCE",
+        "JWT_LEEWAY_S",
+        "HOOK_URL",
+        "HOOK_SECRET",
+        "HOOK_SECRET_FILE",
+        "HOOK_HEADERS",
+        "HOOK_TIMEOUT_S",
         "MESSAGES_PER_MINUTE",
         "CONNECTIONS_PER_SESSION",
         "GRACE_S",
@@ -68,6 +90,7 @@ NAMES: frozenset[str] = frozenset(
         "BREAKER_OPEN_S",
         "FALLBACK_BASE_URL",
         "FALLBACK_API_KEY",
+        "FALLBACK_API_KEY_FILE",
         "FALLBACK_MODEL",
         "CONTINUE",
         "FALLBACK_CONTINUE",
@@ -140,13 +163,54 @@ def load(settings: type[S], environ: Mapping[str, str]) -> S:
             f"settings: passed over, an orchestrator's: {', '.join(passed_over)}", file=sys.stderr
         )
     problems = misspelt(environ)
+    from_files: dict[str, Any] = {}
+    for name, field in secrets_of(settings):
+        try:
+            if (text := from_file(variable(name, field), environ)) is not None:
+                alias = field.validation_alias
+                from_files[alias if isinstance(alias, str) else name] = text
+        except SettingsError as error:
+            problems += error.problems
     try:
-        loaded = settings()
+        loaded = settings(**from_files)
     except ValidationError as error:
         problems += [_problem(settings, detail) for detail in error.errors()]
     if problems:
         raise SettingsError(problems)
     return loaded
+
+
+def secrets_of(settings: type[BaseSettings]) -> Iterator[tuple[str, FieldInfo]]:
+    """Give the fields that may be in a file: those that are never shown."""
+    return ((name, field) for name, field in settings.model_fields.items() if not field.repr)
+
+
+def from_file(name: str, environ: Mapping[str, str]) -> str | None:
+    """Give what the file of a secret holds, without its last newline; None: no file is named.
+
+    Raises:
+        SettingsError: it can't be read, or the secret is given twice.
+    """
+    place = environ.get(name + FILE)
+    if not place:
+        return None
+    if environ.get(name):
+        raise SettingsError([f"{name}{FILE}: {name} is set too; which one counts?"])
+    try:
+        with Path(place).open("rb") as file:
+            text = file.read(FILE_MAX_BYTES + 1)
+        if len(text) > FILE_MAX_BYTES:
+            raise ValueError(f"more than {FILE_MAX_BYTES} bytes")
+        return text.decode().removesuffix("\n").removesuffix("\r")
+    except (OSError, ValueError) as error:
+        why = error.strerror if isinstance(error, OSError) else str(error)
+        raise SettingsError([f"{name}{FILE}={place!r}: {why}"]) from error
+
+
+def given(name: str, environ: Mapping[str, str]) -> str | None:
+    """Give a secret, from its file or the environment itself. Raises SettingsError."""
+    text = from_file(name, environ)
+    return environ.get(name) if text is None else text
 
 
 def injected(name: str, value: str) -> bool:

@@ -10,10 +10,16 @@ from websockets.asyncio.client import connect
 _STAMP = re.compile(r"@(\d+)")
 
 
+class _Entry(msgspec.Struct):
+    content: str = ""
+
+
 class _Frame(msgspec.Struct):
     type: str
     content: str = ""
     code: str = ""
+    state: str = ""
+    messages: list[_Entry] = []
 
 
 _decoder = msgspec.json.Decoder(_Frame)
@@ -45,7 +51,12 @@ async def load(
                 now = time.monotonic_ns()
                 frame = _decoder.decode(raw)
                 assert frame.type != "error", raw
-                if frame.type == "ai_response_chunk":
+                if frame.state == "generating":
+                    seen = 0  # another worker goes on: its first chunk is the text so far
+                elif frame.type == "snapshot":
+                    # In place of what came before it; what follows it comes (again).
+                    seen = sum(len(_STAMP.findall(each.content)) for each in frame.messages)
+                elif frame.type == "ai_response_chunk":
                     stamps = _STAMP.findall(frame.content)
                     added.extend((now - int(stamp)) / 1e6 for stamp in stamps)
                     seen += len(stamps)

@@ -7,6 +7,7 @@ frames come, in which order, and when the network breaks.
 
 import asyncio
 import itertools
+import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
@@ -72,6 +73,8 @@ class FakeGateway:
         self.postgres = True  # else there is no snapshot
         self.refuses: GatewayErrorCode | None = None  # every message, with this code
         self.closes: CloseCode | None = None  # every connection, with this code
+        self.asks = False  # for a token, as the first frame
+        self.tokens: list[str] = []
         self._followers: set[Follower] = set()
         self._joins = 0
         self._joined = asyncio.Condition()
@@ -249,6 +252,8 @@ class FakeGateway:
             await socket.close(CloseCode.BAD_SESSION, str(bad))
             return
         self.addresses.append(asked)
+        if self.asks:
+            self.tokens.append(json.loads(await socket.recv())["token"])
         if self.closes is not None:
             await socket.close(self.closes)
             return

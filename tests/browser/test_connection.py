@@ -168,7 +168,7 @@ async def test_a_draining_gateway_is_left_before_it_closes(
     ("code", "words"),
     [
         (CloseCode.FORBIDDEN, "You don’t have access to this chat."),
-        (CloseCode.UNAUTHENTICATED, "You aren’t signed in"),
+        (CloseCode.UNAUTHENTICATED, "Sign in again"),
         (CloseCode.PROTOCOL_ERROR, "Reload the page"),
     ],
 )

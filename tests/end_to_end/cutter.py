@@ -15,6 +15,7 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 
 from tests.scripted_model.script import answer_text, thoughts
+from tests.waiting import WITHIN_S
 
 FRAME_WITHIN_S = 60.0
 CUT_BEFORE_SNAPSHOT = 0.04
@@ -45,7 +46,9 @@ class Cutter:
             address = self._random.choice(self._addresses)
             known = self._cursor is not None
             query = f"?cursor={self._cursor}" if known else "?history=1"
-            async with connect(address + query, compression=None, max_size=None) as socket:
+            async with connect(
+                address + query, compression=None, max_size=None, open_timeout=WITHIN_S
+            ) as socket:
                 forgets = not known and self._random.random() < 0.5
                 await self._join(socket, known, cut_before_snapshot=forgets)
                 if not forgets:

@@ -31,7 +31,9 @@ class Reader:
         self._reading: asyncio.Task[None]
 
     async def __aenter__(self) -> Self:
-        self._socket = await connect(self._address, compression=None, max_size=None)
+        self._socket = await connect(
+            self._address, compression=None, max_size=None, open_timeout=WITHIN_S
+        )
         self._reading = asyncio.create_task(self._read())
         await self.until(lambda: self._joined())
         return self

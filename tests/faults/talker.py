@@ -83,6 +83,7 @@ class Talker:
         self.told: list[Told] = []
         self.counts: Counter[str] = Counter()
         self.address = ""
+        self._left = ""
 
     @property
     def now(self) -> Told | None:
@@ -97,6 +98,7 @@ class Talker:
                 await self._connected()
             except (OSError, TimeoutError, ConnectionClosed, InvalidHandshake, InvalidMessage):
                 self.counts["reconnects"] += 1
+                self._left = self.address
                 self._failures += 1
                 await asyncio.sleep(
                     self.chance.uniform(0, min(BACKOFF_MAX_S, 0.1 * 2 ** min(self._failures, 5)))
@@ -104,7 +106,8 @@ class Talker:
 
     async def _connected(self) -> None:
         urls = self._urls()
-        self.address = self.chance.choice(urls)
+        # As behind a balancer that looks whether its gateways are alive.
+        self.address = self.chance.choice([each for each in urls if each != self._left] or urls)
         base = self.address.replace("http://", "ws://")
         query = f"?cursor={self._cursor}" if self._cursor else ""
         async with connect(

@@ -18,10 +18,12 @@ function live(options = {}) {
   return { world, session };
 }
 
-test("the address holds the session, and history and token only when given", () => {
+test("the address holds the session, and history only when given; never the token", () => {
   const { world, session } = following({ history: 50, token: "t" });
   session.connect();
-  assert.equal(`${world.socket.address}`, "ws://gateway.test/ws/chat/abc/?history=50&token=t");
+  assert.equal(`${world.socket.address}`, "ws://gateway.test/ws/chat/abc/?history=50");
+  world.socket.opens();
+  assert.deepEqual(world.socket.sent, [{ type: "token", token: "t" }]);
 });
 
 test("ids are 26 characters that the gateway takes, and all different", () => {
@@ -236,7 +238,92 @@ test("an expired token: connects again when there is a new one, with its cursor"
   world.pass(100_000);
   assert.equal(world.sockets.length, 1);
   session.setToken("new");
-  assert.equal(world.socket.address.search, "?cursor=1.0.9&token=new");
+  assert.equal(world.socket.address.search, "?cursor=1.0.9");
+  world.socket.opens();
+  assert.deepEqual(world.socket.sent, [{ type: "token", token: "new" }]);
+});
+
+/** Let promises that are settled go on. */
+const settled = () => new Promise((resolve) => setImmediate(resolve));
+
+test("a callback gives the token before the first connection", async () => {
+  const { world, session } = following({ token: async () => "first" });
+  session.connect();
+  assert.equal(session.connection.state, "connecting");
+  await settled();
+  world.socket.opens();
+  assert.deepEqual(world.socket.sent, [{ type: "token", token: "first" }]);
+});
+
+/** A token that ends at this moment, as far as a page can read it. */
+const endingAt = (ms, name) => `h.${Buffer.from(JSON.stringify({ exp: ms / 1000, name })).toString("base64url")}.s`;
+
+test("a callback is asked before the token ends, and the socket stays open", async () => {
+  let given = 0;
+  const world = new World();
+  const tokens = [endingAt(world.ms + 90_000, 1), endingAt(world.ms + 900_000, 2)];
+  const session = new Session({ ...world.options, sessionId: "abc", token: () => tokens[given++] });
+  session.connect();
+  await settled();
+  world.socket.opens();
+  world.socket.gives(connected(), snapshot(9));
+  for (let beat = 0; beat < 6; beat += 1) {
+    world.pass(11_000);
+    world.socket.gives({ type: "heartbeat", cursor: "1.0.9" });
+    await settled();
+  }
+  assert.equal(given, 2);
+  assert.equal(world.sockets.length, 1);
+  assert.deepEqual(world.socket.of("token").at(-1), { type: "token", token: tokens[1] });
+});
+
+test("a token that was refused is asked for anew, and one that is never taken is not without end", async () => {
+  let asked = 0;
+  const { world, session } = following({ token: () => `t${(asked += 1)}` });
+  session.connect();
+  await settled();
+  world.socket.opens();
+  world.socket.gives(connected(), snapshot(9));
+  world.socket.closes(4001);
+  await settled();
+  assert.equal(world.socket.address.search, "?cursor=1.0.9");
+  world.socket.opens();
+  assert.deepEqual(world.socket.sent, [{ type: "token", token: "t2" }]);
+  world.socket.closes(4001);
+  await settled();
+  assert.deepEqual([session.connection.state, session.connection.code, asked], ["stopped", 4001, 2]);
+  session.connect();
+  await settled();
+  assert.equal(asked, 3);
+});
+
+test("a callback that has no token leaves the session stopped, to sign in again", async () => {
+  const { session } = following({
+    token: async () => {
+      throw new Error("not signed in");
+    },
+  });
+  session.connect();
+  await settled();
+  await settled();
+  assert.deepEqual([session.connection.state, session.connection.code], ["stopped", 4001]);
+});
+
+test("what a callback gives after the session was left is too late", async () => {
+  const { world, session } = following({ token: async () => "late" });
+  session.connect();
+  session.close();
+  await settled();
+  assert.equal(world.sockets.length, 0);
+  assert.equal(session.connection.state, "idle");
+});
+
+test("a gateway that needs no token says so, and that is no news", () => {
+  const { world, session } = live({ token: "t" });
+  const told = [];
+  session.onNotice = (notice) => told.push(notice);
+  world.socket.gives({ type: "error", code: "unsupported", message: "no authentication", retryable: false });
+  assert.deepEqual(told, []);
 });
 
 test("a token for the open socket goes as a frame", () => {

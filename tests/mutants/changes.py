@@ -15,6 +15,11 @@ ATTEMPTS = ("tests/unit/workers/attempt",)
 ROWS = ("tests/unit/persister",)
 ATTEMPT = ("tests/unit/workers/attempt",)
 SEAM = ("tests/unit/workers/model/test_seam.py",)
+IDENTITY = ("tests/unit/gateway/identity",)
+ADMISSION = (
+    "tests/unit/gateway/socket/test_admission.py",
+    "tests/unit/gateway/socket/test_renewal.py",
+)
 STORIES = ("tests/simulation/test_stories.py",)
 
 TRANSCRIPT = "schemas/transcript.py"
@@ -553,5 +558,68 @@ MUTANTS = (
         "self._position <= offset and ",
         "",
         GATEWAY,
+    ),
+    Mutant(
+        "rights: a token is good for ever",
+        "gateway/identity/claims.py",
+        "    if now_s >= ends_s + leeway_s:",
+        "    if now_s < 0:",
+        IDENTITY,
+    ),
+    Mutant(
+        "rights: a star in a subject is one in the pattern",
+        "gateway/identity/rights.py",
+        'parts = [part.replace(SUBJECT, subject or "") for part in pattern.split("*")]',
+        'parts = pattern.replace(SUBJECT, subject or "").split("*")',
+        IDENTITY,
+    ),
+    Mutant(
+        "rights: a key is found by its name alone",
+        "gateway/identity/keys.py",
+        "return self._by_name.get((head.kid, head.algorithm))",
+        "return next((k for (kid, _), k in self._by_name.items() if kid == head.kid), None)",
+        IDENTITY,
+    ),
+    Mutant(
+        "rights: every unknown name has the keys read",
+        "gateway/identity/keyring.py",
+        "self._asked_at_s >= REASK_S",
+        "self._asked_at_s >= 0.0",
+        IDENTITY,
+    ),
+    Mutant(
+        "rights: any issuer signs for any other",
+        "gateway/identity/tokens.py",
+        "self._sources.get(head.issuer) or self._sources.get(None)",
+        "next(iter(self._sources.values()), None)",
+        IDENTITY,
+    ),
+    Mutant(
+        "rights: who may not read is let in",
+        "gateway/socket/admission.py",
+        'if not rights.may("read", address.session_id):',
+        "if not rights.verbs:",
+        ADMISSION,
+    ),
+    Mutant(
+        "rights: the end of a token closes nothing",
+        "gateway/socket/connection.py",
+        "        if self.gone or self._close_if_over():",
+        "        if self.gone:",
+        ADMISSION,
+    ),
+    Mutant(
+        "rights: who may not cancel may interrupt",
+        "gateway/socket/protocol.py",
+        'ask.on_busy == "interrupt" and not',
+        'ask.on_busy == "" and not',
+        ADMISSION,
+    ),
+    Mutant(
+        "rights: fewer rights leave the socket open",
+        "gateway/socket/protocol.py",
+        '        if rights.may("read", self._session_id):\n            return []\n',
+        "        if rights.sessions:\n            return []\n",
+        ADMISSION,
     ),
 )

@@ -40,7 +40,7 @@ class Anything:
 
 def of_the_gateway() -> GatewayMetrics:
     part: object = Anything()
-    counts = dict.fromkeys(_counts(part, part), float)  # type: ignore[arg-type]
+    counts = dict.fromkeys(_counts(part, part, part), float)  # type: ignore[arg-type]
     gauges = dict.fromkeys(_gauges(part, part, part), float)  # type: ignore[arg-type]
     return GatewayMetrics(Counters(), Followers(1), counts, gauges)
 

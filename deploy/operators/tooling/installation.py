@@ -13,7 +13,7 @@ from pathlib import Path
 import msgspec
 
 from deploy.local import kept, stack_file
-from schemas.process.settings import misspelt
+from schemas.process.settings import SettingsError, given, misspelt
 
 
 class NoInstallation(Exception):
@@ -47,12 +47,18 @@ def find(environ: Mapping[str, str]) -> Installation:
     """Look into the environment, then into the folder of the local stack.
 
     Raises:
-        NoInstallation: a misspelt `TALKLOG_` name, or an epoch that is no number.
+        NoInstallation: a misspelt `TALKLOG_` name, an epoch that is no number, or a secret that
+            can't be read.
     """
     problems = misspelt(environ)
-    given = environ.get("TALKLOG_EPOCH")
-    if given and not given.isdecimal():
-        problems.append(f"TALKLOG_EPOCH={given!r}: not a whole number")
+    epoch = environ.get("TALKLOG_EPOCH")
+    if epoch and not epoch.isdecimal():
+        problems.append(f"TALKLOG_EPOCH={epoch!r}: not a whole number")
+    postgres = None
+    try:
+        postgres = given("TALKLOG_POSTGRES_DSN", environ)
+    except SettingsError as error:
+        problems += error.problems
     if problems:
         raise NoInstallation("\n".join(problems))
     state = Path(environ.get("STATE") or ".local")
@@ -60,8 +66,8 @@ def find(environ: Mapping[str, str]) -> Installation:
     kafka = environ.get("TALKLOG_KAFKA")
     return Installation(
         kafka=kafka or stack.kafka or None,
-        postgres=environ.get("TALKLOG_POSTGRES_DSN") or stack.postgres or None,
-        epoch=int(given) if given else _remembered_epoch(state, kafka or "local"),
+        postgres=postgres or stack.postgres or None,
+        epoch=int(epoch) if epoch else _remembered_epoch(state, kafka or "local"),
         url=stack.gateways[0].url if stack.gateways else None,
         state=state,
     )

@@ -27,7 +27,12 @@ class Client:
 
     async def __aenter__(self) -> Self:
         self.socket = await connect(
-            self.address, compression=None, max_size=None, ping_interval=None, **self._options
+            self.address,
+            compression=None,
+            max_size=None,
+            ping_interval=None,
+            open_timeout=WITHIN_S,
+            **self._options,
         )
         self._reading = asyncio.create_task(self._read())
         return self

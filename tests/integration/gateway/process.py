@@ -50,11 +50,19 @@ def running_gateway(
     servers: RunningStack, output: Path, *, module: Sequence[str] = ("gateway",), **variables: str
 ) -> Iterator[Gateway]:
     """Run a gateway until the block ends; `module` with its arguments may be one that breaks it."""
-    port = free_run(2)
-    with started(module, gateway_environment(servers, port) | variables, output) as process:
-        gateway = Gateway(process, port + 1, output, port)
+    with starting_gateway(servers, output, module=module, **variables) as gateway:
         gateway.until_ready()
         yield gateway
+
+
+@contextlib.contextmanager
+def starting_gateway(
+    servers: RunningStack, output: Path, *, module: Sequence[str] = ("gateway",), **variables: str
+) -> Iterator[Gateway]:
+    """The same, without waiting until it is ready: it may never be."""
+    port = free_run(2)
+    with started(module, gateway_environment(servers, port) | variables, output) as process:
+        yield Gateway(process, port + 1, output, port)
 
 
 def gateway_environment(servers: RunningStack, port: int) -> dict[str, str]:

@@ -8,7 +8,7 @@ from uuid import uuid4
 import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 
-from schemas.events import Complete, Event, Prompt, Status, UserMessage, encode
+from schemas.events import Chunk, Complete, Event, Prompt, State, Status, UserMessage, encode
 from schemas.topics import HEADERS, SESSION_LOG, USER_MESSAGES, shard_of
 from tests.integration.moves import Moves
 from tests.integration.workers.conversation import AT, SHARDS
@@ -29,6 +29,7 @@ class Writer:
 
     def __init__(self, servers: RunningStack) -> None:
         self._kafka = servers.file.kafka
+        self.epoch = servers.epoch
         self._producer = AIOKafkaProducer(bootstrap_servers=self._kafka)
         self.session = f"moves-{uuid4().hex[:8]}"
         self.shard = shard_of(self.session, SHARDS)
@@ -66,6 +67,33 @@ class Writer:
         )
         await self.put(SESSION_LOG, encode(start))
         await self.put(USER_MESSAGES, self._asked(OUTRANKED, "hi"))
+
+    async def released_by_the_other_life(self) -> None:
+        """A message of which another worker has written the beginning, and which it let go."""
+        message_id = f"m-{uuid4().hex[:12]}"
+
+        def status(state: State) -> Status:
+            return Status(
+                session_id=self.session,
+                message_id=message_id,
+                created_at=AT,
+                state=state,
+                attempt=OTHER_LIFE,
+                fence=(self.epoch, 0, 0),
+                prompt=Prompt(content="hi", created_at=AT),
+            )
+
+        chunk = Chunk(
+            session_id=self.session,
+            message_id=message_id,
+            created_at=AT,
+            attempt=OTHER_LIFE,
+            sequence=1,
+            content="so far",
+        )
+        for event in (status("generating"), chunk, status("released")):
+            await self.put(SESSION_LOG, encode(event))
+        await self.put(USER_MESSAGES, self._asked(message_id, "[[tokens=2]]"))
 
     async def ended_by_the_other_life(self) -> None:
         """The end of that message: until then nobody can acknowledge it, on servers others use."""
@@ -158,6 +186,8 @@ async def test_every_number_moves(
             servers.let_go("redis")
         await writer.ask(*["tokens=2 fault=status:503"] * 3)
         await moves.until("model_asked_again", "model_breaker")
+        await writer.released_by_the_other_life()
+        await moves.until("continued")
         await writer.outranked()
         await moves.until("outranked")
         await writer.ended_by_the_other_life()

@@ -4,17 +4,14 @@ Seen: the README's smallest client was closed with 4003 on another local port, n
 anywhere, and an entry with a slash at its end never matched.
 """
 
-from types import SimpleNamespace
-from typing import Any, cast
-
 import pytest
 import structlog
 from websockets.datastructures import Headers
-from websockets.http11 import Request
 
+from gateway.feed.followers import Followers
 from gateway.origins import BadOrigin, normalised
 from gateway.settings import GatewaySettings
-from gateway.socket.server import ChatServer, Refusal
+from gateway.socket.admission import Admission, Refusal
 from schemas.process.settings import SettingsError, load
 
 
@@ -62,17 +59,14 @@ def test_what_no_browser_sends_is_refused_by_name(
         load(GatewaySettings, environ)
 
 
-def admit(server: ChatServer, origin: str) -> None:
-    request = Request("/ws/chat/s/", Headers([("Host", "localhost:8000"), ("Origin", origin)]))
-    socket = SimpleNamespace(request=request, forget_handshake=lambda: None)
-    server._admit(cast(Any, socket))
+def admit(admission: Admission, origin: str) -> None:
+    headers = Headers([("Host", "localhost:8000"), ("Origin", origin)])
+    admission.place(headers, "/ws/chat/s/", "127.0.0.1")
 
 
 def test_an_origin_that_is_refused_is_logged_once_and_one_that_is_listed_is_let_in() -> None:
     settings = GatewaySettings(epoch=1, origins="http://localhost:3000/,null")
-    followers = SimpleNamespace(of=lambda session_id: 0)
-    shared = cast(Any, SimpleNamespace(followers=followers))
-    server = ChatServer(settings, shared, lambda: None)
+    server = Admission(settings, Followers(1), None)
     admit(server, "http://localhost:3000")
     admit(server, "null")
     with structlog.testing.capture_logs() as logged:
@@ -87,3 +81,4 @@ def test_an_origin_that_is_refused_is_logged_once_and_one_that_is_listed_is_let_
         "http://evil.example",
     ]
     assert len(logged) == 100
+    assert {line["client"] for line in logged} == {"127.0.0.1"}

@@ -2,7 +2,10 @@
 
 from dataclasses import replace
 
-from deploy.local.services import Addresses, variables
+import pytest
+
+from deploy.local.program import Kind
+from deploy.local.services import Addresses, program, variables
 
 ADDRESSES = Addresses(
     kafka="k:1",
@@ -48,3 +51,30 @@ def test_a_fallback_is_told_to_workers_beside_the_local_model_too() -> None:
     }
     for addresses in (ADDRESSES, replace(ADDRESSES, model_name="small")):
         assert variables(fallback, addresses, 1).items() >= fallback.items()
+
+
+@pytest.mark.parametrize(
+    ("kind", "told"),
+    [
+        ("gateway", {"TALKLOG_JWT_SECRET", "TALKLOG_HOOK_SECRET_FILE"}),
+        ("worker", {"OPENAI_API_KEY", "TALKLOG_FALLBACK_API_KEY_FILE"}),
+        ("persister", set()),
+    ],
+)
+def test_a_secret_is_told_only_to_those_who_need_it(kind: Kind, told: set[str]) -> None:
+    names = (
+        "TALKLOG_JWT_SECRET",
+        "TALKLOG_HOOK_SECRET_FILE",
+        "OPENAI_API_KEY",
+        "TALKLOG_FALLBACK_API_KEY_FILE",
+    )
+    given = {"PATH": "/bin"} | dict.fromkeys(names, "secret")
+    made = program(kind, 1, environment=given, admin_port=1).environment
+    assert {name for name, value in made.items() if value == "secret"} == told
+
+
+def test_an_address_that_was_in_a_file_is_told_once() -> None:
+    files = {"TALKLOG_POSTGRES_DSN_FILE": "/a", "TALKLOG_REDIS_URL_FILE": "/b"}
+    made = variables(files, ADDRESSES, 1)
+    assert made["TALKLOG_POSTGRES_DSN"] == "postgresql://p"
+    assert not files.keys() & made.keys()

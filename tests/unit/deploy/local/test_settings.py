@@ -64,3 +64,11 @@ def test_links_need_servers_that_a_proxy_can_stand_before(
 
 def test_a_test_builds_settings_by_field_names() -> None:
     assert StackSettings(port=0, state=Path("/x")).port == 0
+
+
+def test_an_address_with_a_password_may_lie_in_a_file(tmp_path: Path) -> None:
+    (tmp_path / "dsn").write_text("postgresql://user:secret@far/x\n")
+    found = from_environment({"TALKLOG_POSTGRES_DSN_FILE": str(tmp_path / "dsn")})
+    assert found.postgres == "postgresql://user:secret@far/x"
+    with pytest.raises(BadStackSettings, match="TALKLOG_REDIS_URL_FILE='/nowhere'"):
+        from_environment({"TALKLOG_REDIS_URL_FILE": "/nowhere"})

@@ -67,3 +67,21 @@ def test_which_pages_may_connect(
     origin: str | None, host: str | None, allowed: set[str], may: bool
 ) -> None:
     assert origin_allowed(origin, host, allowed) is may
+
+
+@pytest.mark.parametrize(
+    ("origin", "host", "may"),
+    [
+        ("https://chat.example", "chat.example", True),
+        ("https://chat.example:8443", "chat.example:8443", True),
+        ("https://evil.example", "chat.example", False),
+        ("null", "chat.example", False),
+        ("", "", False),
+        ("https://", "", False),
+    ],
+)
+def test_where_tokens_are_asked_for_the_own_page_may_be_anywhere(
+    origin: str, host: str, may: bool
+) -> None:
+    assert origin_allowed(origin, host, (), anywhere=True) is may
+    assert origin_allowed(origin, host, {"https://other.example"}, anywhere=True) is False

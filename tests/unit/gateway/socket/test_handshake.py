@@ -16,8 +16,9 @@ from websockets.http11 import Request
 
 from gateway.feed.resume import resume_position
 from gateway.settings import GatewaySettings
-from gateway.socket.address import CURSOR_MAX_CHARS, HISTORY_MAX, BadAddress, parse
-from gateway.socket.server import ChatServer, Refusal
+from gateway.socket.address import CURSOR_MAX_CHARS, HISTORY_MAX, QUERY_MAX_CHARS, BadAddress, parse
+from gateway.socket.admission import Refusal
+from gateway.socket.server import ChatServer
 from schemas.close_codes import CloseCode
 
 CODES = {code: code for code in (CloseCode.FORBIDDEN, CloseCode.BAD_SESSION)}
@@ -27,7 +28,7 @@ CODES = {code: code for code in (CloseCode.FORBIDDEN, CloseCode.BAD_SESSION)}
 def server() -> ChatServer:
     settings = GatewaySettings(epoch=1)
     followers = SimpleNamespace(of=lambda session_id: 0)
-    shared = cast(Any, SimpleNamespace(followers=followers))
+    shared = cast(Any, SimpleNamespace(followers=followers, tokens=None, hook=None))
     return ChatServer(settings, shared, lambda: None)
 
 
@@ -37,9 +38,8 @@ def admitted(server: ChatServer, target: str, *headers: tuple[str, str]) -> Any:
     assert server._answer(cast(Any, None), request) is not None or any(
         "websocket" in value.lower() for name, value in headers if name == "Upgrade"
     )
-    socket = cast(Any, SimpleNamespace(request=request, forget_handshake=lambda: None))
     try:
-        return server._admit(socket)
+        return server._admission.place(request.headers, target)
     except Refusal as refusal:
         return CODES[refusal.code]
 
@@ -49,7 +49,7 @@ def test_a_number_of_thousands_of_digits_is_the_most() -> None:
     assert parse(f"/ws/chat/s/?history={'0' * 3_900}7").history == 7
 
 
-@pytest.mark.parametrize("query", [f"history={'9' * 4_301}", "&".join(["a=1"] * 17)])
+@pytest.mark.parametrize("query", [f"history={'9' * QUERY_MAX_CHARS}", "&".join(["a=1"] * 17)])
 def test_a_query_without_an_end_is_a_bad_address(query: str) -> None:
     with pytest.raises(BadAddress, match="query"):
         parse(f"/ws/chat/s/?{query}")
@@ -61,6 +61,18 @@ def test_an_origin_that_comes_twice_is_none(server: ChatServer) -> None:
     assert admitted(server, "/ws/chat/s/", own, own) is CloseCode.FORBIDDEN
     many = [("Upgrade", "websocket"), ("Upgrade", "h2c")]
     assert admitted(server, "/ws/chat/s/", *many).session_id == "s"
+
+
+@pytest.mark.parametrize(
+    ("path", "status"), [("/", 403), ("/chat.js", 403), ("/healthz", 200), ("/nothing", 403)]
+)
+def test_without_authentication_no_page_is_given_through_a_proxy(
+    server: ChatServer, path: str, status: int
+) -> None:
+    request = Request(path, Headers([("Host", "localhost:8000"), ("X-Forwarded-For", "6.6.6.6")]))
+    answer = server._answer(cast(Any, None), request)
+    assert answer is not None
+    assert answer.status_code == status
 
 
 said = st.text(st.characters(codec="latin-1", exclude_categories=["Cc"]), max_size=60)

@@ -3,6 +3,7 @@
 import importlib
 import inspect
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from pydantic import Field
@@ -10,6 +11,8 @@ from pydantic import Field
 from schemas.process import settings
 from schemas.process.connections import Connections
 from schemas.process.settings import (
+    FILE,
+    FILE_MAX_BYTES,
     NAMES,
     PREFIX,
     Settings,
@@ -25,7 +28,8 @@ TIERS = ("gateway.settings", "workers.settings", "persister.settings")
 class Some(Settings):
     epoch: int = Field(ge=1)
     shards: int = Field(8, ge=1)
-    api_key: str = Field("none", validation_alias="OPENAI_API_KEY")
+    api_key: str = Field("none", validation_alias="OPENAI_API_KEY", repr=False)
+    fallback_api_key: str = Field("", repr=False)
     retries: int = Field(2, ge=0, validation_alias="OPENAI_RETRIES")
 
 
@@ -72,6 +76,40 @@ def test_every_mistake_is_told_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     assert by_name["OPENAI_RETRIES"].startswith("OPENAI_RETRIES='many': ")
 
 
+def test_a_secret_may_lie_in_a_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "one").write_text("k1\n")
+    (tmp_path / "two").write_text("k2")
+    environ = {
+        "TALKLOG_EPOCH": "5",
+        "OPENAI_API_KEY_FILE": str(tmp_path / "one"),
+        "TALKLOG_FALLBACK_API_KEY_FILE": str(tmp_path / "two"),
+    }
+    for name, value in environ.items():
+        monkeypatch.setenv(name, value)
+    loaded = load(Some, environ)
+    assert (loaded.api_key, loaded.fallback_api_key) == ("k1", "k2")
+
+
+def test_a_secret_that_can_not_be_read_is_told_and_none_is_shown(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "large").write_text("x" * (FILE_MAX_BYTES + 1))
+    (tmp_path / "blank").write_text("a secret of two lines\nand a half")
+    monkeypatch.setenv("TALKLOG_EPOCH", "5")
+    key = "OPENAI_API_KEY_FILE"
+    (told,) = problems(Some, monkeypatch, **{key: "/nowhere"})
+    assert told == f"{key}='/nowhere': No such file or directory"
+    (told,) = problems(Some, monkeypatch, **{key: str(tmp_path)})
+    assert "directory" in told
+    (told,) = problems(Some, monkeypatch, **{key: str(tmp_path / "large")})
+    assert "more than" in told
+    (told,) = problems(Some, monkeypatch, **{key: str(tmp_path / "blank")})
+    assert told.startswith("OPENAI_API_KEY: ")
+    assert "two lines" not in told
+    (told,) = problems(Some, monkeypatch, OPENAI_API_KEY="k", **{key: str(tmp_path / "blank")})
+    assert told == f"{key}: OPENAI_API_KEY is set too; which one counts?"
+
+
 def test_a_name_of_another_tier_is_no_mistake() -> None:
     assert misspelt({name: "x" for name in NAMES}) == []
     assert misspelt({"PATH": "/bin", "TALK": "1"}) == []
@@ -105,7 +143,8 @@ def test_names_are_the_names_of_every_tier() -> None:
         name
         for cls in known_classes()
         for key, field in cls.model_fields.items()
-        if (name := variable(key, field)).startswith(PREFIX)
+        for name in [variable(key, field), *([] if field.repr else [variable(key, field) + FILE])]
+        if name.startswith(PREFIX)
     }
     assert found <= NAMES, f"add to schemas.settings.NAMES: {sorted(found - NAMES)}"
     if all(importlib.util.find_spec(tier) for tier in TIERS):

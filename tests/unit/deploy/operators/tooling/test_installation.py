@@ -41,6 +41,14 @@ def test_the_environment_wins(state: Path) -> None:
     assert find(environ | {"TALKLOG_EPOCH": "5"}).epoch == 5
 
 
+def test_the_database_may_be_named_in_a_file(state: Path) -> None:
+    (state / "dsn").write_text("postgresql://user:secret@far/x\n")
+    environ = {"STATE": str(state), "TALKLOG_POSTGRES_DSN_FILE": str(state / "dsn")}
+    assert find(environ).postgres == "postgresql://user:secret@far/x"
+    with pytest.raises(NoInstallation, match="TALKLOG_POSTGRES_DSN_FILE"):
+        find(environ | {"TALKLOG_POSTGRES_DSN_FILE": "/nowhere"})
+
+
 def test_what_is_not_known_is_named_when_it_is_needed(tmp_path: Path) -> None:
     found = find({"STATE": str(tmp_path)})
     with pytest.raises(NoInstallation, match="TALKLOG_KAFKA"):
