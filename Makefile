@@ -5,7 +5,7 @@ PYTHON ?= python3
 PY := .venv/bin/python
 .DEFAULT_GOAL := help
 
-.PHONY: help run up down status test check chat token replay lag dead-letters rebuild verify settings doctor clean schemas docs picture bench bench-stored mutants \
+.PHONY: help run up down status test check chat token replay lag dead-letters rebuild verify settings doctor clean schemas docs picture bench bench-stored bench-page mutants \
 	test-faults chaos install-run install-test format lint types imports unit
 
 help: ## what there is
@@ -31,16 +31,17 @@ clean: install-run ## stop it and throw its data away
 
 # ---- talking to it
 
+# make hands what is given on to the recipe's environment, where the shell can quote it.
 chat: install-run ## chat in the terminal: SESSION=abc URL=ws://localhost:8000
-	@exec $(PY) -m deploy chat $(if $(SESSION),--session $(SESSION)) $(if $(URL),--url $(URL))
+	@exec $(PY) -m deploy chat $${SESSION:+--session "$$SESSION"} $${URL:+--url "$$URL"}
 
 token: install-run ## a token for development, with TALKLOG_JWT_SECRET: SUB=alice SESSIONS='alice-*' VERBS=read FOR=2h
 	@exec $(PY) -m deploy token $${SUB:+--sub "$$SUB"} $${SESSIONS:+--sessions "$$SESSIONS"} \
 		$${VERBS:+--verbs "$$VERBS"} $${FOR:+--for "$$FOR"}
 
 replay: install-run ## re-read a conversation from the topic: SESSION=abc FORMAT=events FROM=postgres SPEED=1
-	@exec $(PY) -m deploy replay $(if $(SESSION),--session $(SESSION)) $(if $(FORMAT),--format $(FORMAT)) \
-		$(if $(FROM),--from $(FROM)) $(if $(SPEED),--speed $(SPEED))
+	@exec $(PY) -m deploy replay $${SESSION:+--session "$$SESSION"} $${FORMAT:+--format "$$FORMAT"} \
+		$${FROM:+--from "$$FROM"} $${SPEED:+--speed "$$SPEED"}
 
 lag: install-run ## how far the readers are behind: WATCH=1 FORMAT=json
 	@exec $(PY) -m deploy lag $(if $(WATCH),--watch) $(if $(FORMAT),--format $(FORMAT))
@@ -71,6 +72,10 @@ bench: install-test ## latency and CPU by tier, on a stack of its own: ARGS=--he
 
 bench-stored: install-test ## a million pieces: rows a second, verify, rebuild: ARGS=--help
 	@exec $(PY) -m tests.bench.stored $(ARGS)
+
+bench-page: install-test ## what a long answer costs the page, in a real browser: ARGS=--help
+	@$(PY) -m tests.chromium
+	@exec $(PY) -m tests.bench.page $(ARGS)
 
 mutants: install-test ## break one rule at a time in a copy; a test must notice: ARGS="--list"
 	@exec $(PY) -m tests.mutants $(ARGS)

@@ -2,7 +2,8 @@
 
 `echo hi | talklog chat` writes the whole answer when it has ended, so that what a script reads is
 never the text of an attempt that was replaced. On a terminal the answer streams; Ctrl-C stops the
-answer, Ctrl-C (or Ctrl-D) at the prompt leaves.
+answer, Ctrl-C (or Ctrl-D) at the prompt leaves, `/help` tells the rest. Markdown is shown as what
+it means on a terminal, and comes through a pipe as it was written.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from deploy.chat.link import Address, Link, Stopped
 from deploy.chat.own_session import session_for
 from deploy.chat.waiting import ANSWER_S, JOIN_S, until
 from deploy.operators.tooling.installation import NoInstallation, find
+from deploy.operators.tooling.session_id import session_problem
 from schemas.limits import CONTENT_MAX_BYTES
 from schemas.process.exit_codes import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_SETTINGS
 
@@ -32,6 +34,10 @@ def chat(
     token: Annotated[str, typer.Option(envvar="TALKLOG_TOKEN", hidden=True)] = "",
 ) -> None:
     """Chat with the model, or send what comes from a pipe and print the answer."""
+    problem = session_problem(session) if session else None
+    if problem:
+        _say(problem)
+        raise typer.Exit(EXIT_SETTINGS)
     try:
         found = find({name: value for name, value in os.environ.items() if name != "TALKLOG_TOKEN"})
     except NoInstallation as error:

@@ -17,9 +17,10 @@ from rich.text import Text
 from ulid import ULID
 
 from deploy.chat.link import Address, Link, Stopped
-from deploy.chat.screen import Answer, last_line
+from deploy.chat.screen import HELP, command_of, last_line
 from deploy.chat.waiting import ANSWER_S, JOIN_S, until
-from deploy.operators.tooling.conversation_text import conversation, harmless
+from deploy.chat.written import Piece, Written, whole
+from deploy.operators.tooling.conversation_text import harmless
 from schemas.limits import CONTENT_MAX_BYTES
 from schemas.process.exit_codes import EXIT_FAILED
 from schemas.transcript import Message
@@ -30,9 +31,9 @@ async def converse(address: Address) -> int:
     changed = asyncio.Event()
     link = Link(address, changed.set)
     running = asyncio.create_task(link.run())
-    screen = _Terminal(link, changed, running)
+    screen = _Terminal(address.session_id, link, changed, running)
     try:
-        screen.dim(f"session {address.session_id}; Ctrl-C stops an answer, again leaves")
+        screen.dim(f"session {address.session_id}; Ctrl-C stops an answer, again leaves; /help")
         await until(lambda: link.view.joined, changed, running, JOIN_S)
         await screen.rounds()
     except Stopped as error:
@@ -50,7 +51,10 @@ async def converse(address: Address) -> int:
 class _Terminal:
     """What has been shown, and what comes next."""
 
-    def __init__(self, link: Link, changed: asyncio.Event, running: asyncio.Task[None]) -> None:
+    def __init__(
+        self, session_id: str, link: Link, changed: asyncio.Event, running: asyncio.Task[None]
+    ) -> None:
+        self._session_id = session_id
         self._link = link
         self._changed = changed
         self._running = running
@@ -70,6 +74,11 @@ class _Terminal:
                 return
             if not content.strip():
                 continue
+            if (command := command_of(content)) is not None:
+                if command == "quit":
+                    return
+                self._obey(command)
+                continue
             if len(content.encode(errors="replace")) > CONTENT_MAX_BYTES:
                 self.dim(f"too long: the limit is {CONTENT_MAX_BYTES} bytes")
                 continue
@@ -79,6 +88,15 @@ class _Terminal:
     def dim(self, line: str) -> None:
         """Say something that is not part of the conversation."""
         self._console.print(Text(harmless(line), style="dim"))
+
+    def _obey(self, command: str) -> None:
+        if command == "session":
+            self.dim(self._session_id)
+        elif command == "help":
+            for line in HELP:
+                self.dim(line)
+        else:
+            self.dim(f"there is no /{command}: /help lists what there is")
 
     def _toolbar(self) -> str:
         return f" {self._link.state}"
@@ -114,33 +132,33 @@ class _Terminal:
         return True
 
     async def _stream(self, message_id: str) -> None:
-        written = Answer()
+        written = Written()
         view = self._link.view
 
         def step() -> bool:
             message = view.transcript.messages.get(message_id)
             if message is not None:
                 self._write(written.more(message))
-            self._say_state(clean=written.chars == 0)
+            self._say_state(clean=written.clean)
             return view.over(message_id)
 
         await until(step, self._changed, self._running, ANSWER_S)
-        self._write(["\n"] if written.chars else [])
+        self._write(written.end())
         own, message = view.own.get(message_id), view.transcript.messages.get(message_id)
         line = last_line(message) if message else (own and own.problem)
         if line:
             self.dim(line)
 
-    def _write(self, texts: Iterable[str]) -> None:
-        for text in texts:
-            self._console.out(text, end="", highlight=False)
+    def _write(self, pieces: Iterable[Piece]) -> None:
+        for text, style in pieces:
+            self._console.out(text, end="", style=style or None, highlight=False)
         self._console.file.flush()
 
     def _say_state(self, *, clean: bool) -> None:
         """Name a change of the connection; in the middle of a line it begins one of its own."""
         state = self._link.state
         if state != self._shown_state and (self._shown_state or state != "connected"):
-            self._write([] if clean else ["\n"])
+            self._write([] if clean else [("\n", "")])
             self.dim(f"[{state}]")
         self._shown_state = state
 
@@ -151,7 +169,5 @@ class _Terminal:
             if message.terminal and message.message_id not in self._shown:
                 self._shown.add(message.message_id)
                 others.append(message)
-        for line in conversation(others):
-            self._console.out(harmless(line), highlight=False)
-        if others:
-            self._console.out("")
+        for message in others:
+            self._write(whole(message))

@@ -8,6 +8,7 @@ import { drawIcons } from "./icons.js";
 import { isTerminal, Session, TooManyWaiting, unsettled } from "./session.js";
 import { hashOf, newSessionId, SessionList, sessionOf, titleOf, touched, without } from "./sessions.js";
 import { Outbox } from "./outbox.js";
+import { fetchMarkdown } from "./prose.js";
 import { Sidebar } from "./sidebar.js";
 import { StickToEnd } from "./scroll.js";
 import { ThemeButton } from "./theme_button.js";
@@ -18,6 +19,9 @@ import { notice } from "./words.js";
 
 const HISTORY = 100;
 const SLOW_DRAW_MS = 8;
+const HELD_MAX_MS = 1_000;
+const LOOK_EVERY_MS = 1_000;
+const SILENT_MS = 4_000; // something comes of an answer that runs every 1.5 s, if only a sign of life
 const EXAMPLES = [
   ["Explain a log to a child", "Explain to a ten-year-old what a log is, and why it helps not to lose anything."],
   ["Write a little code", "Write a Python function that reverses a linked list, and explain it step by step."],
@@ -41,6 +45,7 @@ const transcript = new Transcript(byId("transcript"), {
 const connectionView = new ConnectionView(
   { badge: byId("badge"), badgeText: byId("badge-text"), banner: byId("banner"), bannerText: byId("banner-text"), action: byId("banner-action") },
   () => session,
+  newChat,
 );
 const stick = new StickToEnd(byId("scroller"), byId("jump"));
 const composer = new Composer(
@@ -53,6 +58,7 @@ const sidebar = new Sidebar(
 );
 let session = null;
 let drawing = false;
+let held = false; // what is there is not drawn yet: what reads Markdown is on its way
 let listed = false; // this chat has had its place in the list; if it is gone, someone removed it
 
 start();
@@ -66,7 +72,12 @@ function start() {
   document.addEventListener("keydown", pressed);
   document.addEventListener("click", skip);
   document.addEventListener("visibilitychange", () => document.visibilityState === "visible" && session.wake());
-  window.addEventListener("online", () => session.wake());
+  byId("transcript").addEventListener("grown", () => stick.follow());
+  setInterval(() => stoppable() !== null && draw(), LOOK_EVERY_MS); // silence brings no frame
+  window.addEventListener("online", () => {
+    session.wake();
+    draw();
+  });
   window.addEventListener("offline", draw);
   window.addEventListener("hashchange", follow);
   window.addEventListener("storage", drawChats);
@@ -80,14 +91,15 @@ function follow() {
   if (id === null) {
     id = sessionIdFor(keeper.token, newSessionId);
     window.history.replaceState(null, "", hashOf(id));
-  }
+  } else holdForMarkdown();
   if (session?.sessionId === id) return;
   session?.close();
   transcript.clear();
   connectionView.reset();
   listed = chats.entries.some((entry) => entry.id === id);
-  const scheme = window.location.protocol === "https:" ? "wss:" : "ws:";
-  session = new Session({ url: `${scheme}//${window.location.host}`, sessionId: id, history: HISTORY, token: keeper.token });
+  // The page's own folder: behind a proxy that may be a part of another site.
+  const url = new URL(".", window.location.href).href.replace(/^http/, "ws");
+  session = new Session({ url, sessionId: id, history: HISTORY, token: keeper.token });
   outbox.restore(session, Date.now());
   composer.value = drafts.of(id);
   session.onChange = changed;
@@ -98,6 +110,14 @@ function follow() {
   drawNow();
   drawChats();
   focusComposer();
+}
+
+/** A chat that has answers is drawn once, as it is to be read, if that takes no longer than a moment. */
+async function holdForMarkdown() {
+  held = true;
+  await Promise.race([fetchMarkdown(), new Promise((resolve) => setTimeout(resolve, HELD_MAX_MS))]);
+  held = false;
+  draw();
 }
 
 /** Take the token that the address brings, out of the address: it is copied, and kept in the browser's history. */
@@ -125,6 +145,7 @@ function say(content) {
     toast.say("Many messages wait already. Send more when the connection is back.");
     return false;
   }
+  fetchMarkdown(); // it is here before the answer is
   listChat(content);
   stick.hold();
   return true;
@@ -196,9 +217,11 @@ function draw() {
 function drawNow() {
   const beganMs = performance.now();
   const { view } = session;
-  transcript.draw(view, (id) => session.isStopping(id));
-  if (view.joined) transcript.announce();
-  byId("welcome").hidden = transcript.size > 0 || !(view.joined || view.historyMissing);
+  if (!held) {
+    transcript.draw(view, (id) => ({ stopping: session.isStopping(id), silent: session.silentMs(id) > SILENT_MS }));
+    if (view.joined) transcript.announce();
+  }
+  byId("welcome").hidden = held || transcript.size > 0 || !(view.joined || view.historyMissing);
   byId("earlier").hidden = !view.more || !view.joined;
   composer.running = stoppable() !== null;
   connectionView.draw(session);

@@ -1,7 +1,12 @@
-/** The message box: Enter sends, Shift+Enter breaks the line, Escape stops; it grows with what is written. */
+/**
+ * The message box: Enter sends, Shift+Enter breaks the line, Escape stops; it grows with what is written.
+ *
+ * A keyboard on the screen has no Shift+Enter: there Enter breaks the line, and the button sends.
+ */
 
 const CONTENT_MAX_BYTES = 32 * 1024;
 const WARN_BYTES = 28 * 1024;
+const ON_SCREEN = "(hover: none) and (pointer: coarse)";
 const HINT = "Enter sends, Shift + Enter starts a new line, Esc stops the answer.";
 
 const encoder = new TextEncoder();
@@ -14,6 +19,7 @@ export class Composer {
   #hint;
   #onSend;
   #onText;
+  #keyboard = window.matchMedia(ON_SCREEN);
 
   /** `onSend(content)` gives whether the message was taken; `onStop()` stops; `onText(text)`: it is another. */
   constructor({ form, input, send, stop, hint }, { onSend, onStop, onText }) {
@@ -31,6 +37,8 @@ export class Composer {
     form.addEventListener("click", ({ target }) => target === form && input.focus());
     input.addEventListener("input", () => this.#changed());
     input.addEventListener("keydown", (event) => this.#pressed(event));
+    this.#keyboard.addEventListener("change", () => this.#nameEnter());
+    this.#nameEnter();
     stop.addEventListener("click", () => {
       onStop();
       input.focus();
@@ -63,10 +71,16 @@ export class Composer {
   }
 
   #pressed(event) {
+    if (this.#keyboard.matches && !event.ctrlKey && !event.metaKey) return;
     // While an input method composes a word, Enter belongs to it.
     if (event.key !== "Enter" || event.shiftKey || event.isComposing || event.keyCode === 229) return;
     event.preventDefault();
     this.submit();
+  }
+
+  /** What a keyboard on the screen writes on its Enter key. */
+  #nameEnter() {
+    this.#input.enterKeyHint = this.#keyboard.matches ? "enter" : "send";
   }
 
   #changed() {

@@ -6,12 +6,13 @@ const SOON_MS = 1_000; // the seconds until the next try are counted down
 
 export class ConnectionView {
   #parts;
+  #leads = null; // where the banner's button leads
   #separated = false; // the connection was lost and is not back: only then a "connecting" is worth words
 
-  /** `parts`: {badge, badgeText, banner, bannerText, action}; `current()` gives the session. */
-  constructor(parts, current) {
+  /** `parts`: {badge, badgeText, banner, bannerText, action}; `current()` gives the session, `newChat()` leaves it. */
+  constructor(parts, current, newChat) {
     this.#parts = parts;
-    parts.action.addEventListener("click", () => current().connect());
+    parts.action.addEventListener("click", () => (this.#leads === "new chat" ? newChat() : current().connect()));
     setInterval(() => this.draw(current()), SOON_MS);
   }
 
@@ -25,8 +26,10 @@ export class ConnectionView {
     if (connection.state === "waiting") this.#separated = true;
     const { badge: mark, badgeText, banner, bannerText, action } = this.#parts;
     mark.dataset.state = connection.state;
-    write(badgeText, badge(connection));
+    mark.dataset.online = String(navigator.onLine);
+    write(badgeText, badge(connection, navigator.onLine));
     const told = trouble(connection, Date.now(), navigator.onLine) ?? this.#quieter(connection, view);
+    this.#leads = told?.leads ?? null;
     banner.hidden = told === null;
     write(bannerText, told?.text ?? "");
     action.hidden = !told?.action;

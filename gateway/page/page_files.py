@@ -1,7 +1,21 @@
-"""The chat page's files, read once at the start: all that lies here, but for Python, is served."""
+"""The chat page's files, read once at the start: all that lies here, but for Python, is served.
 
+Each is there twice. By its own name it is asked for again every time, and not sent again if it is
+the same (ETag). Under `v/BUILD/`, where BUILD is a hash over all of them, it never changes, so that
+a browser keeps it and does not ask. The page itself names its files there; what these import is
+named from where they lie, and so there, too. A build of another gateway, as in the middle of a
+rollout, is answered by the files of this one, and kept by nobody.
+"""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
 import mimetypes
-from collections.abc import Iterator, Mapping
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 
@@ -19,24 +33,54 @@ SECURITY_HEADERS: Mapping[str, str] = {
     "Cross-Origin-Opener-Policy": "same-origin",
 }
 INDEX = "index.html"
-_TYPES = {".js": "text/javascript", ".mjs": "text/javascript", ".svg": "image/svg+xml"}
+ASK_AGAIN = "no-cache"
+KEEP = "public, max-age=31536000, immutable"
+_TYPES = {
+    ".js": "text/javascript",
+    ".mjs": "text/javascript",
+    ".svg": "image/svg+xml",
+    ".woff2": "font/woff2",
+}
+_DOCUMENTS = ("text/html", "image/svg+xml", "text/plain")
+"""What a browser may show by itself: there a policy has something to say."""
+_PACKED = {".woff2", ".png"}
+_NAMED = re.compile(r'((?:href|src)=")([\w./-]+)(?=")')
+_IMPORT = re.compile(r'^(?:import|export) [^;]*?from "(\./[\w./-]+)";', re.MULTILINE)
+_VERSIONED = re.compile(r"/v/([0-9a-f]{16})(/.+)")
 _NOT_BUILT = "The chat page is not built: this gateway serves WebSockets only.\n"
+
+
+@dataclass(frozen=True, slots=True)
+class _File:
+    """A file as it is sent: as it is, and smaller if that makes a difference."""
+
+    kind: str
+    plain: bytes
+    gzipped: bytes | None
+    tag: str
 
 
 class PageFiles:
     """Answers for `/` and the page's files."""
 
     def __init__(self, folder: Traversable | None = None) -> None:
-        folder = folder if folder is not None else files("gateway.page")
-        self._files = dict(_read(folder, "/")) if folder.is_dir() else {}
+        self._build, self._files = _installed() if folder is None else _built(folder)
 
-    def answer(self, path: str) -> Response | None:
-        """Give the file at `path`, or None if there is none."""
-        if path == "/":
-            index = self._files.get("/" + INDEX)
-            return self.answer("/" + INDEX) if index is not None else text(200, _NOT_BUILT)
-        content = self._files.get(path)
-        return None if content is None else response(200, content, content_type(path))
+    def answer(self, path: str, headers: Headers | None = None) -> Response | None:
+        """Give the file at `path`, or None if there is none.
+
+        `headers` are those of the request: which version its sender has, and how it may be packed.
+        """
+        if path == "/" and "/" + INDEX not in self._files:
+            return text(200, _NOT_BUILT)
+        versioned = _VERSIONED.fullmatch(path)
+        build, name = (
+            versioned.groups() if versioned else (None, "/" + INDEX if path == "/" else path)
+        )
+        file = self._files.get(name)
+        if file is None:
+            return None
+        return _sent(file, KEEP if build == self._build else ASK_AGAIN, headers or Headers())
 
 
 def text(status: int, body: str) -> Response:
@@ -44,28 +88,112 @@ def text(status: int, body: str) -> Response:
     return response(status, body.encode(), "text/plain; charset=utf-8")
 
 
-def response(status: int, body: bytes, kind: str) -> Response:
+def response(
+    status: int, body: bytes, kind: str, more: Mapping[str, str] | None = None
+) -> Response:
     """Give a whole response; the library closes the connection after it."""
-    headers = Headers(
-        {
-            **SECURITY_HEADERS,
-            "Content-Type": kind,
-            "Content-Length": str(len(body)),
-            "Cache-Control": "no-cache",
-            "Connection": "close",
-        }
-    )
-    return Response(status, _PHRASES[status], headers, body)
+    document = kind.startswith(_DOCUMENTS)
+    own = SECURITY_HEADERS if document else {"X-Content-Type-Options": "nosniff"}
+    length = {} if status == _NOT_MODIFIED else {"Content-Length": str(len(body))}
+    kept = {"Content-Type": kind, **length, "Cache-Control": ASK_AGAIN, "Connection": "close"}
+    return Response(status, _PHRASES[status], Headers({**own, **kept, **(more or {})}), body)
 
 
 def content_type(path: str) -> str:
     """Give the media type of a file by its name."""
-    suffix = path[path.rfind(".") :] if "." in path else ""
-    kind = _TYPES.get(suffix) or mimetypes.guess_type(path)[0] or "application/octet-stream"
+    kind = _TYPES.get(_suffix(path)) or mimetypes.guess_type(path)[0] or "application/octet-stream"
     return f"{kind}; charset=utf-8" if kind.startswith("text/") else kind
 
 
-_PHRASES = {200: "OK", 403: "Forbidden", 404: "Not Found", 503: "Service Unavailable"}
+_NOT_MODIFIED = 304
+_PHRASES = {
+    200: "OK",
+    304: "Not Modified",
+    403: "Forbidden",
+    404: "Not Found",
+    503: "Service Unavailable",
+}
+
+
+def _sent(file: _File, cache: str, asked: Headers) -> Response:
+    more = {"Cache-Control": cache, "ETag": file.tag}
+    if file.gzipped is not None:
+        more["Vary"] = "Accept-Encoding"
+    if _names(asked.get_all("If-None-Match"), file.tag):
+        return response(_NOT_MODIFIED, b"", file.kind, more)
+    if file.gzipped is not None and _takes_gzip(asked.get_all("Accept-Encoding")):
+        more["Content-Encoding"] = "gzip"
+        return response(200, file.gzipped, file.kind, more)
+    return response(200, file.plain, file.kind, more)
+
+
+def _names(given: Sequence[str], tag: str) -> bool:
+    """Say whether one of the tags that a browser has is this one."""
+    tags = {each.strip() for each in ",".join(given).split(",")}
+    return tag in tags or "*" in tags
+
+
+def _takes_gzip(given: Sequence[str]) -> bool:
+    for each in ",".join(given).lower().split(","):
+        name, _, parameters = each.partition(";")
+        if name.strip() in ("gzip", "*"):
+            return re.fullmatch(r"\s*q\s*=\s*0(?:\.0*)?\s*", parameters) is None
+    return False
+
+
+@lru_cache(maxsize=1)
+def _installed() -> tuple[str, Mapping[str, _File]]:
+    return _built(files("gateway.page"))
+
+
+def _built(folder: Traversable) -> tuple[str, Mapping[str, _File]]:
+    """Give the build and its files by path."""
+    read = dict(_read(folder, "/")) if folder.is_dir() else {}
+    whole = hashlib.sha256()
+    for path, content in sorted(read.items()):
+        whole.update(f"{path} {len(content)}\n".encode() + content)
+    build = whole.hexdigest()[:16]
+    index = read.get("/" + INDEX)
+    if index is not None:
+        read["/" + INDEX] = _named_by_build(index.decode(), build, read).encode()
+    return build, {path: _file(path, content) for path, content in read.items()}
+
+
+def _named_by_build(page: str, build: str, read: Mapping[str, bytes]) -> str:
+    """Let the page name its files by build, and also those that they will ask for, all at once."""
+    page = _NAMED.sub(lambda name: name[1] + _versioned(name[2], build, read), page)
+    begin = re.search(r'type="module" src="v/\w+/([\w.-]+)"', page)
+    wanted = _imported("/" + begin[1], read) if begin else []
+    hints = "".join(f'<link rel="modulepreload" href="v/{build}{path}">' for path in wanted)
+    return page.replace("</head>", f"{hints}</head>", 1)
+
+
+def _versioned(name: str, build: str, read: Mapping[str, bytes]) -> str:
+    return f"v/{build}/{name}" if "/" + name in read else name
+
+
+def _imported(path: str, read: Mapping[str, bytes]) -> list[str]:
+    """Give what a module needs before it runs, in the order in which that is named."""
+    found: dict[str, None] = {}
+    waiting = [path]
+    while waiting:
+        for name in _IMPORT.findall(read.get(waiting.pop(0), b"").decode()):
+            imported = "/" + name.removeprefix("./")
+            if imported in read and imported not in found:
+                found[imported] = None
+                waiting.append(imported)
+    return list(found)
+
+
+def _file(path: str, content: bytes) -> _File:
+    small = b"" if _suffix(path) in _PACKED else gzip.compress(content, 9, mtime=0)
+    gzipped = small if small and len(small) < len(content) else None
+    tag = f'W/"{hashlib.sha256(content).hexdigest()[:16]}"'  # weak: the same for both
+    return _File(content_type(path), content, gzipped, tag)
+
+
+def _suffix(path: str) -> str:
+    return path[path.rfind(".") :] if "." in path else ""
 
 
 def _read(folder: Traversable, prefix: str) -> Iterator[tuple[str, bytes]]:

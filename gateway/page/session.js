@@ -52,10 +52,13 @@ export class Session {
   #tokens;
   #greeted = false; // `connected` has come on this socket: before it, `view.joined` is that of the last one
   #submitted = new Set(); // ids that went out on this socket
+  #heardMs = new Map(); // id of a message that has not ended -> when something of it came on this socket
+  #liveSinceMs = 0;
   #cancels = new Set(); // ids to stop, asked again after every reconnect until they have ended
 
   /**
-   * `url`: ws:// or wss:// of a gateway, without path. `history`: how many finished messages to ask for.
+   * `url`: ws:// or wss:// of a gateway, with a path if it has one behind a proxy. `history`: how many finished
+   * messages to ask for.
    * `token`: a JWT, if the gateway wants one, or a function that gives one (or a promise of it) whenever
    * one is needed: before the first connection, before the old one ends, and when it was refused. The
    * rest is for tests.
@@ -180,6 +183,12 @@ export class Session {
     return this.#cancels.has(messageId);
   }
 
+  /** For how long nothing has come of a message that has not ended; 0 while this client is not live itself. */
+  silentMs(messageId) {
+    if (this.connection.state !== "live") return 0;
+    return this.#options.nowMs() - Math.max(this.#liveSinceMs, this.#heardMs.get(messageId) ?? this.#liveSinceMs);
+  }
+
   #address() {
     const { url, sessionId, history } = this.#options;
     const query = new URLSearchParams();
@@ -198,6 +207,7 @@ export class Session {
     if (name === "open" && this.#tokens.token) this.#link.send({ type: "token", token: this.#tokens.token });
     const tooBig = code === FRAME_TOO_BIG && this.#failTooBig();
     this.#submitted.clear();
+    this.#heardMs.clear();
     this.onChange();
     if (code === UNAUTHENTICATED && this.#tokens.refused()) this.#askForToken();
     if (tooBig) this.connect(); // what it was closed for is not sent again
@@ -210,6 +220,7 @@ export class Session {
       this.#link.fail(1006); // with no cursor to resume from, so that a snapshot follows
       return;
     }
+    this.#hear(frame.message_id);
     if (frame.type === "status" && frame.state === "connected") this.#greeted = true;
     if (frame.type === "status" && frame.state === "reconnect") this.#link.moveAfter(Math.max(0, Number(frame.after_ms) || 0));
     this.#tellNotice(frame, before);
@@ -230,6 +241,7 @@ export class Session {
     }
     if (justLive) {
       this.connection = { state: "live", code: null, retryAtMs: null };
+      this.#liveSinceMs = this.#options.nowMs();
       this.#link.steady();
       this.#renewInTime();
     }
@@ -239,12 +251,20 @@ export class Session {
     if (justLive) for (const message_id of this.#cancels) this.#link.send({ type: "cancel", message_id });
   }
 
+  #hear(messageId) {
+    if (typeof messageId !== "string") return;
+    const message = this.view.messages.get(messageId);
+    if (message ? isTerminal(message) : !this.view.own.has(messageId)) this.#heardMs.delete(messageId);
+    else this.#heardMs.set(messageId, this.#options.nowMs());
+  }
+
   #submit(messageId) {
     const own = unsettled(this.view).find(({ message_id }) => message_id === messageId);
     if (!own) return;
     const { content, on_busy, model } = own;
     const busy = on_busy === "enqueue" ? {} : { on_busy };
     this.#submitted.add(messageId);
+    this.#hear(messageId);
     this.#link.send({ type: "user_message", message_id: messageId, content, ...busy, ...(model ? { model } : {}) });
   }
 

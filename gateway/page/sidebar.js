@@ -50,7 +50,7 @@ export class Sidebar {
     this.#parts.empty.hidden = entries.length > 0;
     this.#parts.list.replaceChildren(...entries.map(({ id, title }) => {
       const current = id === currentId;
-      const link = element("a", { href: hashOf(id), "aria-current": current ? "page" : null, title }, title || "Untitled");
+      const link = element("a", { href: hashOf(id), dir: "auto", "aria-current": current ? "page" : null, title }, title || "Untitled");
       const remove = element("button", { type: "button", class: "icon-button small", "data-id": id, "aria-label": `Remove “${title}” from this list`, title: "Remove from this list" }, icon("x"));
       return element("li", { class: current ? "current" : null }, link, remove);
     }));

@@ -40,9 +40,9 @@ export class Transcript {
     window.requestAnimationFrame(() => this.#root.setAttribute("aria-live", "polite"));
   }
 
-  /** Draw what changed. `isStopping(id)`: a stop was asked for. */
-  draw(view, isStopping) {
-    const wanted = this.#wanted(view, isStopping);
+  /** Draw what changed. `stateOf(id)`: {stopping: a stop was asked for, silent: nothing has come of it for long}. */
+  draw(view, stateOf) {
+    const wanted = this.#wanted(view, stateOf);
     const ids = new Set(wanted.map(({ id }) => id));
     for (const [id, { turn }] of this.#turns) {
       if (ids.has(id)) continue;
@@ -71,18 +71,19 @@ export class Transcript {
     return shown.turn.root;
   }
 
-  #wanted(view, isStopping) {
+  #wanted(view, stateOf) {
     const wanted = [];
     let place = 0;
     for (const message of this.#messages(view).values()) {
-      const id = message.message_id;
-      const [ahead, stopping] = [place, isStopping(id)];
-      wanted.push({ id, key: [message, isTerminal(message) ? 0 : ahead, stopping], data: () => turnOf(message, ahead, stopping) });
-      if (!isTerminal(message)) place += 1;
+      const [id, ahead] = [message.message_id, place];
+      const open = !isTerminal(message);
+      const state = open ? stateOf(id) : {};
+      wanted.push({ id, key: [message, open ? ahead : 0, state.stopping, state.silent], data: () => turnOf(message, ahead, state) });
+      if (open) place += 1;
     }
     for (const own of view.own.values()) {
-      const stopping = isStopping(own.message_id);
-      wanted.push({ id: own.message_id, key: [own, 0, stopping], data: () => ownTurnOf(own, stopping) });
+      const state = stateOf(own.message_id);
+      wanted.push({ id: own.message_id, key: [own, 0, state.stopping, state.silent], data: () => ownTurnOf(own, state) });
     }
     return wanted;
   }
@@ -108,5 +109,16 @@ export class Transcript {
     if (action === "dismiss") this.#actions.dismiss(id);
     if (action === "ask-again") this.#actions.askAgain(id);
     if (action === "take-back") this.#actions.takeBack(id);
+    if (action === "to-note") goTo(button, "div.note");
+    if (action === "to-reference") goTo(button, ".note-reference");
   }
+}
+
+/** Between a footnote and the place that refers to it; the address of the page names the session, so not by it. */
+function goTo(button, kind) {
+  const label = button.closest("[data-note]").dataset.note;
+  const places = [...button.closest(".prose").querySelectorAll(kind)];
+  const target = places.find(({ dataset }) => dataset.note === label)?.querySelector(".note-button");
+  target?.focus({ preventScroll: true });
+  target?.scrollIntoView({ block: "center" });
 }

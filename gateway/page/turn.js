@@ -8,21 +8,27 @@
 import { element } from "./element.js";
 import { icon } from "./icons.js";
 import { isTerminal } from "./fold.js";
-import { GrowingMarkdown } from "./markdown.js";
-import { answerError, ending, inLine, noText, smallPrint, submitError, thought } from "./words.js";
+import { Prose } from "./prose.js";
+import { answerError, clock, ending, inLine, noText, smallPrint, submitError, thought } from "./words.js";
 
 /** Ends after which a person may want the whole answer. */
 const UNFINISHED = new Set(["cancelled", "interrupted", "incomplete"]);
 
-/** What is to be seen of a message of the log. `place`: how many unfinished ones stand before it. */
-export function turnOf(message, place, stopping) {
+/**
+ * What is to be seen of a message of the log. `place`: how many unfinished ones stand before it; `silent`: nothing
+ * has come of it for so long that its worker is probably being replaced.
+ */
+export function turnOf(message, place, { stopping, silent }) {
   const done = isTerminal(message);
   const streaming = message.state === "generating";
   const waitsInLine = !done && !streaming && place > 0;
+  const waits = silent && !done && !waitsInLine;
   const notes = notesOf(message, done, stopping);
+  if (waits) notes.push("Still waiting…");
   return {
     id: message.message_id,
     prompt: message.prompt?.content ?? "",
+    saidAt: message.prompt?.created_at ?? null,
     promptNote: waitsInLine ? inLine(place) : null,
     waits: waitsInLine && !stopping && !message.cancelling,
     reasoning: message.reasoning,
@@ -30,6 +36,7 @@ export function turnOf(message, place, stopping) {
     text: message.text,
     done,
     streaming,
+    stale: !done && (waits || message.released),
     typing: !done && !waitsInLine && message.text === "" && message.reasoning === "",
     silent: waitsInLine && message.text === "" && message.reasoning === "" && notes.length === 0,
     unsent: false,
@@ -42,14 +49,16 @@ export function turnOf(message, place, stopping) {
 }
 
 /** What is to be seen of an own message that the log has not mentioned yet. */
-export function ownTurnOf(own, stopping) {
+export function ownTurnOf(own, { stopping, silent }) {
   const notes = [];
+  if (silent && own.submit === "accepted") notes.push("Still waiting…");
   if (own.submit === "ended") notes.push("This was answered while you were away. Show earlier messages to read it.");
   if (own.submit === "unknown") notes.push("Not confirmed yet, sending again…");
   if (stopping) notes.push("Stopping…");
   return {
     id: own.message_id,
     prompt: own.content,
+    saidAt: own.created_at,
     promptNote: own.submit === "sending" ? "Sending…" : null,
     waits: false,
     unsent: own.submit === "sending",
@@ -59,6 +68,7 @@ export function ownTurnOf(own, stopping) {
     text: "",
     done: own.submit === "ended",
     streaming: false,
+    stale: false,
     typing: own.submit === "accepted",
     notes,
     again: false,
@@ -88,20 +98,20 @@ export class TurnElement {
 
   #shown = {};
   #bubble = element("div", { class: "bubble", dir: "auto" });
+  #when = element("time", { class: "when" });
   #promptNote = element("div", { class: "prompt-note" });
   #summary = element("summary");
   #reasoning = element("div", { class: "reasoning", dir: "auto" });
   #thought = element("details", { class: "thought" }, this.#summary, this.#reasoning);
-  #prose = element("div", { class: "prose", dir: "auto" });
+  #prose = new Prose();
   #typing = element("div", { class: "typing", role: "img", "aria-label": "The answer is on its way" }, element("span"), element("span"), element("span"));
   #notes = element("div", { class: "notes" });
   #failure = element("div", { class: "failure" });
   #tools = element("div", { class: "tools" });
-  #answer = element("div", { class: "answer" }, this.#thought, this.#prose, this.#typing, this.#failure, this.#notes, this.#tools);
-  #markdown = new GrowingMarkdown(this.#prose);
+  #answer = element("div", { class: "answer" }, this.#thought, this.#prose.root, this.#typing, this.#failure, this.#notes, this.#tools);
 
   constructor(id) {
-    const prompt = element("div", { class: "prompt" }, element("span", { class: "hidden" }, "You: "), this.#bubble, this.#promptNote);
+    const prompt = element("div", { class: "prompt" }, element("span", { class: "hidden" }, "You: "), this.#bubble, this.#when, this.#promptNote);
     this.root = element("article", { class: "turn", "data-id": id }, prompt, this.#answer);
     this.#thought.addEventListener("toggle", () => this.#drawReasoning());
   }
@@ -115,6 +125,7 @@ export class TurnElement {
     const before = this.#shown;
     this.#shown = turn;
     if (turn.prompt !== before.prompt) this.#bubble.textContent = turn.prompt;
+    if (turn.saidAt !== before.saidAt) this.#drawWhen(turn.saidAt);
     this.#drawPromptNote(turn, before);
     this.#drawThought(turn, before);
     this.#drawText(turn, before);
@@ -147,12 +158,20 @@ export class TurnElement {
 
   #drawText(turn, before) {
     const finished = turn.done && !before.done;
-    if (turn.text !== (before.text ?? "") || finished) {
-      if (turn.done) this.#markdown.finish(turn.text);
-      else this.#markdown.grow(turn.text);
-    }
-    this.#prose.classList.toggle("streaming", turn.streaming && turn.text !== "");
-    this.#prose.hidden = turn.text === "";
+    // An attempt begins anew: what stands here is not the answer any more, but gone only when there is another.
+    const leftOver = turn.text === "" && !turn.done && !this.#prose.isEmpty;
+    if (!leftOver && (turn.text !== (before.text ?? "") || finished)) this.#prose.show(turn.text, turn.done);
+    this.#prose.root.classList.toggle("streaming", turn.streaming && turn.text !== "");
+    this.#prose.root.classList.toggle("stale", turn.stale || leftOver);
+    this.#prose.root.hidden = this.#prose.isEmpty;
+  }
+
+  #drawWhen(saidAt) {
+    const told = clock(saidAt, new Date());
+    this.#when.hidden = told === null;
+    this.#when.textContent = told?.short ?? "";
+    this.#when.title = told?.long ?? "";
+    if (told) this.#when.dateTime = saidAt;
   }
 
   #drawPromptNote({ promptNote, refusal, waits }, before) {

@@ -99,33 +99,61 @@ export function inLine(place) {
 }
 
 /** The few words of the badge: how the connection is. */
-export function badge({ state }) {
+export function badge({ state }, online) {
+  if (!online && state !== "stopped") return "Offline";
   const words = { idle: "Not connected", connecting: "Connecting…", joining: "Connecting…", live: "Connected", waiting: "Reconnecting…", sleeping: "Paused", stopped: "Not connected" };
   return words[state];
 }
 
-/** What there is to say and do about the connection, or null: `{text, action}`. */
+/** Closes after which another try changes nothing: there is only another chat. */
+const NO_WAY_IN = new Set([4003, 4004]);
+
+/** What there is to say and do about the connection, or null: `{text, action, leads}`; it leads to a "new chat", or back. */
 export function trouble({ state, code, retryAtMs }, nowMs, online) {
-  if (state === "stopped") return { text: STOPPED[code] ?? "The connection was closed.", action: code === 4003 || code === 4004 ? null : "Try again" };
+  if (state === "stopped") {
+    const text = STOPPED[code] ?? "The connection was closed.";
+    return NO_WAY_IN.has(code) ? { text, action: "Start a new chat", leads: "new chat" } : { text, action: "Try again" };
+  }
+  // A browser's socket may stay open for minutes after the network has gone: the browser knows it at once.
+  if (!online) return { text: "You are offline. The chat goes on when the network is back.", action: "Try now" };
   if (state === "sleeping") return { text: "Paused while nothing happened.", action: "Wake up" };
   if (state !== "waiting") return null;
-  if (!online) return { text: "You are offline. The chat goes on when the network is back.", action: "Try now" };
   const seconds = Math.ceil((retryAtMs - nowMs) / 1000);
   const when = seconds >= 1 ? `Reconnecting in ${seconds} s…` : "Reconnecting…";
   const full = code === 4009 ? "Too many connections. " : "";
   return { text: `${full}${when}`, action: "Try now" };
 }
 
-/** The small print under an answer: model, tokens, seconds, tries. */
+/** The small print under an answer: model, tokens, seconds, how fast, how soon, tries. */
 export function smallPrint({ model, usage, timing, starts }) {
   const parts = [];
   if (model) parts.push(model);
   if (usage) parts.push(tokens(usage));
   if (timing) parts.push(`${(timing.total_ms / 1000).toFixed(1)} s`);
+  if (usage && timing && starts <= 1) parts.push(...speed(usage, timing)); // of several tries the sum was counted
+  if (Number.isFinite(timing?.first_token_ms)) parts.push(`first word after ${(timing.first_token_ms / 1000).toFixed(1)} s`);
   if (starts > 1) parts.push(`${starts} tries`);
   return parts.join(" · ");
 }
 
 function tokens({ completion_tokens: count, estimated }) {
   return `${estimated ? "about " : ""}${count} ${count === 1 ? "token" : "tokens"}`;
+}
+
+/** How fast the text was written, once it had begun; what was thought before it is no part of it. */
+function speed({ completion_tokens: count, reasoning_tokens: thoughts = 0 }, { total_ms: total, first_token_ms: first }) {
+  const perSecond = ((count - thoughts) * 1000) / (total - first);
+  if (!Number.isFinite(first) || !(perSecond > 0) || !Number.isFinite(perSecond)) return [];
+  return [`${perSecond < 10 ? perSecond.toFixed(1) : Math.round(perSecond)} tokens/s`];
+}
+
+/** When something was said, in the reader's zone and way of writing it: {short, long}, or null. */
+export function clock(createdAt, now) {
+  const said = new Date(createdAt ?? "");
+  if (Number.isNaN(said.getTime())) return null;
+  const time = { hour: "2-digit", minute: "2-digit" };
+  const today = said.toDateString() === now.toDateString();
+  const day = { month: "short", day: "numeric", ...(said.getFullYear() === now.getFullYear() ? {} : { year: "numeric" }) };
+  const short = said.toLocaleString([], today ? time : { ...day, ...time });
+  return { short, long: said.toLocaleString([], { dateStyle: "full", timeStyle: "medium" }) };
 }

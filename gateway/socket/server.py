@@ -136,7 +136,7 @@ class ChatServer:
             reason = self.not_ready()
             told = reason or "; ".join(["ready", *self._failing()])
             return text(503 if reason else 200, f"{told}\n")
-        return self._page.answer(path) or text(404, "not found\n")
+        return self._page.answer(path, request.headers) or text(404, "not found\n")
 
     async def _serve(self, socket: ServerConnection) -> None:
         assert isinstance(socket, WebSocket)  # noqa: S101 - create_connection makes them

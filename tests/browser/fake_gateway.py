@@ -69,6 +69,7 @@ class FakeGateway:
         self.accepts = True  # says `accepted`; else nothing comes back
         self.resumes = True  # a cursor is honoured
         self.can_stop = True
+        self.folder = ""  # where a proxy has put it: taken off every path
         self.postgres = True  # else there is no snapshot
         self.refuses: GatewayErrorCode | None = None  # every message, with this code
         self.closes: CloseCode | None = None  # every connection, with this code
@@ -237,12 +238,16 @@ class FakeGateway:
     def _http(self, _: ServerConnection, request: Request) -> Response | None:
         if request.headers.get("Upgrade", "").lower() == "websocket":
             return None
-        return self._page.answer(urlsplit(request.path).path) or text(404, "not found\n")
+        path = urlsplit(request.path).path
+        if not path.startswith(self.folder + "/"):
+            return text(404, "not found\n")
+        path = path.removeprefix(self.folder)
+        return self._page.answer(path, request.headers) or text(404, "not found\n")
 
     async def _serve(self, socket: ServerConnection) -> None:
         assert socket.request is not None
         try:
-            asked = address.parse(socket.request.path)
+            asked = address.parse(socket.request.path.removeprefix(self.folder))
         except address.BadAddress as bad:
             await socket.close(CloseCode.BAD_SESSION, str(bad))
             return

@@ -12,6 +12,13 @@ async def ask(page: Page, gateway: FakeGateway, content: str) -> UserMessage:
     return await gateway.next_asked()
 
 
+async def ask_by_touch(page: Page, gateway: FakeGateway, content: str) -> UserMessage:
+    """Type a message, send it with the button, and wait until the gateway has it."""
+    await page.fill("#message", content)
+    await page.get_by_role("button", name="Send").tap()
+    return await gateway.next_asked()
+
+
 async def write(page: Page, content: str) -> None:
     """Type a message and send it with Enter."""
     await page.fill("#message", content)

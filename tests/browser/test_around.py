@@ -5,7 +5,7 @@ import pytest
 from playwright.async_api import Browser, BrowserContext, Page, expect
 
 from tests.browser.fake_gateway import FakeGateway
-from tests.browser.steps import answer, ask, expect_connection, turn
+from tests.browser.steps import answer, ask, ask_by_touch, expect_connection, turn
 
 pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session")]
 
@@ -197,7 +197,7 @@ async def test_on_a_phone_nothing_is_wider_than_the_screen(
     await page.goto(gateway.url)
     await expect_connection(page, "live")
     wide = "x" * 400
-    message = await ask(page, gateway, f"{wide} and words")
+    message = await ask_by_touch(page, gateway, f"{wide} and words")
     table = f"| a | b | c |\n|---|---|---|\n| {wide} | 2 | 3 |"
     await gateway.answer(message, f"```\n{wide}\n```\n\n{wide}\n\n{table}")
     await expect(turn(page, message).locator("table")).to_be_visible()

@@ -573,3 +573,23 @@ test("a closed session stays closed, and its timers are gone", () => {
   assert.equal(world.sockets.length, 1);
   assert.deepEqual(world.timers, []);
 });
+
+test("a gateway behind a proxy may be in a folder of its own", () => {
+  const { world, session } = following({ url: "wss://example.test/chat/" });
+  session.connect();
+  assert.equal(`${world.socket.address}`, "wss://example.test/chat/ws/chat/abc/");
+});
+
+test("silence counts from the last sign of a message, and not while this client itself was away", () => {
+  const { world, session } = live();
+  world.socket.gives(generating(10, "m1", "a1"));
+  assert.equal(session.silentMs("m1"), 0);
+  world.pass(3_000);
+  assert.equal(session.silentMs("m1"), 3_000);
+  world.socket.gives({ type: "status", state: "alive", message_id: "m1", attempt: "a1", cursor: "1.0.11" });
+  world.pass(1_000);
+  assert.equal(session.silentMs("m1"), 1_000);
+  world.socket.closes(1006);
+  world.pass(2_000);
+  assert.equal(session.silentMs("m1"), 0);
+});

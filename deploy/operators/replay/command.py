@@ -20,10 +20,11 @@ from typing import Annotated
 import msgspec
 import typer
 
-from deploy.operators.replay.playing import PAUSE_MAX_S, BadSpeed, Pace, shown, speed_of
+from deploy.operators.replay.playing import PAUSE_MAX_S, BadSpeed, Pace, Telling, speed_of
 from deploy.operators.tooling.conversation_text import conversation, harmless
 from deploy.operators.tooling.installation import Installation, NoInstallation, find
 from deploy.operators.tooling.progress import Progress
+from deploy.operators.tooling.session_id import session_problem
 from schemas.cursor import Cursor
 from schemas.events import SessionEvent, UndecodableEvent, decode_session_event
 from schemas.log.log_reader import LogUnavailable
@@ -116,6 +117,7 @@ class Replay:
         self._epoch = epoch
         self._on_event = on_event
         self._on_shown = on_shown
+        self._telling = Telling()
 
     def take(self, records: Iterable[Record]) -> None:
         """Fold those of the session, in log order."""
@@ -136,7 +138,7 @@ class Replay:
             outcome = done.name
             if self._on_shown is not None and done.counts:
                 message = self.transcript.messages[event.message_id]
-                for text in shown(event, done, message):
+                for text in self._telling.told(event, done, message):
                     self._on_shown(text)
         if self._on_event is not None:
             cursor = str(Cursor(self._epoch, self._shard, record.offset))
@@ -262,6 +264,9 @@ def _print_conversation(messages: Iterable[Message]) -> None:
 def _usage_problem(session: str, form: Format, source: Source, speed: str) -> str | None:
     if not session:
         return "which session? talklog replay --session ID (make replay SESSION=ID)"
+    unknown = session_problem(session)
+    if unknown:
+        return unknown
     if source is Source.postgres and form is Format.events:
         return "Postgres holds the fold, not the events: --format events needs --from topic"
     if speed:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from deploy.operators.tooling.conversation_text import ending
-from schemas.events import Chunk, SessionEvent
+from schemas.events import Chunk, ReasoningChunk, SessionEvent
 from schemas.transcript import Message, Outcome
 
 PAUSE_MAX_S = 5.0
@@ -50,15 +50,33 @@ class Pace:
         return max(self._due_s - now_s, 0.0)
 
 
-def shown(event: SessionEvent, outcome: Outcome, message: Message) -> Iterator[str]:
-    """Give the text that an event adds to a conversation that is read as it is written."""
-    prompt = message.prompt.content if message.prompt else ""
-    said = "".join(f"> {line}\n" for line in prompt.split("\n"))
-    if outcome is Outcome.STARTED:
-        yield f"{said}\n" if message.starts == 1 else "\n\n-- begins again\n\n"
-    elif outcome is Outcome.CHUNK and isinstance(event, Chunk):
-        yield event.content
-    elif outcome is Outcome.ENDED:
-        if not message.starts:
-            yield said
-        yield f"\n\n-- {ending(message)}\n\n"
+class Telling:
+    """Gives the text that each event adds to a conversation that is read as it is written."""
+
+    def __init__(self) -> None:
+        self._thinking = False
+
+    def told(self, event: SessionEvent, outcome: Outcome, message: Message) -> Iterator[str]:
+        """Take the next event that counted, and the message as it is since then."""
+        prompt = message.prompt.content if message.prompt else ""
+        said = "".join(f"> {line}\n" for line in prompt.split("\n"))
+        if outcome is Outcome.STARTED:
+            self._thinking = False
+            yield f"{said}\n" if message.starts == 1 else "\n\n-- begins again\n\n"
+        elif outcome is Outcome.REASONING and isinstance(event, ReasoningChunk):
+            yield from self._thought(event.content, after_text=bool(message.text))
+        elif outcome is Outcome.CHUNK and isinstance(event, Chunk):
+            yield "\n\n" if self._thinking else ""
+            self._thinking = False
+            yield event.content
+        elif outcome is Outcome.ENDED:
+            self._thinking = False
+            if not message.starts:
+                yield said
+            yield f"\n\n-- {ending(message)}\n\n"
+
+    def _thought(self, content: str, *, after_text: bool) -> Iterator[str]:
+        if not self._thinking:
+            yield "\n\n| " if after_text else "| "
+        self._thinking = True
+        yield content.replace("\n", "\n| ")

@@ -1,8 +1,8 @@
 """A session's messages as text that people read: the same from the topic and from Postgres. Pure.
 
-What the user said stands behind `> `, the answer as the model wrote it, and below it one line that
-says how it ended. Whatever the source, what is printed is the fold's state, so two sources that
-differ by a character differ here.
+What the user said stands behind `> `, what the model thought aloud behind `| `, the answer as the
+model wrote it, and below it one line that says how it ended. Whatever the source, what is printed
+is the fold's state, so two sources that differ by a character differ here.
 """
 
 from __future__ import annotations
@@ -41,6 +41,9 @@ def ending(message: Message) -> str:
 def _message(message: Message) -> Iterator[str]:
     prompt = message.prompt.content if message.prompt else ""
     yield from (f"> {line}" for line in prompt.split("\n"))
+    if message.reasoning:
+        yield ""
+        yield from (f"| {line}" for line in message.reasoning.split("\n"))
     if message.text:
         yield ""
         yield from message.text.split("\n")

@@ -186,3 +186,27 @@ async def test_a_lost_connection_is_said_and_the_answer_goes_on(gateway: FakeGat
         place = await person.sees("two", place)
         await person.sees(">", place)
         assert person.screen.count("one ") == 1
+
+
+async def test_thoughts_markdown_and_commands_on_a_terminal(gateway: FakeGateway) -> None:
+    async with typed("chat", "--session", "s1", "--url", gateway.url) as person:
+        await person.sees(">")
+        person.type("/help\r")
+        place = await person.sees("/session")
+        person.type("/nope\r")
+        place = await person.sees("there is no /nope", place)
+        person.type("2 + 2?\r")
+        message = await gateway.next_asked()
+        assert message.content == "2 + 2?"
+        await gateway.start(message)
+        await gateway.thought(message, 1, "Two and two.")
+        place = await person.sees("Two and two.", place)
+        await gateway.chunk(message, 1, "- **Four**, `in")
+        place = await person.sees("• Four, in", place)
+        await gateway.chunk(message, 2, " all`")
+        await gateway.complete(message, 2)
+        place = await person.sees(" all", place)
+        assert "**" not in person.screen
+        place = await person.sees(">", place)
+        person.type("/quit\r")
+        assert await person.leaves() == 0

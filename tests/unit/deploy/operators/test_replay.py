@@ -8,9 +8,10 @@ from typer.testing import CliRunner
 from deploy.__main__ import build
 from deploy.operators.replay.command import Replay
 from deploy.operators.replay.playing import PAUSE_MAX_S, Pace
+from deploy.operators.tooling.conversation_text import conversation
 from schemas.events import encode
 from schemas.shard_log import Record
-from tests.unit.schemas.log_of import chunk, complete, start
+from tests.unit.schemas.log_of import chunk, complete, start, thought
 
 NO_SPEEDS = ("fast", "0", "-1", "nan", "inf")
 
@@ -52,6 +53,7 @@ def test_each_record_is_told_with_its_cursor_and_what_the_fold_made_of_it() -> N
     ("arguments", "says"),
     [
         ([], "which session?"),
+        (["--session", "a b"], "can't be a session's id"),
         (["--session", "s", "--from", "postgres", "--format", "events"], "needs --from topic"),
         *((["--session", "s", "--speed", speed], "1 is as it happened") for speed in NO_SPEEDS),
         (["--session", "s", "--speed", "2", "--from", "postgres"], "needs --from topic"),
@@ -91,3 +93,19 @@ def test_what_is_shown_piece_by_piece_is_the_conversation() -> None:
         "> hello\n\nlost\n\n-- begins again\n\nGuten Tag\n\n"
         "-- m1 · complete, stop · started 2 times\n\n"
     )
+
+
+def test_thoughts_are_told_apart_from_the_text() -> None:
+    pieces: list[str] = []
+    found = Replay("s", 3, 7, on_shown=pieces.append)
+    events = [
+        start("a1", (7, 1, 0)),
+        thought("a1", 1, "First\nthis"),
+        thought("a1", 2, ", then that."),
+        chunk("a1", 1, "Four."),
+        complete("a1", 1),
+    ]
+    found.take([record(n, encode(event)) for n, event in enumerate(events)])
+    whole = "> hello\n\n| First\n| this, then that.\n\nFour.\n\n-- m1 · complete, stop\n"
+    assert "".join(pieces) == whole + "\n"
+    assert "\n".join(conversation(found.transcript.messages.values())) + "\n" == whole

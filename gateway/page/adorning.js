@@ -1,0 +1,87 @@
+/**
+ * Colours for code and the look of formulas: fetched when the first of them is to be seen, done when there is time.
+ *
+ * One element at a time, in the pauses between frames, so that nobody waits for it. What somebody has selected is
+ * left as it is until they let go. If a file can't be had, code stays plain and a formula its source.
+ */
+
+import { grown } from "./prose.js";
+
+const CODE_MAX_CHARS = 40_000; // longer code stays plain: colouring it takes longer than a frame may
+const PAUSE_LIMIT_MS = 1_000;
+const ENOUGH_MS = 4;
+const KINDS = [
+  { selector: ".math, .math-block", load: () => import("./typesetting.js").then(({ typeset }) => typeset) },
+  { selector: "pre > code[class^='language-']", load: () => import("./highlighting.js").then(({ highlight }) => highlight) },
+];
+const [FORMULA, CODE] = KINDS;
+
+const waiting = new Map(); // element -> its kind, in order
+const pause = window.requestIdleCallback?.bind(window) ?? ((work) => setTimeout(() => work({ timeRemaining: () => ENOUGH_MS, didTimeout: true }), 50));
+let working = false;
+
+/** Adorn what lies in these nodes; `code`: it is finished. */
+export function adorn(nodes, { code }) {
+  for (const node of nodes) {
+    if (node.nodeType !== Node.ELEMENT_NODE) continue;
+    collect(node, FORMULA);
+    if (code) collect(node, CODE);
+  }
+  if (waiting.size > 0) work();
+}
+
+function collect(node, kind) {
+  const found = [...node.querySelectorAll(kind.selector)];
+  if (node.matches(kind.selector)) found.push(node);
+  for (const one of found) if (one.madeOf === undefined && one.textContent.length <= CODE_MAX_CHARS) waiting.set(one, kind);
+}
+
+async function work() {
+  if (working) return;
+  working = true;
+  try {
+    for (let next = nextToDo(); next; next = nextToDo()) {
+      const [element, kind] = next;
+      kind.ready ??= kind.load();
+      const adorned = await kind.ready;
+      const time = await new Promise((resolve) => pause(resolve, { timeout: PAUSE_LIMIT_MS }));
+      if (time.timeRemaining() < ENOUGH_MS && !time.didTimeout) continue;
+      waiting.delete(element);
+      if (isSelected(element)) later(element, kind);
+      else if (element.isConnected && element.madeOf === undefined) dress(element, adorned);
+    }
+  } catch (error) {
+    // A file that can't be had now may be had for the next answer.
+    for (const kind of KINDS) delete kind.ready;
+    waiting.clear();
+    console.warn("not adorned", error);
+  } finally {
+    working = false;
+  }
+}
+
+/** It may become higher: whoever follows the end of the text is told. */
+function dress(element, adorned) {
+  adorned(element);
+  grown(element);
+}
+
+function nextToDo() {
+  return waiting.entries().next().value;
+}
+
+function isSelected(element) {
+  const selection = document.getSelection();
+  return selection !== null && !selection.isCollapsed && selection.containsNode(element, true);
+}
+
+function later(element, kind) {
+  const look = () => {
+    if (isSelected(element)) return;
+    document.removeEventListener("selectionchange", look);
+    if (!element.isConnected) return;
+    waiting.set(element, kind);
+    work();
+  };
+  document.addEventListener("selectionchange", look);
+}

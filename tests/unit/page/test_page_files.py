@@ -1,0 +1,126 @@
+"""The page's files as a browser asks for them: little the first time, next to nothing after it."""
+
+import gzip
+import re
+from pathlib import Path
+
+import pytest
+from websockets.datastructures import Headers
+from websockets.http11 import Response
+
+from gateway.page.page_files import INDEX, PageFiles
+
+FIRST_MAX_BYTES = 100_000
+AGAIN_MAX_BYTES = 2_000
+BROWSER = Headers({"Accept-Encoding": "gzip, deflate, br, zstd"})
+
+
+@pytest.fixture(scope="module")
+def page() -> PageFiles:
+    return PageFiles()
+
+
+def named_by(index: Response) -> list[str]:
+    """What the page fetches by itself, in its folder."""
+    return list(dict.fromkeys(re.findall(r'(?:href|src)="(v/[^"]+)"', index.body.decode())))
+
+
+def sent(response: Response | None) -> int:
+    assert response is not None
+    return len(response.serialize())
+
+
+def test_the_first_load_is_small_and_the_next_is_one_question(page: PageFiles) -> None:
+    index = page.answer("/")
+    assert index is not None
+    names = named_by(index)
+    assert any(name.endswith("/chat.js") for name in names)
+    first = sent(page.answer("/", BROWSER)) + sum(
+        sent(page.answer(f"/{n}", BROWSER)) for n in names
+    )
+    assert first < FIRST_MAX_BYTES
+    for name in names:
+        kept = page.answer(f"/{name}", BROWSER)
+        assert kept is not None
+        assert "immutable" in kept.headers["Cache-Control"]
+    again = page.answer("/", Headers({**dict(BROWSER), "If-None-Match": index.headers["ETag"]}))
+    assert again is not None
+    assert (again.status_code, again.body) == (304, b"")
+    assert sent(again) < AGAIN_MAX_BYTES
+
+
+def test_every_module_that_runs_first_is_named_in_the_page(page: PageFiles) -> None:
+    index = page.answer("/")
+    assert index is not None
+    named = {name.rpartition("/")[2] for name in named_by(index)}
+    assert {"chat.js", "session.js", "fold.js", "turn.js"} <= named
+    assert not {"markdown.js", "highlighting.js", "typesetting.js"} & named
+
+
+def test_packed_or_not_it_is_the_same(page: PageFiles) -> None:
+    plain, packed = page.answer("/chat.js"), page.answer("/chat.js", BROWSER)
+    assert plain is not None
+    assert packed is not None
+    assert packed.headers["Content-Encoding"] == "gzip"
+    assert gzip.decompress(packed.body) == plain.body
+    assert "Content-Encoding" not in plain.headers
+    assert plain.headers["Vary"] == packed.headers["Vary"] == "Accept-Encoding"
+    refused = page.answer("/chat.js", Headers({"Accept-Encoding": "gzip;q=0, br"}))
+    assert refused is not None
+    assert refused.body == plain.body
+
+
+@pytest.mark.parametrize(
+    ("given", "status"),
+    [("{tag}", 304), ('"x", {tag}', 304), ("*", 304), ('W/"other"', 200), ("", 200)],
+)
+def test_what_a_browser_has_is_not_sent_again(page: PageFiles, given: str, status: int) -> None:
+    whole = page.answer("/chat.css")
+    assert whole is not None
+    given = given.format(tag=whole.headers["ETag"])
+    answered = page.answer("/chat.css", Headers({"If-None-Match": given}))
+    assert answered is not None
+    assert answered.status_code == status
+    assert answered.headers["ETag"] == whole.headers["ETag"]
+
+
+def test_files_by_their_own_name_and_of_another_build_are_asked_for_again(page: PageFiles) -> None:
+    by_name, other = page.answer("/chat.js"), page.answer("/v/0123456789abcdef/chat.js")
+    assert by_name is not None
+    assert other is not None
+    assert by_name.body == other.body
+    assert by_name.headers["Cache-Control"] == other.headers["Cache-Control"] == "no-cache"
+    assert page.answer("/v/0123456789abcdef/none.js") is None
+    assert page.answer("/v/../chat.js") is None
+
+
+def test_a_change_of_any_file_is_another_build(tmp_path: Path) -> None:
+    (tmp_path / INDEX).write_text('<head><script type="module" src="a.js"></script></head>')
+    (tmp_path / "a.js").write_text('import { b } from "./b.js";\n')
+    (tmp_path / "b.js").write_text("export const b = 1;\n")
+    before = PageFiles(tmp_path).answer("/")
+    (tmp_path / "b.js").write_text("export const b = 2;\n")
+    after = PageFiles(tmp_path).answer("/")
+    assert before is not None
+    assert after is not None
+    assert [name.rpartition("/")[2] for name in named_by(before)] == ["a.js", "b.js"]
+    assert not set(named_by(before)) & set(named_by(after))
+
+
+def test_a_folder_without_a_page_says_so(tmp_path: Path) -> None:
+    told = PageFiles(tmp_path / "none").answer("/")
+    assert told is not None
+    assert b"not built" in told.body
+
+
+def test_the_policy_allows_nothing_inline_and_stands_on_every_document(page: PageFiles) -> None:
+    for path in ("/", "/index.html", "/icon.svg"):
+        document = page.answer(path)
+        assert document is not None
+        policy = document.headers["Content-Security-Policy"]
+        assert "script-src 'self'" in policy
+        assert "unsafe" not in policy
+    font = page.answer("/vendor/katex/fonts/KaTeX_Main-Regular.woff2", BROWSER)
+    assert font is not None
+    assert font.headers["Content-Type"] == "font/woff2"
+    assert "Content-Encoding" not in font.headers
