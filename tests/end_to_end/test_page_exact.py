@@ -117,8 +117,11 @@ async def shows(page: Page, *texts: str) -> None:
     await expect(finished).to_have_count(len(texts))
     shown = [await prose(page, n).text_content() for n in range(len(texts))]
     assert [text and text.strip() for text in shown] == [text.strip() for text in texts]
-    seen: dict[str, list[str]] = await page.evaluate("window.seen")
-    for each, text in zip(seen.values(), texts, strict=True):
+    # In the order in which they stand: the one that was seen first may be the last.
+    seen: list[list[str]] = await page.evaluate(
+        "[...document.querySelectorAll('.turn')].map((turn) => window.seen[turn.dataset.id])"
+    )
+    for each, text in zip(seen, texts, strict=True):
         strangers = [one for one in each if not text.strip().startswith(one.strip())]
         assert strangers == []
         assert [len(one) for one in each] == sorted(len(one) for one in each)
