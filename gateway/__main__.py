@@ -17,8 +17,8 @@ from gateway.canary.canary import Canary
 from gateway.counters import Counters
 from gateway.feed.followers import Followers
 from gateway.feed.tail import Tail
+from gateway.identity.fetching import shown
 from gateway.identity.hook import Hook
-from gateway.identity.key_source import shown
 from gateway.identity.tokens import Tokens, tokens_of
 from gateway.metrics import GatewayMetrics
 from gateway.settings import GatewaySettings, is_loopback

@@ -7,7 +7,7 @@ from typing import Literal
 from pydantic import Field, ValidationInfo, field_validator
 
 from gateway.identity.client_address import Network, networks
-from gateway.identity.key_source import is_url
+from gateway.identity.fetching import is_url
 from gateway.identity.keys import BadKeys, keys_of
 from gateway.identity.signature import BadKey, secret_key
 from gateway.origins import normalised

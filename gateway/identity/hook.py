@@ -15,9 +15,9 @@ import msgspec
 import structlog
 
 from gateway.identity.claims import BadToken, CantTell
+from gateway.identity.fetching import body_of, shown, why
 from gateway.identity.hook_answer import Answer, BadAnswer, answer_of
 from gateway.identity.kept_answers import KeptAnswers
-from gateway.identity.key_source import shown, why
 from gateway.identity.rights import Rights
 
 log = structlog.get_logger(__name__)
@@ -123,9 +123,7 @@ class Hook:
         async with self._client.post(
             self._url, data=question, headers=headers, allow_redirects=False
         ) as response:
-            body = b""
-            while len(body) <= ANSWER_MAX_BYTES and (part := await response.content.read(8192)):
-                body += part
+            body = await body_of(response, ANSWER_MAX_BYTES)
             if len(body) > ANSWER_MAX_BYTES:
                 raise BadAnswer(f"the answer has more than {ANSWER_MAX_BYTES} bytes")
             return answer_of(response.status, body, time.time())

@@ -8,12 +8,12 @@ import asyncio
 import contextlib
 import time
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import aiohttp
 import structlog
 
 from gateway.identity.claims import CantTell
+from gateway.identity.fetching import body_of, is_url, shown, why
 from gateway.identity.keyring import Keyring
 from gateway.identity.keys import KEYS_MAX_BYTES, BadKeys, keys_of
 from gateway.identity.signature import Head, Key
@@ -21,7 +21,6 @@ from gateway.identity.signature import Head, Key
 log = structlog.get_logger(__name__)
 
 READ_LIMIT_S = 5.0
-_READ_BYTES = 16 * 1024
 
 
 class KeySource:
@@ -102,25 +101,6 @@ class KeySource:
             await asyncio.wait_for(asyncio.shield(self._round), 2 * READ_LIMIT_S)
 
 
-def shown(place: str) -> str:
-    """Give a place without what is secret in it: a password, a query."""
-    if not is_url(place):
-        return place
-    url = urlsplit(place)
-    return f"{url.scheme}://{url.netloc.rpartition('@')[2]}{url.path}"
-
-
-def why(error: Exception) -> str:
-    """Give an error of reading as text; that of an address that is none would show it whole."""
-    text = "" if isinstance(error, aiohttp.InvalidURL) else str(error)
-    return f"{type(error).__name__}: {text}" if text else type(error).__name__
-
-
-def is_url(place: str) -> bool:
-    """Whether the keys are fetched, rather than read from a file."""
-    return place.startswith(("http://", "https://"))
-
-
 async def _read(place: str) -> bytes:
     if not is_url(place):
         return await asyncio.to_thread(_head_of_file, place)
@@ -131,10 +111,7 @@ async def _read(place: str) -> bytes:
     ):
         if response.status != 200:
             raise BadKeys(f"the answer is {response.status}")
-        text = b""
-        while len(text) <= KEYS_MAX_BYTES and (part := await response.content.read(_READ_BYTES)):
-            text += part
-        return text
+        return await body_of(response, KEYS_MAX_BYTES)
 
 
 def _head_of_file(place: str) -> bytes:
