@@ -1,7 +1,7 @@
 """The connect hook with a real client: what the backend is told, what becomes of its answers."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
@@ -10,10 +10,10 @@ from aiohttp import web
 from gateway.identity import hook as hook_module
 from gateway.identity.claims import BadToken, CantTell
 from gateway.identity.hook import Hook, Visitor
+from tests.http_backend import Answer, endless, serving
 from tests.waiting import until
 
 ALICE = Visitor("alice-1", "203.0.113.5", {"cookie": "session=a"})
-Answer = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 class Backend:
@@ -40,15 +40,9 @@ class Backend:
 @pytest.fixture
 async def backend() -> AsyncIterator[Backend]:
     one = Backend()
-    application = web.Application()
-    application.router.add_post("/who", one.take)
-    runner = web.AppRunner(application, shutdown_timeout=0.1)
-    await runner.setup()
-    site = web.TCPSite(runner, "127.0.0.1", 0)
-    await site.start()
-    one.url = f"http://127.0.0.1:{runner.addresses[0][1]}/who"
-    yield one
-    await runner.cleanup()
+    async with serving("POST", "/who", one.take) as url:
+        one.url = f"{url}/who"
+        yield one
 
 
 @pytest.fixture
@@ -103,13 +97,6 @@ async def test_an_answer_is_given_again_only_to_the_same_question(
 async def hang(_: web.Request) -> web.StreamResponse:
     await asyncio.sleep(3600)
     raise AssertionError
-
-
-async def endless(request: web.Request) -> web.StreamResponse:
-    response = web.StreamResponse()
-    await response.prepare(request)
-    while True:
-        await response.write(b" " * 65536)
 
 
 async def status(_: web.Request) -> web.StreamResponse:

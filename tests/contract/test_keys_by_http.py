@@ -3,7 +3,7 @@
 import asyncio
 import gzip
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 
 import pytest
 from aiohttp import web
@@ -14,9 +14,8 @@ from gateway.identity.key_source import KeySource
 from gateway.identity.keyring import Keyring
 from gateway.identity.keys import KEYS_MAX_BYTES
 from gateway.identity.tokens import Tokens
+from tests.http_backend import Answer, endless, serving
 from tests.unit.gateway.identity.minted import owner, published
-
-Answer = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 class Owner:
@@ -25,7 +24,7 @@ class Owner:
     def __init__(self) -> None:
         self.asked = 0
         self.answer: Answer = self.well
-        self.port = 0
+        self.url = ""
 
     async def well(self, _: web.Request) -> web.StreamResponse:
         return web.Response(body=published(owner("ES256", "a")), content_type="application/json")
@@ -38,19 +37,12 @@ class Owner:
 @pytest.fixture
 async def publisher() -> AsyncIterator[Owner]:
     one = Owner()
-    application = web.Application()
-    application.router.add_get("/{name}", one.take)
-    runner = web.AppRunner(application, shutdown_timeout=0.1)
-    await runner.setup()
-    site = web.TCPSite(runner, "127.0.0.1", 0)
-    await site.start()
-    one.port = runner.addresses[0][1]
-    yield one
-    await runner.cleanup()
+    async with serving("GET", "/{name}", one.take) as one.url:
+        yield one
 
 
 def of(publisher: Owner) -> tuple[KeySource, Tokens]:
-    source = KeySource(f"http://127.0.0.1:{publisher.port}/keys", Keyring(300.0))
+    source = KeySource(f"{publisher.url}/keys", Keyring(300.0))
     return source, Tokens(Expected(), None, {None: source})
 
 
@@ -74,13 +66,6 @@ async def hang(request: web.Request) -> web.StreamResponse:
     await response.write(b'{"keys": [')
     await asyncio.sleep(3600)
     return response
-
-
-async def endless(request: web.Request) -> web.StreamResponse:
-    response = web.StreamResponse()
-    await response.prepare(request)
-    while True:
-        await response.write(b" " * 65536)
 
 
 async def status(_: web.Request) -> web.StreamResponse:

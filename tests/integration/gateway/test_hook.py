@@ -8,6 +8,7 @@ import pytest
 from aiohttp import web
 
 from schemas.events import UserMessage
+from tests.http_backend import serving
 from tests.integration.gateway.client import Client
 from tests.integration.gateway.process import Gateway, running_gateway
 from tests.integration.gateway.writer import published
@@ -35,14 +36,9 @@ class Backend:
 @pytest.fixture
 async def backend() -> AsyncIterator[Backend]:
     one = Backend()
-    application = web.Application()
-    application.router.add_post("/who", one.who)
-    runner = web.AppRunner(application, shutdown_timeout=0.1)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    one.url = f"http://127.0.0.1:{runner.addresses[0][1]}/who"
-    yield one
-    await runner.cleanup()
+    async with serving("POST", "/who", one.who) as url:
+        one.url = f"{url}/who"
+        yield one
 
 
 def coming(gateway: Gateway, session_id: str, cookie: str, query: str = "") -> Client:
