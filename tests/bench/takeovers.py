@@ -8,18 +8,15 @@ it; and whether any text went from a screen, began anew or was written twice.
 import argparse
 import asyncio
 import os
-import signal
 import statistics
 import tempfile
-from functools import partial
 from pathlib import Path
 
-from tests.faults.field import SETTINGS, Fault, Field, Occurrence, Shape
-from tests.faults.kinds import kill_and_wait
+from tests.faults.field import Fault, Field, Occurrence, Shape
+from tests.faults.kinds import kill_and_wait, restart_and_wait
 
 RATE = 5
 """Tokens a second of each answer."""
-BACK_WITHIN_S = 120.0
 BETWEEN_S = 3.0
 
 
@@ -47,8 +44,8 @@ async def measure(options: argparse.Namespace) -> None:
         brokers=1,
         workers=options.workers,
         persisters=1,
+        grace_s=options.grace_seconds,
     )
-    SETTINGS["TALKLOG_GRACE_S"] = str(options.grace_seconds)
     with tempfile.TemporaryDirectory(prefix="talklog-takeovers-") as folder:
         async with Field(shape, Path(folder), print).open() as field:
             for how in options.how:
@@ -67,16 +64,9 @@ async def restart_each(field: Field) -> str:
     """SIGTERM to one worker after another, the next when the one before is back."""
     names = field.names("worker")
     for name in names:
-        pid = field.stack.pid(name)
-        os.kill(pid, signal.SIGTERM)
-        await field.until(partial(_is_back, field, name, pid), BACK_WITHIN_S, f"{name} is back")
+        await restart_and_wait(field, name)
         await asyncio.sleep(BETWEEN_S)
     return f"{', '.join(names)} were restarted"
-
-
-def _is_back(field: Field, name: str, pid: int) -> bool:
-    stack = field.stack
-    return stack.pid(name) not in (0, pid) and stack.state_of(name) == "ready"
 
 
 async def kill_one(field: Field) -> str:

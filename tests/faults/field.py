@@ -46,8 +46,6 @@ SETTINGS = {
     "TALKLOG_MESSAGES_PER_MINUTE": "600",
     # A breaker that opens for one fault would end its neighbours, which are counted here.
     "TALKLOG_BREAKER_FAILURES": "1000",
-    # Longer than any answer here, as by default: who stops lets its answers end.
-    "TALKLOG_GRACE_S": "30",
     "TALKLOG_LOG_LEVEL": "info",
 }
 
@@ -68,6 +66,8 @@ class Shape:
     workers: int = 2
     persisters: int = 2
     outage_s: float = 60.0
+    grace_s: int = 30
+    """Longer than any answer of the fault tests: who stops lets its answers end."""
     seed: int = 0
 
 
@@ -146,6 +146,7 @@ class Field:
                     WORKERS=str(shape.workers),
                     PERSISTERS=str(shape.persisters),
                     LINKS="1",
+                    TALKLOG_GRACE_S=str(shape.grace_s),
                     **SETTINGS,
                 ),
             )

@@ -47,6 +47,13 @@ async def kill_and_wait(field: Field, name: str) -> None:
     await _started_again(field, name, pid)
 
 
+async def restart_and_wait(field: Field, name: str) -> None:
+    """SIGTERM, and wait until the supervisor has started it again and it is ready."""
+    pid = field.stack.pid(name)
+    os.kill(pid, signal.SIGTERM)
+    await _started_again(field, name, pid)
+
+
 async def worker_held(field: Field) -> str:
     """SIGSTOP, SIGCONT: it wakes as a zombie, and what it writes then is in the log, unheard."""
     name, busy = _a_busy(field, "worker")
@@ -227,9 +234,7 @@ async def rolling_restart(field: Field) -> str:
     began = asyncio.get_running_loop().time()
     names = [*field.names("gateway"), *field.names("worker"), *field.names("persister")]
     for name in names:
-        pid = field.stack.pid(name)
-        os.kill(pid, signal.SIGTERM)
-        await _started_again(field, name, pid)
+        await restart_and_wait(field, name)
     told = [each for talker in field.talkers for each in talker.told if each.moved_s >= began]
     anew = [each.key for each in told if each.begun_anew > before.get(each.key, 0)]
     assert not anew, f"began anew: {anew}"
