@@ -38,8 +38,8 @@ CLIENT_TIMEOUT_S = 10.0
 POLL_MS = 100
 """A fetch that brought no record wakes nobody; so long may it take until its offsets are passed."""
 AT_REST = (1, 100)
-"""Fetches of a reader that gathers, while nothing comes: told of the first record at once. A shard
-that is followed anew waits for the fetch in flight, so that must not be long."""
+"""Bytes and milliseconds of a fetch, unless more is gathered: told of the first record at once. A
+shard that is followed anew waits for the fetch in flight, so that must not be long."""
 RESTS_AFTER_S = 2.0
 NOTHING = b'{"type":"nothing"}'
 """The value of a `Record` that stands for offsets without one. Every reader skips what it does not
@@ -58,7 +58,8 @@ def consumer(bootstrap: str, **options: Any) -> AIOKafkaConsumer:
         "enable_auto_commit": False,
         "auto_offset_reset": "none",
         "isolation_level": "read_uncommitted",
-        "fetch_max_wait_ms": 100,
+        "fetch_min_bytes": AT_REST[0],
+        "fetch_max_wait_ms": AT_REST[1],
         "max_partition_fetch_bytes": 2 * 1024 * 1024,
         "request_timeout_ms": int(CLIENT_TIMEOUT_S * 1000),
     }
