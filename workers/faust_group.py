@@ -112,9 +112,11 @@ class SeekingConsumer(Consumer):
     ) -> bool:
         done: bool = await super()._commit_offsets(offsets, start_new_transaction)
         for tp, offset in offsets.items():
+            if self._committed_offset[tp] != offset:
+                continue  # revoked meanwhile: it was not asked for
             if done:
                 self._group_stands[tp] = offset
-            elif self._committed_offset[tp] == offset:
+            else:
                 self._committed_offset[tp] = self._group_stands.get(tp)
         return done
 
