@@ -6,6 +6,7 @@ the library, messages can be lost or answered twice.
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -125,6 +126,23 @@ async def joined(log: Log, recorder: Recorder, folder: Path) -> FaustIntake:
     return intake
 
 
+@asynccontextmanager
+async def nothing_committed(
+    servers: RunningStack, folder: Path
+) -> AsyncIterator[tuple[Log, Recorder, FaustIntake]]:
+    """A group without a position; all that lies in the topic is delivered, the last three new."""
+    log = Log(servers)
+    await log.open(at_the_end=False)
+    recorder = Recorder()
+    intake = await joined(log, recorder, folder)
+    await log.write(3)
+    # All that other tests have written to the topic comes first: nothing is under way then.
+    await recorder.until(lambda: (log.start + 2) in recorder.offsets)
+    yield log, recorder, intake
+    await intake.stop()
+    await log.close()
+
+
 async def reaches(log: Log, count: int) -> None:
     async with asyncio.timeout(WITHIN_S):
         while await log.committed() < count:  # noqa: ASYNC110 - a broker tells nobody
@@ -160,54 +178,39 @@ async def test_a_group_that_has_committed_nothing_reads_again_what_a_rebalance_t
     servers: RunningStack, tmp_path: Path
 ) -> None:
     """Five messages were lost so: fetched in a rebalance, thrown away, never sought again."""
-    log = Log(servers)
-    await log.open(at_the_end=False)
-    recorder = Recorder()
-    intake = await joined(log, recorder, tmp_path)
-    await log.write(3)
-    # All that other tests have written to the topic comes first: nothing is under way then.
-    await recorder.until(lambda: (log.start + 2) in recorder.offsets)
-    await intake._app.consumer.perform_seek()  # what Faust does with a batch in hand
-    await recorder.until(lambda: recorder.offsets.count(recorder.offsets[0]) == 2)
-    again = recorder.offsets.index(recorder.offsets[0], 1)
-    assert recorder.offsets[again:] == recorder.offsets[: len(recorder.offsets) - again]
-    await intake.stop()
-    await log.close()
+    async with nothing_committed(servers, tmp_path) as (_, recorder, intake):
+        await intake._app.consumer.perform_seek()  # what Faust does with a batch in hand
+        await recorder.until(lambda: recorder.offsets.count(recorder.offsets[0]) == 2)
+        again = recorder.offsets.index(recorder.offsets[0], 1)
+        assert recorder.offsets[again:] == recorder.offsets[: len(recorder.offsets) - again]
 
 
 async def test_what_the_group_has_refused_to_commit_comes_again_and_is_committed_then(
     servers: RunningStack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A broker that stands still has thrown the member out; it comes back with what it had."""
-    log = Log(servers)
-    await log.open(at_the_end=False)
-    recorder = Recorder()
-    intake = await joined(log, recorder, tmp_path)
-    await log.write(3)
-    await recorder.until(lambda: (log.start + 2) in recorder.offsets)
-    consumer: Any = intake._app.consumer
     refused = asyncio.Event()
 
     async def refuse(_offsets: object) -> bool:
         refused.set()
         return False
 
-    with monkeypatch.context() as patched:
-        patched.setattr(consumer, "_commit", refuse)
-        first_time = recorder.offsets
+    async with nothing_committed(servers, tmp_path) as (log, recorder, intake):
+        consumer: Any = intake._app.consumer
+        with monkeypatch.context() as patched:
+            patched.setattr(consumer, "_commit", refuse)
+            first_time = recorder.offsets
+            for offset in first_time:
+                intake.acknowledge(SHARD, offset)
+            async with asyncio.timeout(WITHIN_S):
+                await refused.wait()
+        await consumer.perform_seek()  # what Faust does when the member has rejoined
+        assert intake.committed(SHARD) == 0
+        await recorder.until(lambda: recorder.offsets[len(first_time) :] == first_time)
+        assert recorder.records[len(first_time)].begins == first_time[0]
         for offset in first_time:
             intake.acknowledge(SHARD, offset)
-        async with asyncio.timeout(WITHIN_S):
-            await refused.wait()
-    await consumer.perform_seek()  # what Faust does when the member has rejoined
-    assert intake.committed(SHARD) == 0
-    await recorder.until(lambda: recorder.offsets[len(first_time) :] == first_time)
-    assert recorder.records[len(first_time)].begins == first_time[0]
-    for offset in first_time:
-        intake.acknowledge(SHARD, offset)
-    await reaches(log, 3)
-    await intake.stop()
-    await log.close()
+        await reaches(log, 3)
 
 
 async def test_a_first_delivery_says_where_it_should_have_begun(log: Log, tmp_path: Path) -> None:
