@@ -6,6 +6,7 @@ import pytest_asyncio
 from playwright.async_api import Browser, BrowserContext, Page
 
 from tests.browser.fake_gateway import FakeGateway, running
+from tests.browser.steps import expect_connection
 from tests.chromium import launched
 
 PAGE_LIMIT_MS = 10_000
@@ -53,6 +54,19 @@ async def unguarded_chat(chromium: Browser, gateway: FakeGateway) -> AsyncIterat
     page = await context.new_page()
     await page.goto(gateway.url)
     await page.wait_for_selector("#badge[data-state=live]")
+    yield page
+    await context.close()
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def phone(chromium: Browser, gateway: FakeGateway) -> AsyncIterator[Page]:
+    """The page on a small screen that is touched, connected."""
+    context = await chromium.new_context(
+        viewport={"width": 360, "height": 640}, is_mobile=True, has_touch=True
+    )
+    page = await context.new_page()
+    await page.goto(gateway.url)
+    await expect_connection(page, "live")
     yield page
     await context.close()
 

@@ -188,28 +188,21 @@ async def test_the_theme_follows_the_system_until_one_is_chosen(chat: Page) -> N
 
 
 async def test_on_a_phone_nothing_is_wider_than_the_screen(
-    chromium: Browser, gateway: FakeGateway
+    phone: Page, gateway: FakeGateway
 ) -> None:
-    phone = await chromium.new_context(
-        viewport={"width": 360, "height": 640}, is_mobile=True, has_touch=True
-    )
-    page = await phone.new_page()
-    await page.goto(gateway.url)
-    await expect_connection(page, "live")
     wide = "x" * 400
-    message = await ask_by_touch(page, gateway, f"{wide} and words")
+    message = await ask_by_touch(phone, gateway, f"{wide} and words")
     table = f"| a | b | c |\n|---|---|---|\n| {wide} | 2 | 3 |"
     await gateway.answer(message, f"```\n{wide}\n```\n\n{wide}\n\n{table}")
-    await expect(turn(page, message).locator("table")).to_be_visible()
-    assert await page.evaluate("document.documentElement.scrollWidth") == 360
-    assert await page.evaluate("document.querySelector('#scroller').scrollWidth") <= 360
+    await expect(turn(phone, message).locator("table")).to_be_visible()
+    assert await phone.evaluate("document.documentElement.scrollWidth") == 360
+    assert await phone.evaluate("document.querySelector('#scroller').scrollWidth") <= 360
     # The list of chats lies over the conversation, and gives way.
-    await expect(page.locator("#sidebar")).to_be_hidden()
-    await page.get_by_role("button", name="Show the list of chats").click()
-    await expect(page.locator("#sidebar")).to_be_visible()
-    await page.keyboard.press("Escape")
-    await expect(page.locator("#sidebar")).to_be_hidden()
-    await phone.close()
+    await expect(phone.locator("#sidebar")).to_be_hidden()
+    await phone.get_by_role("button", name="Show the list of chats").click()
+    await expect(phone.locator("#sidebar")).to_be_visible()
+    await phone.keyboard.press("Escape")
+    await expect(phone.locator("#sidebar")).to_be_hidden()
 
 
 async def test_without_storage_the_chat_works(

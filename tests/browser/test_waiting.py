@@ -1,7 +1,7 @@
 """What a person is told while nothing comes, and when and how fast what came was said."""
 
 import pytest
-from playwright.async_api import Browser, BrowserContext, Page, expect
+from playwright.async_api import BrowserContext, Page, expect
 
 from schemas.close_codes import CloseCode
 from tests.browser.fake_gateway import FakeGateway
@@ -11,22 +11,15 @@ pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session")]
 
 
 async def test_on_a_phone_enter_makes_a_line_and_the_button_sends(
-    chromium: Browser, gateway: FakeGateway
+    phone: Page, gateway: FakeGateway
 ) -> None:
-    phone = await chromium.new_context(
-        viewport={"width": 360, "height": 640}, is_mobile=True, has_touch=True
-    )
-    page = await phone.new_page()
-    await page.goto(gateway.url)
-    await expect_connection(page, "live")
-    assert await page.get_attribute("#message", "enterkeyhint") == "enter"
-    await page.locator("#message").press_sequentially("one")
-    await page.keyboard.press("Enter")
-    await page.keyboard.type("two")
+    assert await phone.get_attribute("#message", "enterkeyhint") == "enter"
+    await phone.locator("#message").press_sequentially("one")
+    await phone.keyboard.press("Enter")
+    await phone.keyboard.type("two")
     assert gateway.submitted == []
-    await page.get_by_role("button", name="Send").tap()
+    await phone.get_by_role("button", name="Send").tap()
     assert (await gateway.next_asked()).content == "one\ntwo"
-    await phone.close()
 
 
 async def test_an_answer_that_falls_silent_says_that_it_is_waited_for(
