@@ -21,7 +21,7 @@ export function halfWritten(parser) {
 }
 
 /** Close what the words of one paragraph leave open. */
-export function mended(parser, words, env = {}) {
+function mended(parser, words, env = {}) {
   const linked = withoutHalfLink(words);
   const coded = withClosedCode(linked);
   const bare = coded === linked ? withoutLastMarks(coded) : coded;
