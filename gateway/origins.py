@@ -2,6 +2,8 @@
 
 import re
 
+from schemas.process.settings import listed
+
 _ORIGIN = re.compile(r"(https?)://(\[[0-9a-f:.]+\]|[^\s/:?#@\[\]]+)(?::(\d{1,5}))?/?", re.ASCII)
 _DEFAULT_PORT = {"http": 80, "https": 443}
 FILE = "null"
@@ -14,7 +16,7 @@ class BadOrigin(ValueError):
 
 def normalised(text: str) -> list[str]:
     """Give the origins of a list with commas. Raises BadOrigin."""
-    return [_normalised(part.strip().lower()) for part in text.split(",") if part.strip()]
+    return [_normalised(part.lower()) for part in listed(text)]
 
 
 def _normalised(origin: str) -> str:

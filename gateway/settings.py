@@ -12,6 +12,7 @@ from gateway.identity.keys import BadKeys, keys_of
 from gateway.identity.signature import BadKey, secret_key
 from gateway.origins import normalised
 from schemas.process.connections import Connections, Port
+from schemas.process.settings import listed
 
 
 class GatewaySettings(Connections):
@@ -109,11 +110,11 @@ class GatewaySettings(Connections):
     @field_validator("jwt_jwks")
     @classmethod
     def _keys_are_there(cls, jwks: str, info: ValidationInfo) -> str:
-        for place in _listed(jwks):
+        for place in listed(jwks):
             if not is_url(place):
                 _check_key_file(place)
         wanted = info.data.get("auth") == "jwt" and info.data.get("jwt_secret") == ""
-        if wanted and not _listed(jwks):
+        if wanted and not listed(jwks):
             raise ValueError("TALKLOG_AUTH=jwt needs it, or TALKLOG_JWT_SECRET")
         return jwks
 
@@ -129,7 +130,7 @@ class GatewaySettings(Connections):
     @field_validator("jwt_issuer")
     @classmethod
     def _each_issuer_has_its_keys(cls, issuers: str, info: ValidationInfo) -> str:
-        sets, named = len(_listed(info.data.get("jwt_jwks", ""))), len(_listed(issuers))
+        sets, named = len(listed(info.data.get("jwt_jwks", ""))), len(listed(issuers))
         if sets > 1 and sets != named:
             raise ValueError(f"{named} issuers, but TALKLOG_JWT_JWKS has {sets} sets: as many")
         return issuers
@@ -147,23 +148,23 @@ class GatewaySettings(Connections):
 
     def allowed_origins(self) -> frozenset[str]:
         """Give the allow-list of origins, empty if only the host itself is allowed."""
-        return frozenset(_listed(self.origins))
+        return frozenset(listed(self.origins))
 
     def issuers(self) -> list[str]:
         """Give the issuers of tokens, in their order; empty: any."""
-        return _listed(self.jwt_issuer)
+        return listed(self.jwt_issuer)
 
     def audiences(self) -> frozenset[str]:
         """Give the audiences of which a token must name one; empty: any."""
-        return frozenset(_listed(self.jwt_audience))
+        return frozenset(listed(self.jwt_audience))
 
     def key_sets(self) -> list[str]:
         """Give the places of the JWK sets."""
-        return _listed(self.jwt_jwks)
+        return listed(self.jwt_jwks)
 
     def told_headers(self) -> list[str]:
         """Give the names of the headers that a hook is told, in lower case."""
-        return _listed(self.hook_headers.lower())
+        return listed(self.hook_headers.lower())
 
     def proxies(self) -> tuple[Network, ...]:
         """Give the proxies that are believed."""
@@ -171,7 +172,7 @@ class GatewaySettings(Connections):
 
     def allowed_models(self) -> frozenset[str]:
         """Give the models that a client may name."""
-        return frozenset(_listed(self.models))
+        return frozenset(listed(self.models))
 
 
 def is_loopback(host: str) -> bool:
@@ -194,7 +195,3 @@ def _check_key_file(place: str) -> None:
         raise ValueError(f"{place!r}: {error.strerror}") from None
     except BadKeys as error:
         raise ValueError(f"{place!r}: {error}") from None
-
-
-def _listed(text: str) -> list[str]:
-    return [part.strip() for part in text.split(",") if part.strip()]

@@ -18,6 +18,7 @@ import typer
 from deploy.operators.tooling.minting import CantMint, minted
 from deploy.operators.tooling.since import BadSince, since_ms
 from schemas.process.exit_codes import EXIT_SETTINGS
+from schemas.process.settings import listed
 
 
 def token(
@@ -37,8 +38,8 @@ def token(
             minted(
                 os.environ,
                 subject=sub,
-                sessions=_listed(sessions),
-                verbs=_listed(verbs),
+                sessions=listed(sessions),
+                verbs=listed(verbs),
                 now_s=now_s,
                 lasts_s=_seconds(lasts),
             )
@@ -57,7 +58,3 @@ def _seconds(text: str) -> float:
     if lasts_s <= 0:
         raise CantMint(f"--for {text!r}: 90s, 15m, 2h, 7d")
     return lasts_s
-
-
-def _listed(text: str) -> list[str]:
-    return [part.strip() for part in text.split(",") if part.strip()]

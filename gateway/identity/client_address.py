@@ -13,6 +13,8 @@ other.
 from collections.abc import Iterable, Sequence
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 
+from schemas.process.settings import listed
+
 Network = IPv4Network | IPv6Network
 FORWARDED = ("Forwarded", "X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto", "X-Real-IP")
 """By these a proxy says for whom it asks."""
@@ -26,12 +28,11 @@ class BadNetwork(ValueError):
 def networks(text: str) -> tuple[Network, ...]:
     """Read a list with commas of addresses and networks. Raises BadNetwork."""
     found: list[Network] = []
-    for part in text.split(","):
-        if part.strip():
-            try:
-                found.append(ip_network(part.strip()))
-            except ValueError as error:
-                raise BadNetwork(f"{error}; as 10.0.0.0/8 or 192.168.1.5") from None
+    for part in listed(text):
+        try:
+            found.append(ip_network(part))
+        except ValueError as error:
+            raise BadNetwork(f"{error}; as 10.0.0.0/8 or 192.168.1.5") from None
     return tuple(found)
 
 

@@ -213,6 +213,11 @@ def given(name: str, environ: Mapping[str, str]) -> str | None:
     return environ.get(name) if text is None else text
 
 
+def listed(text: str) -> list[str]:
+    """Give the parts of a list with commas; what is empty is none."""
+    return [part.strip() for part in text.split(",") if part.strip()]
+
+
 def injected(name: str, value: str) -> bool:
     """Whether it is what an orchestrator says of a service whose name begins with `talklog`.
 
