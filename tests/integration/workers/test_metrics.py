@@ -56,33 +56,15 @@ class Writer:
 
     async def outranked(self) -> None:
         """A start of a generation that the group does not reach again, and its message."""
-        start = Status(
-            session_id=self.session,
-            message_id=OUTRANKED,
-            created_at=AT,
-            state="generating",
-            attempt=OTHER_LIFE,
-            fence=(1 << 40, 1, 0),
-            prompt=Prompt(content="hi", created_at=AT),
-        )
+        start = self._of_the_other_life(OUTRANKED, "generating", (1 << 40, 1, 0))
         await self.put(SESSION_LOG, encode(start))
         await self.put(USER_MESSAGES, self._asked(OUTRANKED, "hi"))
 
     async def released_by_the_other_life(self) -> None:
         """A message of which another worker has written the beginning, and which it let go."""
-        message_id = f"m-{uuid4().hex[:12]}"
-
-        def status(state: State) -> Status:
-            return Status(
-                session_id=self.session,
-                message_id=message_id,
-                created_at=AT,
-                state=state,
-                attempt=OTHER_LIFE,
-                fence=(self.epoch, 0, 0),
-                prompt=Prompt(content="hi", created_at=AT),
-            )
-
+        message_id, fence = f"m-{uuid4().hex[:12]}", (self.epoch, 0, 0)
+        start = self._of_the_other_life(message_id, "generating", fence)
+        released = self._of_the_other_life(message_id, "released", fence)
         chunk = Chunk(
             session_id=self.session,
             message_id=message_id,
@@ -91,7 +73,7 @@ class Writer:
             sequence=1,
             content="so far",
         )
-        for event in (status("generating"), chunk, status("released")):
+        for event in (start, chunk, released):
             await self.put(SESSION_LOG, encode(event))
         await self.put(USER_MESSAGES, self._asked(message_id, "[[tokens=2]]"))
 
@@ -127,6 +109,19 @@ class Writer:
             async with asyncio.timeout(WITHIN_S):
                 while not await has_its_marker():  # noqa: ASYNC110 - a broker tells nobody
                     await asyncio.sleep(POLL_S)
+
+    def _of_the_other_life(
+        self, message_id: str, state: State, fence: tuple[int, int, int]
+    ) -> Status:
+        return Status(
+            session_id=self.session,
+            message_id=message_id,
+            created_at=AT,
+            state=state,
+            attempt=OTHER_LIFE,
+            fence=fence,
+            prompt=Prompt(content="hi", created_at=AT),
+        )
 
     def _asked(self, message_id: str, content: str) -> bytes:
         event: Event = UserMessage(
