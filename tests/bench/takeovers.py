@@ -14,6 +14,7 @@ from pathlib import Path
 
 from tests.faults.field import Fault, Field, Occurrence, Shape
 from tests.faults.kinds import kill_and_wait, restart_and_wait
+from tests.faults.talker import Told
 
 RATE = 5
 """Tokens a second of each answer."""
@@ -50,14 +51,22 @@ async def measure(options: argparse.Namespace) -> None:
         async with Field(shape, Path(folder), print).open() as field:
             for how in options.how:
                 strike = restart_each if how == "restart" else kill_one
-                before = {each.key: each.went_on for each in field.open_messages()}
+                before = {each.key: each.went_on for each in all_told(field)}
                 occurrence = await field.suffer(Fault(how, strike))
-                told = [message for talker in field.talkers for message in talker.told]
-                waits_s = [m.pause_s for m in told if m.went_on > before.get(m.key, 0)]
+                waits_s = [
+                    each.pause_s
+                    for each in all_told(field)
+                    if each.went_on > before.get(each.key, 0)
+                ]
                 print(figures(occurrence, sorted(waits_s)))
             verdict = await field.settle()
     wrong = {kind.value: count for kind, count in verdict.counts.items()}
     print(f"messages: {wrong}; load {os.getloadavg()[0]:.1f}")
+
+
+def all_told(field: Field) -> list[Told]:
+    """Every message so far: what met an earlier way must not count for this one."""
+    return [told for talker in field.talkers for told in talker.told]
 
 
 async def restart_each(field: Field) -> str:
