@@ -15,10 +15,9 @@ import ssl
 from collections.abc import AsyncIterator
 from typing import Any
 
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, conn
 from aiokafka.abc import AbstractTokenProvider
 from aiokafka.admin import AIOKafkaAdminClient
-from aiokafka.conn import create_conn
 from aiokafka.errors import (
     IllegalSaslStateError,
     KafkaConnectionError,
@@ -114,27 +113,51 @@ class FileToken(AbstractTokenProvider):  # type: ignore[misc]
             raise BrokersRefuse(str(error)) from error
 
 
+class _HearingAuthenticator(conn.OAuthAuthenticator):  # type: ignore[misc]
+    """Takes the broker's no for one.
+
+    A broker that refuses a token says why and waits for a last word (RFC 7628, 3.2.2). aiokafka
+    0.14 takes any answer for a yes, and what comes after for metadata of a cluster without brokers.
+    """
+
+    async def step(self, payload: bytes | None) -> tuple[bytes, bool] | None:
+        if self._token_sent and payload:
+            raise SaslAuthenticationFailed(payload.decode(errors="replace"))
+        step: tuple[bytes, bool] | None = await super().step(payload)
+        return step
+
+
+conn.OAuthAuthenticator = _HearingAuthenticator
+
+
 async def why_refused(kafka: Kafka) -> str | None:
     """Connect once more, and say which setting the brokers refuse; None: none answers."""
     brokers = brokers_at(kafka)
     for address in brokers.addresses.split(","):
-        host, _, port = address.strip().rpartition(":")
         try:
-            async with asyncio.timeout(ASK_AGAIN_S):
-                connection = await create_conn(
-                    host.strip("[]"),
-                    int(port),
-                    client_id="talklog",
-                    request_timeout_ms=int(ASK_AGAIN_S * 1000),
-                    **{"security_protocol": "PLAINTEXT"} | _secured(brokers),
-                )
-                # Who may not is told so late: to ask for its versions anybody may.
-                await connection.send(MetadataRequest([]))
-            connection.close()
+            await _ask(brokers, address.strip())
         except (KafkaError, OSError, TimeoutError) as error:
             if (why := refusal(brokers, error)) is not None:
                 return f"{address}: {why}"
     return None
+
+
+async def _ask(brokers: Brokers, address: str) -> None:
+    """Do what a client begins with. Raises KafkaError, OSError, TimeoutError."""
+    host, _, port = address.rpartition(":")
+    connecting = conn.create_conn(
+        host.strip("[]"),
+        int(port),
+        client_id="talklog",
+        request_timeout_ms=int(ASK_AGAIN_S * 1000),
+        **{"security_protocol": "PLAINTEXT"} | _secured(brokers),
+    )
+    connection = await asyncio.wait_for(connecting, ASK_AGAIN_S)
+    try:
+        # Who may not is told so late: to ask for its versions anybody may.
+        await asyncio.wait_for(connection.send(MetadataRequest([])), ASK_AGAIN_S)
+    finally:
+        connection.close()
 
 
 def refusal(brokers: Brokers, error: BaseException) -> str | None:

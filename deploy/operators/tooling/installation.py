@@ -67,7 +67,7 @@ def find(environ: Mapping[str, str]) -> Installation:
     brokers = None
     try:
         # With the stack's address goes the stack's way in, and with a given one the given.
-        way_in = environ if kafka else stack.kafka_way_in
+        way_in = environ if kafka else stack.kafka_way_in or {}
         brokers = brokers_in(way_in, kafka or stack.kafka)
     except SettingsError as error:
         problems += error.problems
