@@ -98,7 +98,7 @@ async def _run(settings: GatewaySettings) -> int:
         leaving.within(CLOSE_LIMIT_S, _code(stopped_by))
         return _code(stopped_by)
     claims = Claims(settings.redis_url, settings.epoch, settings.messages_per_minute, counters)
-    store = Store(settings.postgres_dsn, settings.epoch)
+    store = Store(settings.postgres_dsn, settings.epoch, pooled=settings.pooled)
     snapshots = Snapshots(store, tail, settings.epoch, counters)
     tokens, hook = tokens_of(settings), _hook_of(settings)
     gate = tokens or hook

@@ -198,9 +198,8 @@ class Process:
         settings = self._settings
         redis = connect(settings.redis_url)
         self._stack.push_async_callback(redis.aclose)
-        conversations = StoredConversations(
-            settings.postgres_dsn, budget_tokens=settings.prompt_budget_tokens
-        )
+        dsn, budget, pooled = settings.postgres_dsn, settings.prompt_budget_tokens, settings.pooled
+        conversations = StoredConversations(dsn, budget_tokens=budget, pooled=pooled)
         await conversations.open()
         self._stack.push_async_callback(conversations.close)
 
@@ -211,7 +210,7 @@ class Process:
             history=History(
                 redis,
                 now=lambda: datetime.now(UTC),  # noqa: TID251 - the edge
-                budget_tokens=settings.prompt_budget_tokens,
+                budget_tokens=budget,
             ),
             conversations=conversations,
             scanner=scanner,
@@ -289,9 +288,8 @@ def main() -> None:
     except KeyboardInterrupt:
         code = EXIT_INTERRUPTED
     except Exception as error:
-        log.error(
-            "the worker has failed", exc_info=not isinstance(error, REFUSED), reason=str(error)
-        )
+        traced = not isinstance(error, REFUSED)
+        log.error("the worker has failed", exc_info=traced, reason=str(error))
         code = EXIT_FAILED
     # Not sys.exit: a thread of the consumer that stands still would keep the process alive.
     logging.shutdown()

@@ -38,6 +38,9 @@ class Connections(Settings):
     # Both may hold a password: they are never shown.
     redis_url: str = Field("redis://127.0.0.1:6379/0", repr=False, description="Redis or Valkey")
     postgres_dsn: str = Field("postgresql://127.0.0.1/talklog", repr=False, description="Postgres")
+    postgres_pooler: Literal["none", "transaction"] = Field(
+        "none", description="transaction: Postgres is behind PgBouncer in transaction mode"
+    )
     epoch: int = Field(ge=1, description="Unix time (s) at which the topics were made")
     shards: int = Field(8, ge=1, le=10_000, description="partitions of each session topic")
     admin_port: Port = Field(0, description="health and metrics on 127.0.0.1; 0: none")
@@ -72,6 +75,11 @@ class Connections(Settings):
             certificate=self.kafka_certificate,
             key=self.kafka_key,
         )
+
+    @property
+    def pooled(self) -> bool:
+        """Whether a connection to Postgres lasts for one transaction only."""
+        return self.postgres_pooler == "transaction"
 
     def contradictions(self) -> list[str]:
         """Give a line for each setting that can't be right beside the others, by its name."""

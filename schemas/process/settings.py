@@ -46,6 +46,7 @@ NAMES: frozenset[str] = frozenset(
         "REDIS_URL_FILE",
         "POSTGRES_DSN",
         "POSTGRES_DSN_FILE",
+        "POSTGRES_POOLER",
         "EPOCH",
         "SHARDS",
         "ADMIN_PORT",

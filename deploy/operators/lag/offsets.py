@@ -104,7 +104,7 @@ class Watcher:
         query = files("deploy.operators.lag").joinpath("positions.sql").read_text()
         try:
             with psycopg.connect(self.postgres or "", connect_timeout=POSTGRES_S) as connection:
-                connection.execute(f"SET statement_timeout = '{POSTGRES_S}s'")
+                connection.execute(f"SET LOCAL statement_timeout = '{POSTGRES_S}s'")
                 rows = connection.execute(query).fetchall()
         except psycopg.Error as error:
             why = str(error).strip().splitlines()[0]
