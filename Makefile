@@ -6,7 +6,7 @@ PY := .venv/bin/python
 .DEFAULT_GOAL := help
 
 .PHONY: help run up down status test check chat token replay lag dead-letters rebuild verify settings doctor clean schemas docs picture bench bench-stored bench-page mutants \
-	test-faults chaos install-run install-test format lint types imports unit
+	test-faults test-managed chaos install-run install-test format lint types imports unit
 
 help: ## what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -82,6 +82,11 @@ mutants: install-test ## break one rule at a time in a copy; a test must notice:
 
 test-faults: install-test ## every fault, three times, under load; ends with the table: ARGS="--list"
 	@exec $(PY) -m tests.faults $(ARGS)
+
+test-managed: install-test ## servers as a team has them: TLS, passwords, PgBouncer, Redis sentinels and cluster
+	@command -v redis-server > /dev/null && PATH="$$PATH:/usr/sbin" command -v pgbouncer > /dev/null \
+		|| { echo "needed: redis-server and pgbouncer (Debian: apt-get install redis-server pgbouncer)"; exit 1; }
+	@MANAGED=1 $(PY) -m pytest -n 0 tests/managed tests/integration/schemas/test_secured_kafka.py $(ARGS)
 
 chaos: install-test ## kill things under load and count what is lost: MINUTES SEED SESSIONS BROKERS BREAK
 	@exec $(PY) -m tests.faults.chaos $(if $(MINUTES),--minutes $(MINUTES)) $(if $(SEED),--seed $(SEED)) \

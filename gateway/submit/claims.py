@@ -14,13 +14,13 @@ from importlib.resources import files
 from typing import Literal, cast
 
 import structlog
-from redis.asyncio import BlockingConnectionPool, Redis
 from redis.exceptions import RedisError
 
 from gateway.counters import Counters
 from gateway.submit.rates import Rates
 from schemas import redis_keys
 from schemas.events import UserMessage
+from schemas.process.redis_client import redis_client
 
 log = structlog.get_logger(__name__)
 
@@ -46,17 +46,10 @@ class Claims:
     """Asks Redis, for a short time; an answer that does not come is `unknown`."""
 
     def __init__(self, url: str, epoch: int, messages_per_minute: int, counters: Counters) -> None:
-        # Who comes when all connections are taken waits for one. The library's own pool raises at
-        # once: a hundred claims in one moment looked like a Redis that is away.
-        self._redis = Redis.from_pool(
-            BlockingConnectionPool.from_url(
-                url,
-                max_connections=CONNECTIONS_MAX,
-                timeout=ANSWER_LIMIT_S,
-                socket_timeout=ANSWER_LIMIT_S,
-                socket_connect_timeout=ANSWER_LIMIT_S,
-            )
+        self._client = redis_client(
+            url, connections_max=CONNECTIONS_MAX, answer_limit_s=ANSWER_LIMIT_S
         )
+        self._redis = self._client.redis
         self._counters = counters
         self._rates = Rates(messages_per_minute)
         self._away = False
@@ -111,7 +104,7 @@ class Claims:
 
     async def close(self) -> None:
         """Close the connections."""
-        await self._redis.aclose()
+        await self._client.aclose()
 
     async def _ask(self, question: Callable[[], Awaitable[object]]) -> object:
         loop = asyncio.get_running_loop()
@@ -119,9 +112,11 @@ class Claims:
             return None
         try:
             # Twice: to wait for a connection, then for the answer.
-            answer = await asyncio.wait_for(question(), 2 * ANSWER_LIMIT_S)
-        # RuntimeError: what uvloop says of a connection that was reset since it was last used.
-        except (RedisError, OSError, TimeoutError, RuntimeError) as error:
+            async with asyncio.timeout(2 * ANSWER_LIMIT_S), self._client.place():
+                answer = await question()
+        # Said of a connection that was closed since it was last used: RuntimeError by uvloop,
+        # AttributeError by a cluster's client, where another question's failure has closed it.
+        except (RedisError, OSError, TimeoutError, RuntimeError, AttributeError) as error:
             self._ask_again_at_s = loop.time() + LEAVE_ALONE_S
             self._counters.redis_failures += 1
             if not self._away:
