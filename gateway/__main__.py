@@ -106,6 +106,7 @@ async def _run(settings: GatewaySettings) -> int:
     async with contextlib.aclosing(producer), asyncio.TaskGroup() as tasks:
         shared = Shared(
             epoch=settings.epoch,
+            shards=settings.shards,
             tail=tail,
             followers=followers,
             submitter=Submitter(producer, claims, settings.shards, counters),
