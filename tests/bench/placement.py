@@ -93,7 +93,9 @@ class Fleet:
 
     def reads(self) -> float:
         """Readers of a record; a shard has as many records as sockets."""
-        weighed = sum(here.total() * sum(map(bool, here.values())) for here in self.sockets.values())
+        weighed = sum(
+            here.total() * sum(map(bool, here.values())) for here in self.sockets.values()
+        )
         return weighed / self.all()
 
     def shards_read(self) -> float:

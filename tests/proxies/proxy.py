@@ -9,6 +9,7 @@ import signal
 import socket
 import ssl
 import subprocess
+import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -75,6 +76,7 @@ def haproxy(folder: Path, gateways: Sequence[int]) -> Iterator[Proxy]:
         (CONFIGURATIONS / "haproxy.cfg").read_text(),
         (r"(?m)(^ *server gateway-.*\n)+", servers),
         (r"bind :443", f"bind 127.0.0.1:{port}"),
+        (r"maxconn 65536", "maxconn 4096"),  # as many files as a test may open
         (r"/etc/haproxy/talklog", f"{folder}/talklog"),
     )
     file = folder / "haproxy.cfg"
@@ -131,7 +133,7 @@ def certificate(folder: Path) -> ssl.SSLContext:
     folder.mkdir(parents=True, exist_ok=True)
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "talklog")])
-    now = datetime.datetime.now(datetime.UTC)
+    now = datetime.datetime.fromtimestamp(time.time(), datetime.UTC)
     made = (
         x509.CertificateBuilder()
         .subject_name(name)

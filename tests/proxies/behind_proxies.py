@@ -1,4 +1,7 @@
-"""talklog behind nginx and HAProxy: one gateway reads a shard, and whatever goes, nobody loses a word."""
+"""talklog behind nginx and HAProxy: one gateway reads a shard, and nobody loses a word.
+
+Run by `make test-proxies`: `make test` does without the two programs, so it has another name.
+"""
 
 import asyncio
 import contextlib
@@ -10,8 +13,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from websockets.asyncio.client import connect
+from websockets.typing import Origin
 
 from gateway.identity.signature import secret_key, signed
+from schemas.close_codes import CloseCode
 from schemas.log.log_reader import LogReader
 from schemas.topics import SESSION_LOG
 from tests.integration.gateway.process import Gateway, running_gateway
@@ -175,16 +181,14 @@ async def test_the_page_is_there_and_the_client_is_who_the_proxy_says(front: Fro
     assert "<title>talklog</title>" in page
     assert (await asyncio.to_thread(got, ""))[1] == page  # sent on to the folder
     assert '"shards":64' in (await asyncio.to_thread(got, "/where/abc"))[1]
-    upgrade = {
-        "Connection": "Upgrade",
-        "Upgrade": "websocket",
-        "Sec-WebSocket-Version": "13",
-        "Sec-WebSocket-Key": "AAAAAAAAAAAAAAAAAAAAAA==",
-        "Origin": "https://elsewhere.example",
-        "X-Forwarded-For": "6.6.6.6",
-    }
-    with contextlib.suppress(OSError):  # an answer that urllib does not know
-        await asyncio.to_thread(got, "/ws/chat/abc/", **upgrade)
+    async with connect(
+        f"{front.proxy.url}/ws/chat/abc/",
+        origin=Origin("https://elsewhere.example"),
+        additional_headers={"X-Forwarded-For": "6.6.6.6"},
+        ssl=front.proxy.tls,
+    ) as socket:
+        await socket.wait_closed()
+    assert socket.close_code == CloseCode.FORBIDDEN
 
     def told() -> str:
         return "".join(each.output.read_text() for each in front.gateways)
