@@ -10,6 +10,7 @@ import signal
 
 import pytest
 
+from schemas.transcript import Outcome
 from tests.integration.workers.conversation import Conversation, assert_whole
 from tests.integration.workers.process import Workers
 from tests.scripted_model.control import ModelControl
@@ -20,19 +21,28 @@ WAITING = int(os.environ.get("WAITING", "300"))
 TOKENS = 2
 
 
+async def ended(talk: Conversation, count: int) -> None:
+    """Wait until so many have ended; the deadline is one for each hundred."""
+    for some in [*range(100, count, 100), count]:
+        await talk.until(
+            lambda some=some: talk.outcomes[Outcome.ENDED] >= some,  # type: ignore[misc]
+            f"{some} of {count} ends",
+        )
+
+
 async def test_each_of_many_that_wait_is_answered_with_its_conversation(
     model: ModelControl, talk: Conversation, workers: Workers
 ) -> None:
     first = await workers.start()
     sessions = [f"waiting-{talk.run}-{number}" for number in range(WAITING)]
     before = await asyncio.gather(*(talk.ask(each, f"tokens={TOKENS}") for each in sessions))
-    await talk.until_all_ended()
+    await ended(talk, WAITING)
     await talk.until_committed()  # their conversations are stored
     first.send(signal.SIGTERM)
     await first.exit_code()
     waiting = await asyncio.gather(*(talk.ask(each, f"tokens={TOKENS}") for each in sessions))
     await workers.start()
-    await talk.until_all_ended()
+    await ended(talk, 2 * WAITING)
     for earlier, later in zip(before, waiting, strict=True):
         said, view = talk.view(earlier), talk.view(later)
         assert said is not None
