@@ -5,8 +5,8 @@ PYTHON ?= python3
 PY := .venv/bin/python
 .DEFAULT_GOAL := help
 
-.PHONY: help run up down status test check chat token replay lag dead-letters rebuild verify settings doctor clean schemas docs picture bench bench-stored bench-page mutants \
-	test-faults test-managed chaos install-run install-test format lint types imports unit
+.PHONY: help run up down status test check chat token replay lag dead-letters rebuild verify settings doctor clean schemas docs picture bench profile bench-stored bench-page mutants \
+	test-faults test-managed test-proxies chaos install-run install-test format lint types imports unit
 
 help: ## what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -67,8 +67,11 @@ docs: install-test ## write docs/settings.md again, from the settings classes
 picture: install-test ## take the picture of the page that the README shows
 	@exec $(PY) -m tests.picture
 
-bench: install-test ## latency and CPU by tier, on a stack of its own: ARGS=--help
-	@exec $(PY) -m tests.bench $(ARGS)
+bench: install-test ## latency and CPU by tier, on a stack of its own: SCENARIOS="A C" COMPARE=commit ARGS=--help
+	@exec $(PY) -m tests.bench $(if $(SCENARIOS),--scenarios $(SCENARIOS)) $(if $(COMPARE),--compare $(COMPARE)) $(ARGS)
+
+profile: install-test ## where the time of a tier goes under load, as a flame graph: TIER=worker
+	@exec $(PY) -m tests.bench.profile $(or $(TIER),worker) $(ARGS)
 
 bench-stored: install-test ## a million pieces: rows a second, verify, rebuild: ARGS=--help
 	@exec $(PY) -m tests.bench.stored $(ARGS)
@@ -84,9 +87,12 @@ test-faults: install-test ## every fault, three times, under load; ends with the
 	@exec $(PY) -m tests.faults $(ARGS)
 
 test-managed: install-test ## servers as a team has them: TLS, passwords, PgBouncer, Redis sentinels and cluster
-	@command -v redis-server > /dev/null && PATH="$$PATH:/usr/sbin" command -v pgbouncer > /dev/null \
-		|| { echo "needed: redis-server and pgbouncer (Debian: apt-get install redis-server pgbouncer)"; exit 1; }
-	@MANAGED=1 $(PY) -m pytest -n 0 tests/managed tests/integration/schemas/test_secured_kafka.py $(ARGS)
+	@for each in redis-server pgbouncer; do PATH="$$PATH:/usr/sbin" command -v $$each > /dev/null \
+		|| { echo "$$each is missing (Debian: apt-get install redis-server postgresql pgbouncer)"; exit 1; }; done
+	@exec $(PY) -m pytest -n 0 tests/managed/secure_stack.py tests/managed/behind_pgbouncer.py tests/managed/redis_kinds.py $(ARGS)
+
+test-proxies: install-test ## the configurations of deploy/proxy, in the real nginx and HAProxy
+	@exec $(PY) -m pytest -n 0 tests/proxies/behind_proxies.py $(ARGS)
 
 chaos: install-test ## kill things under load and count what is lost: MINUTES SEED SESSIONS BROKERS BREAK
 	@exec $(PY) -m tests.faults.chaos $(if $(MINUTES),--minutes $(MINUTES)) $(if $(SEED),--seed $(SEED)) \
