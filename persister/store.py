@@ -249,7 +249,10 @@ class Store:
                 connect_timeout=int(CONNECT_S),
                 **self._limits.connection(),
             )
-            made: AsyncConnection[DictRow] = await asyncio.wait_for(connect, CONNECT_S)
+            try:
+                made: AsyncConnection[DictRow] = await asyncio.wait_for(connect, CONNECT_S)
+            except psycopg.OperationalError as error:
+                raise StoreUnavailable(f"TALKLOG_POSTGRES_DSN: {_line(error)}") from error
             self._connection = connection = made
         return connection
 

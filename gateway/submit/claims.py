@@ -20,7 +20,7 @@ from gateway.counters import Counters
 from gateway.submit.rates import Rates
 from schemas import redis_keys
 from schemas.events import UserMessage
-from schemas.process.redis_client import redis_client
+from schemas.process.redis_client import reason, redis_client
 
 log = structlog.get_logger(__name__)
 
@@ -120,8 +120,7 @@ class Claims:
             self._ask_again_at_s = loop.time() + LEAVE_ALONE_S
             self._counters.redis_failures += 1
             if not self._away:
-                reason = f"{type(error).__name__}: {error}"
-                log.warning("Redis is away: no claims, and a rate of our own", error=reason)
+                log.warning("Redis is away: no claims, and a rate of our own", error=reason(error))
             self._away = True
             return None
         if self._away:

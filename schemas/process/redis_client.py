@@ -15,10 +15,12 @@ from redis.asyncio.cluster import ClusterNode
 from redis.asyncio.connection import parse_url
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
+from redis.exceptions import AuthenticationError, NoPermissionError
 
 from schemas.redis_address import RedisAddress, redis_address
 
 SENTINEL_OPTIONS = "sentinel_"
+SETTING = "TALKLOG_REDIS_URL"
 
 
 class RedisClient:
@@ -46,6 +48,13 @@ class RedisClient:
         await self.redis.aclose()
         if self._sentinel is not None:
             await self._sentinel.aclose()
+
+
+def reason(error: BaseException) -> str:
+    """Say what went wrong, by the setting's name where that is what the server refuses."""
+    text = f"{type(error).__name__}: {error}"
+    refused = isinstance(error, AuthenticationError | NoPermissionError) or "SSL" in text
+    return f"{SETTING}: {text}" if refused else text
 
 
 def redis_client(url: str, *, connections_max: int, answer_limit_s: float) -> RedisClient:

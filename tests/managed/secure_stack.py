@@ -6,6 +6,7 @@ import stat
 import subprocess
 import sys
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -16,14 +17,18 @@ import redis
 
 from deploy.local.postgres import dsn
 from deploy.local.secured import Secured, named
+from persister.store import Store, StoreUnavailable
+from persister.timeouts import TIMEOUTS
 from tests.end_to_end.reader import Reader
 from tests.scripted_model.control import ModelControl, scripted_model
 from tests.scripted_model.script import answer_text
 from tests.stack import RunningStack, running_stack, talklog
 from tests.waiting import WITHIN_S, until, wait_until
+from workers.history.redis_history import History, HistoryUnavailable, connect
 
 pytestmark = [pytest.mark.stack, pytest.mark.timeout(600)]
 
+NOW = datetime(2026, 1, 2, tzinfo=UTC)
 TIERS = ("gateway", "worker", "persister", "operator")
 
 
@@ -142,6 +147,34 @@ def test_each_tier_has_its_own_keys_in_redis(stack: RunningStack, secured: Secur
         ):
             with pytest.raises(redis.exceptions.NoPermissionError):
                 asked()
+
+
+async def test_postgres_and_redis_refuse_by_the_settings_name(
+    stack: RunningStack, secured: Secured, tmp_path: Path
+) -> None:
+    port, stranger = urlsplit(stack.file.postgres).port or 0, Secured(tmp_path)
+    password = secured.password("persister")
+    good = dsn(port, password, user=named("persister"), secured=secured)
+    for place in (
+        good.replace(password, "x"),
+        good.replace("verify-full", "disable"),
+        good.replace(str(secured.ca), str(stranger.ca)),
+    ):
+        store = Store(place, TIMEOUTS)
+        with pytest.raises(StoreUnavailable, match="TALKLOG_POSTGRES_DSN: OperationalError"):
+            await store.positions()
+    url = secured.redis_url(urlsplit(stack.file.redis).port or 0, "worker")
+    for wrong in (
+        url.replace(secured.password("worker"), "x"),
+        url.replace(f"{named('worker')}:{secured.password('worker')}@", ""),
+        url.replace(str(secured.ca), str(stranger.ca)),
+        secured.redis_url(urlsplit(stack.file.redis).port or 0, "gateway"),
+    ):
+        client = connect(wrong)
+        history = History(client, now=lambda: NOW, budget_tokens=10)
+        with pytest.raises(HistoryUnavailable, match="TALKLOG_REDIS_URL"):
+            await history.load("s")
+        await client.aclose()
 
 
 @pytest.mark.parametrize("module", ["gateway", "workers", "persister"])

@@ -19,7 +19,7 @@ import msgspec
 from redis.exceptions import RedisError
 
 from schemas import redis_keys
-from schemas.process.redis_client import RedisClient, redis_client
+from schemas.process.redis_client import RedisClient, reason, redis_client
 from workers.history.prompt import Turn
 
 CALL_LIMIT_S = 1.0
@@ -126,4 +126,4 @@ class History:
         # Said of a connection that was closed since it was last used: RuntimeError by uvloop,
         # AttributeError by a cluster's client, where another question's failure has closed it.
         except (RedisError, OSError, TimeoutError, RuntimeError, AttributeError) as error:
-            raise HistoryUnavailable(f"{type(error).__name__}: {error}") from error
+            raise HistoryUnavailable(reason(error)) from error
