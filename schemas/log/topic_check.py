@@ -9,7 +9,7 @@ from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import KafkaError, for_code
 
-from schemas.brokers import Kafka
+from schemas.brokers import USER, Kafka, brokers_at
 from schemas.log.kafka_client import Admin
 from schemas.log.log_reader import CLIENT_TIMEOUT_S, LogUnavailable, answered
 from schemas.topic_settings import Oddity, oddities
@@ -63,11 +63,16 @@ async def look_at_topics(kafka: Kafka, names: Iterable[str]) -> list[Oddity]:
             if name in there:
                 odd += about(name, await answered(described(admin, name), CLIENT_TIMEOUT_S))
             else:
-                odd.append(Oddity(f"topic {name} does not exist"))
+                odd.append(Oddity(f"topic {name} does not exist{_or_hidden(kafka)}"))
         return odd
     finally:
         with contextlib.suppress(LogUnavailable, KafkaError):
             await answered(admin.close())
+
+
+def _or_hidden(kafka: Kafka) -> str:
+    brokers = brokers_at(kafka)
+    return f", or {USER}={brokers.user!r} may not know of it" if brokers.sasl else ""
 
 
 async def check_topics(kafka: Kafka, names: Iterable[str]) -> None:

@@ -79,18 +79,20 @@ async def test_a_chat_goes_through_all_of_it(stack: RunningStack) -> None:
     [
         ["status"],
         ["topics"],
+        ["topics", "--acls"],
         ["lag"],
         ["verify"],
         ["replay", "--session", "asked"],
         ["dead-letters", "list"],
         ["rebuild", "--compare"],
     ],
-    ids=lambda command: command[0],
+    ids=" ".join,
 )
 async def test_the_commands_work_on_it(stack: RunningStack, command: list[str]) -> None:
+    message_id = "-".join(command).strip("-")
     async with Reader(stack.file.gateways[0].url, "asked") as reader:
-        await reader.ask(f"go [[key={command[0]} tokens=3 rate=200]]", f"m-{command[0]}")
-        await reader.ended(f"m-{command[0]}")
+        await reader.ask(f"go [[key={len(command)}{command[0]} tokens=3 rate=200]]", message_id)
+        await reader.ended(message_id)
 
     def works() -> bool:
         # What is under way shows for a moment as lag, or as a row that is missing.
