@@ -17,6 +17,8 @@ MECHANISM = "TALKLOG_KAFKA_SASL_MECHANISM"
 USER = "TALKLOG_KAFKA_USER"
 PASSWORD = "TALKLOG_KAFKA_PASSWORD"  # noqa: S105 - its name
 TOKEN_FILE = "TALKLOG_KAFKA_TOKEN_FILE"  # noqa: S105 - its name
+TOKEN_URL = "TALKLOG_KAFKA_TOKEN_URL"  # noqa: S105 - its name
+TOKEN_SCOPE = "TALKLOG_KAFKA_TOKEN_SCOPE"  # noqa: S105 - its name
 CA = "TALKLOG_KAFKA_CA"
 CERTIFICATE = "TALKLOG_KAFKA_CERTIFICATE"
 KEY = "TALKLOG_KAFKA_KEY"
@@ -27,6 +29,8 @@ VARIABLES: Mapping[str, str] = {
     "user": USER,
     "password": PASSWORD,
     "token_file": TOKEN_FILE,
+    "token_url": TOKEN_URL,
+    "token_scope": TOKEN_SCOPE,
     "ca": CA,
     "certificate": CERTIFICATE,
     "key": KEY,
@@ -47,6 +51,8 @@ class Brokers:
     user: str = ""
     password: str = field(default="", repr=False)
     token_file: str = ""
+    token_url: str = ""
+    token_scope: str = ""
     ca: str = ""
     certificate: str = ""
     key: str = ""
@@ -101,18 +107,32 @@ def _of_sasl(brokers: Brokers) -> list[str]:
         USER: brokers.user,
         PASSWORD: brokers.password,
         TOKEN_FILE: brokers.token_file,
+        TOKEN_URL: brokers.token_url,
+        TOKEN_SCOPE: brokers.token_scope,
     }
     if not brokers.sasl:
         return [f"{name}: {_set_to(brokers)} asks for no name" for name in given if given[name]]
     if not brokers.mechanism:
         return [f"{MECHANISM}: {_set_to(brokers)} needs it"]
-    needed = (TOKEN_FILE,) if brokers.mechanism == "OAUTHBEARER" else (USER, PASSWORD)
-    why = f"{MECHANISM}={brokers.mechanism}"
-    return [f"{name}: {why} needs it" for name in needed if not given[name]] + [
-        f"{name}: {why} does not use it"
-        for name in (USER, PASSWORD, TOKEN_FILE)
-        if given[name] and name not in needed
+    needed, why = _needed(brokers)
+    problems = [f"{name}: {why} needs it" for name in needed if not given[name]]
+    used = (MECHANISM, *needed, *((TOKEN_SCOPE,) if TOKEN_URL in needed else ()))
+    problems += [
+        f"{name}: {why} does not use it" for name in given if given[name] and name not in used
     ]
+    if brokers.token_url and not brokers.token_url.startswith(("http://", "https://")):
+        problems.append(f"{TOKEN_URL}={brokers.token_url!r}: no address: http:// or https://")
+    return problems
+
+
+def _needed(brokers: Brokers) -> tuple[tuple[str, ...], str]:
+    """What the mechanism is told by, and how that is said."""
+    why = f"{MECHANISM}={brokers.mechanism}"
+    if brokers.mechanism != "OAUTHBEARER":
+        return (USER, PASSWORD), why
+    if brokers.token_url:
+        return (TOKEN_URL, USER, PASSWORD), f"{why} with {TOKEN_URL}"
+    return (TOKEN_FILE,), why
 
 
 def _set_to(brokers: Brokers) -> str:

@@ -16,7 +16,6 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, conn
-from aiokafka.abc import AbstractTokenProvider
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import (
     IllegalSaslStateError,
@@ -29,7 +28,8 @@ from aiokafka.protocol.metadata import MetadataRequest
 
 from schemas import brokers as names
 from schemas.brokers import Brokers, Kafka, brokers_at
-from schemas.process.tls import Unreadable, tls_context, token_in
+from schemas.log.kafka_token import FetchedToken, FileToken
+from schemas.process.tls import Unreadable, tls_context
 
 ASK_AGAIN_S = 3.0
 
@@ -99,20 +99,6 @@ def arguments(kafka: Kafka) -> dict[str, Any]:
     return {"bootstrap_servers": brokers.addresses.split(","), **_secured(brokers)}
 
 
-class FileToken(AbstractTokenProvider):  # type: ignore[misc]
-    """A token for OAUTHBEARER that others keep fresh in a file; read for each connection."""
-
-    def __init__(self, path: str) -> None:
-        self._path = path
-
-    async def token(self) -> str:
-        """Give the token. Raises BrokersRefuse."""
-        try:
-            return await asyncio.to_thread(token_in, self._path)
-        except Unreadable as error:
-            raise BrokersRefuse(str(error)) from error
-
-
 class _HearingAuthenticator(conn.OAuthAuthenticator):  # type: ignore[misc]
     """Takes the broker's no for one.
 
@@ -123,7 +109,10 @@ class _HearingAuthenticator(conn.OAuthAuthenticator):  # type: ignore[misc]
     async def step(self, payload: bytes | None) -> tuple[bytes, bool] | None:
         if self._token_sent and payload:
             raise SaslAuthenticationFailed(payload.decode(errors="replace"))
-        step: tuple[bytes, bool] | None = await super().step(payload)
+        try:
+            step: tuple[bytes, bool] | None = await super().step(payload)
+        except Unreadable as error:
+            raise BrokersRefuse(str(error)) from error
         return step
 
 
@@ -170,7 +159,9 @@ def refusal(brokers: Brokers, error: BaseException) -> str | None:
         case ssl.SSLError():
             return f"{_security(brokers)}: no TLS with it: {_reason(error)}"
         case SaslAuthenticationFailed():
-            which = names.TOKEN_FILE if brokers.token_file else f"{names.USER}={brokers.user!r}"
+            given = {names.TOKEN_FILE: brokers.token_file, names.TOKEN_URL: brokers.token_url}
+            tokens = [f"{name}={place!r}" for name, place in given.items() if place]
+            which = tokens[0] if tokens else f"{names.USER}={brokers.user!r}"
             return f"{which}: it takes neither name nor password, or not this token ({error})"
         case UnsupportedSaslMechanismError() | IllegalSaslStateError():
             return f"{names.MECHANISM}={brokers.mechanism}: it does not take this: {error}"
@@ -196,7 +187,9 @@ def _secured(brokers: Brokers) -> dict[str, Any]:
     if brokers.sasl:
         secured["sasl_mechanism"] = brokers.mechanism
         if brokers.mechanism == "OAUTHBEARER":
-            secured["sasl_oauth_token_provider"] = FileToken(brokers.token_file)
+            fetched = bool(brokers.token_url)
+            token = FetchedToken(brokers) if fetched else FileToken(brokers.token_file)
+            secured["sasl_oauth_token_provider"] = token
         else:
             secured["sasl_plain_username"] = brokers.user
             secured["sasl_plain_password"] = brokers.password

@@ -28,6 +28,10 @@ class Connections(Settings):
     kafka_token_file: str = Field(
         "", description="file with the token for OAUTHBEARER; read again for each connection"
     )
+    kafka_token_url: str = Field(
+        "", description="or the server that gives tokens to our name and password (OAuth 2.0)"
+    )
+    kafka_token_scope: str = Field("", description="scope that it is asked for, if any")
     kafka_ca: str = Field(
         "", description="file (PEM) of who signs the brokers' certificates; empty: as the system"
     )
@@ -71,6 +75,8 @@ class Connections(Settings):
             user=self.kafka_user,
             password=self.kafka_password,
             token_file=self.kafka_token_file,
+            token_url=self.kafka_token_url,
+            token_scope=self.kafka_token_scope,
             ca=self.kafka_ca,
             certificate=self.kafka_certificate,
             key=self.kafka_key,

@@ -39,6 +39,8 @@ NAMES: frozenset[str] = frozenset(
         "KAFKA_PASSWORD",
         "KAFKA_PASSWORD_FILE",
         "KAFKA_TOKEN_FILE",
+        "KAFKA_TOKEN_URL",
+        "KAFKA_TOKEN_SCOPE",
         "KAFKA_CA",
         "KAFKA_CERTIFICATE",
         "KAFKA_KEY",

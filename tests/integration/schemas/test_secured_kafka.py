@@ -10,6 +10,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestServer
 from aiokafka import TopicPartition
 from aiokafka.admin import NewTopic
 from aiokafka.errors import (
@@ -105,7 +107,8 @@ def secure(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Secure]:
     with output.open("wb") as log:
         process = subprocess.Popen(
             wrapped(program.argv, uid=None, death_signal=program.death_signal),
-            env=program.environment,
+            # The quick compiler is enough for a broker that lives for seconds.
+            env={**program.environment, "_JAVA_OPTIONS": "-XX:TieredStopAtLevel=1"},
             stdout=log,
             stderr=log,
             start_new_session=True,
@@ -249,6 +252,45 @@ async def test_a_token_is_read_again_for_each_connection(secure: Secure, tmp_pat
         await _write(kafka, SESSION_LOG)
     token.unlink()
     with pytest.raises(BrokersRefuse, match=r"TALKLOG_KAFKA_TOKEN_FILE='.*': No such file"):
+        await _write(kafka, SESSION_LOG)
+
+
+async def test_a_token_is_fetched_by_name_and_secret(secure: Secure) -> None:
+    asked: list[tuple[str, str]] = []
+
+    async def give(request: web.Request) -> web.Response:
+        form = await request.post()
+        asked.append((str(form["grant_type"]), str(form["scope"])))
+        login = base64.b64decode(request.headers["Authorization"].removeprefix("Basic ")).decode()
+        user, _, password = login.partition(":")
+        if password != "secret%3A1":
+            return web.Response(status=401)
+        token = _token(user, lasts_s=600)
+        return web.json_response({"access_token": token, "expires_in": 600})
+
+    app = web.Application()
+    app.router.add_post("/token", give)
+    async with TestServer(app) as server:
+        kafka = Brokers(
+            secure.others,
+            "sasl_ssl",
+            mechanism="OAUTHBEARER",
+            user="talklog-worker",
+            password="secret:1",
+            token_url=str(server.make_url("/token")),
+            token_scope="kafka",
+            ca=str(secure.secured.ca),
+        )
+        assert await _refusal(_write(kafka, SESSION_LOG)) is None
+        # Bootstrap, broker and coordinator: a client makes several connections of one token.
+        assert asked == [("client_credentials", "kafka")]
+        for wrong in (
+            replace(kafka, password="x"),
+            replace(kafka, token_url=str(server.make_url("/nothing"))),
+        ):
+            with pytest.raises(BrokersRefuse, match=r"TALKLOG_KAFKA_TOKEN_URL=.*40[14]"):
+                await _write(wrong, SESSION_LOG)
+    with pytest.raises(BrokersRefuse, match=r"TALKLOG_KAFKA_TOKEN_URL=.*Connect"):
         await _write(kafka, SESSION_LOG)
 
 

@@ -6,6 +6,8 @@ from schemas.brokers import Brokers, brokers_at, contradictions
 
 SCRAM = {"mechanism": "SCRAM-SHA-512", "user": "gateway", "password": "p"}
 
+OAUTH = {"mechanism": "OAUTHBEARER", "token_url": "https://id/token"}
+
 GOOD: list[dict[str, str]] = [
     {},
     {"security": "ssl"},
@@ -15,6 +17,7 @@ GOOD: list[dict[str, str]] = [
     {"security": "sasl_ssl", "ca": "ca.pem", **SCRAM},
     {"security": "sasl_ssl", "certificate": "c.pem", "key": "k.pem", **SCRAM},
     {"security": "sasl_ssl", "mechanism": "OAUTHBEARER", "token_file": "t"},
+    {"security": "sasl_ssl", **OAUTH, "user": "u", "password": "p", "token_scope": "kafka"},
 ]
 
 BAD: list[tuple[dict[str, str], list[str]]] = [
@@ -36,6 +39,14 @@ BAD: list[tuple[dict[str, str], list[str]]] = [
     (
         {"security": "sasl_ssl", "mechanism": "OAUTHBEARER", "user": "u"},
         ["TALKLOG_KAFKA_TOKEN_FILE", "TALKLOG_KAFKA_USER"],
+    ),
+    (
+        {"security": "sasl_ssl", **OAUTH, "token_file": "t", "user": "u"},
+        ["TALKLOG_KAFKA_PASSWORD", "TALKLOG_KAFKA_TOKEN_FILE"],
+    ),
+    (
+        {"security": "sasl_ssl", **OAUTH, **SCRAM, "mechanism": "OAUTHBEARER", "token_url": "x"},
+        ["TALKLOG_KAFKA_TOKEN_URL"],
     ),
     ({"security": "sasl_ssl", "token_file": "t", **SCRAM}, ["TALKLOG_KAFKA_TOKEN_FILE"]),
 ]

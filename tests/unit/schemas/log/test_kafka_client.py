@@ -10,7 +10,9 @@ from aiokafka.errors import KafkaConnectionError, SaslAuthenticationFailed
 
 import schemas
 from schemas.brokers import Brokers
-from schemas.log.kafka_client import BrokersRefuse, FileToken, arguments, refusal
+from schemas.log.kafka_client import BrokersRefuse, arguments, refusal
+from schemas.log.kafka_token import FileToken
+from schemas.process.tls import Unreadable
 
 ROOT = Path(schemas.__file__).parent.parent
 HOME = Path("schemas/log/kafka_client.py")
@@ -78,13 +80,13 @@ def test_a_file_that_has_gone_meanwhile_is_named(tmp_path: Path) -> None:
 async def test_a_token_is_read_each_time(tmp_path: Path) -> None:
     file = tmp_path / "token"
     token = FileToken(str(file))
-    with pytest.raises(BrokersRefuse, match="TALKLOG_KAFKA_TOKEN_FILE"):
+    with pytest.raises(Unreadable, match="TALKLOG_KAFKA_TOKEN_FILE"):
         await token.token()
     for text in ("one", "two"):
         file.write_text(text + "\n")
         assert await token.token() == text
     file.write_text("\n")
-    with pytest.raises(BrokersRefuse, match="holds no token"):
+    with pytest.raises(Unreadable, match="holds no token"):
         await token.token()
 
 
