@@ -15,6 +15,8 @@ What must hold of the library, and is tested against it:
 * Faust holds for committed what the group has refused to commit (the member was thrown out while
   the broker stood still), and would skip it, or acknowledge nothing before it. Here only what the
   broker has said or taken is.
+* aiokafka gives what it has fetched of one partition to its end before it begins with the next:
+  behind a backlog a partition would wait for all others. `FairThread` gives of each in turn.
 * At the bound, `on_buffer_full` and `on_buffer_drop`; `pause_partitions` loses records of the batch
   in hand and commits past them.
 """
@@ -28,8 +30,9 @@ from typing import Any, Protocol
 
 import faust
 import structlog
+from aiokafka.consumer.fetcher import FetchResult
 from aiokafka.errors import IllegalStateError
-from faust.transport.drivers.aiokafka import Consumer
+from faust.transport.drivers.aiokafka import AIOKafkaConsumerThread, Consumer
 from faust.types import TP
 
 from schemas.topics import USER_MESSAGES, WORKER_GROUP
@@ -38,6 +41,9 @@ log = structlog.get_logger(__name__)
 
 STOP_TIMEOUT_S = 5.0
 """So long is leaving waited for; the group's own time-out (6 s) is hardly longer."""
+BATCH_RECORDS = 100
+TURN_PARTITIONS = 20
+"""So many partitions share a batch."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +78,37 @@ class IntakeCrashed(Exception):
     """Faust has stopped by itself: leave the process, another start is safe."""
 
 
+class FairThread(AIOKafkaConsumerThread):
+    """Gives of each partition in turn what was fetched of it: a share of the batch to each."""
+
+    async def _fetch_records(
+        self,
+        consumer: Any,
+        active_partitions: set[TP],
+        timeout: float | None = None,
+        max_records: int | None = None,
+    ) -> dict[TP, list[Any]]:
+        fetched: dict[TP, Any] = consumer._fetcher._records
+        turn = [tp for tp, it in fetched.items() if tp in active_partitions and _is_batch(it)]
+        given: dict[TP, list[Any]] = {}
+        share = max(1, (max_records or BATCH_RECORDS) // max(1, len(turn[:TURN_PARTITIONS])))
+        for tp in turn[:TURN_PARTITIONS]:
+            given |= await super()._fetch_records(consumer, {tp}, 0, share)
+            if tp in fetched:  # there is more: its next turn comes behind the others
+                fetched[tp] = fetched.pop(tp)
+        if given:
+            return given
+        found: dict[TP, list[Any]] = await super()._fetch_records(
+            consumer, active_partitions, timeout, max_records
+        )
+        return found
+
+
+def _is_batch(fetched: Any) -> bool:
+    """Say whether it is records; an error is raised when nothing else is left to give."""
+    return isinstance(fetched, FetchResult)
+
+
 class SeekingConsumer(Consumer):
     """Begins at the group's position, or at the log's start where the group has none.
 
@@ -82,6 +119,9 @@ class SeekingConsumer(Consumer):
         super().__init__(*arguments, **named)
         self.begins: dict[int, int] = {}
         self._group_stands: dict[TP, int | None] = {}
+
+    def _new_consumer_thread(self) -> AIOKafkaConsumerThread:
+        return FairThread(self, loop=self.loop, beacon=self.beacon)
 
     async def perform_seek(self) -> None:
         """Go back to where the group stands; after a rebalance, before anything is delivered."""
@@ -151,7 +191,7 @@ class FaustIntake:
             broker_heartbeat_interval=1.0,
             broker_request_timeout=10.0,
             # What is delivered beyond the bound is one such batch at most.
-            broker_max_poll_records=100,
+            broker_max_poll_records=BATCH_RECORDS,
             consumer_auto_offset_reset="earliest",
             stream_buffer_maxsize=4096,
         )
