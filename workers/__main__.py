@@ -162,15 +162,7 @@ class Process:
         self._stack.push_async_callback(admin.stop)
         for endpoint in model.endpoints:
             metrics.breaker(endpoint)
-        membership = intake.membership
-        metrics.gauge("running", "Answers that run", lambda: self._worker.running)
-        metrics.gauge("unfinished", "Records not acknowledged yet", lambda: membership.unfinished)
-        metrics.gauge("owned_shards", "Shards of this process", lambda: len(intake.owned))
-        metrics.gauge(
-            "waiting_for_history",
-            "Messages that only wait for their history",
-            lambda: membership.waiting_for_history,
-        )
+        metrics.show(intake, lambda: self._worker.running)
 
     def _reader(self) -> LogReader:
         return LogReader(
