@@ -10,6 +10,7 @@ from typing import Any
 from prometheus_client import REGISTRY
 from prometheus_client.core import Metric
 
+from deploy.operators.lag.exporter import LagMetrics
 from gateway.__main__ import _counts, _gauges
 from gateway.counters import Counters
 from gateway.feed.followers import Followers
@@ -32,7 +33,11 @@ def exported() -> set[str]:
     for module in MODULES:
         importlib.import_module(module)
     show_a_worker()
-    families: list[Metric] = [*REGISTRY.collect(), *of_the_gateway().collect()]
+    families: list[Metric] = [
+        *REGISTRY.collect(),
+        *of_the_gateway().collect(),
+        *LagMetrics().collect(),
+    ]
     return {
         f"{family.name}{ending}" for family in families for ending in ENDINGS.get(family.type, [""])
     }
