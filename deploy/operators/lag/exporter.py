@@ -29,6 +29,8 @@ from schemas.process.logs import configure
 from schemas.process.settings import SettingsError, exit_with, load
 
 AGAIN_S = 2.0
+FIRST_S = 1.0
+"""Between the first two looks, so that there is soon something to show."""
 OF_A_SHARD = ("group", "topic", "shard")
 
 log = structlog.get_logger("lag-exporter")
@@ -118,12 +120,12 @@ async def _look(settings: Connections, metrics: LagMetrics, every_s: float) -> N
     while True:
         try:
             async with watching(settings.kafka, settings.postgres_dsn, settings.epoch) as watcher:
-                before = await watcher.sample(_now_ms())
+                before, pause_s = await watcher.sample(_now_ms()), FIRST_S
                 while True:
-                    await asyncio.sleep(every_s)
+                    await asyncio.sleep(pause_s)
                     after = await watcher.sample(_now_ms())
                     metrics.show(before, after)
-                    before = after
+                    before, pause_s = after, every_s
         except LogUnavailable as error:
             metrics.forget(f"Kafka: {error}")
             log.warning("nothing can be seen", error=str(error))
