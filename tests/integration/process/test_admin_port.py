@@ -2,13 +2,18 @@
 
 import asyncio
 import http.client
+import subprocess
+import sys
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import pytest
 from prometheus_client import CollectorRegistry, Gauge
 
 from deploy.local.ports import free_run
 from schemas.process.admin_port import AdminPort
+
+ROOT = Path(__file__).parents[3]
 
 
 @pytest.fixture
@@ -63,3 +68,20 @@ async def test_from_outside_it_is_read_under_any_name() -> None:
         assert (status, text) == (503, "draining\n")
     finally:
         await admin.stop()
+
+
+async def test_a_health_check_asks_the_port_of_its_environment(port: int) -> None:
+    def asks(number: int) -> tuple[int, str]:
+        done = subprocess.run(
+            [sys.executable, "-m", "deploy.operators.ready"],
+            env={"TALKLOG_ADMIN_PORT": str(number)},
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+        )
+        return done.returncode, done.stdout
+
+    assert await asyncio.to_thread(asks, port) == (0, "ready\n")
+    code, said = await asyncio.to_thread(asks, free_run(1))
+    assert code == 1
+    assert said.startswith("nobody answers: ")
