@@ -108,6 +108,7 @@ async def _run(settings: GatewaySettings) -> int:
     async with contextlib.aclosing(producer), asyncio.TaskGroup() as tasks:
         shared = Shared(
             epoch=settings.epoch,
+            shards=settings.shards,
             tail=tail,
             followers=followers,
             submitter=Submitter(producer, claims, settings.shards, counters),
@@ -175,6 +176,7 @@ def _counts(
     own: dict[str, Callable[[], float]] = {"identity_calls": gate.calls} if gate else {}
     return own | {
         "scans": lambda: tail.scanner.scans,
+        "records_read": lambda: tail.records_read,
         "producers_replaced": lambda: producer.replaced,
     }
 
@@ -183,6 +185,7 @@ def _gauges(tail: Tail, canary: Canary, claims: Claims) -> dict[str, Callable[[]
     return {
         "redis_away": claims.away,
         "dead_shards": tail.dead,
+        "shards_read": tail.reads,
         "shard_log_bytes": tail.bytes_in_memory,
         "canary_round_trip_seconds": canary.round_trip_s,
     }

@@ -78,6 +78,7 @@ class Shared:
     """
 
     epoch: int
+    shards: int
     tail: Tail
     followers: Followers
     submitter: Submitter
@@ -340,8 +341,11 @@ class Connection:
         return frames if fits(frames) else None
 
     def _say_connected(self, recovered: bool | None) -> None:
-        epoch = self._shared.epoch
-        self._say(Connected(session_id=self.session_id, recovered=recovered, epoch=epoch))
+        epoch, shards = self._shared.epoch, self._shared.shards
+        frame = Connected(
+            session_id=self.session_id, recovered=recovered, epoch=epoch, shards=shards
+        )
+        self._say(frame)
 
     def _go_live(self, position: int) -> None:
         self._position, self.caught_up = position, False

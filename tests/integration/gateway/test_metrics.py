@@ -54,7 +54,7 @@ async def test_every_number_moves(servers: RunningStack, writer: Writer, session
                 "canary_round_trip_seconds",
             )
             await writer.answer(session_id, "m2", ["x"], "a3")
-            await moves.until("shard_log_bytes")
+            await moves.until("shard_log_bytes", "records_read", "shards_read")
             for name, numbers_that_move in {
                 "redis": ["redis_away", "redis_failures", "claims_missing"],
                 "kafka": [
