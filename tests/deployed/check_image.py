@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.deployed.compose_file import DOCKERFILE
+from tests.deployed.compose_file import DOCKERFILE, image_environment
 from tests.deployed.container import USER, Containers, build, buildah, mounted
 from tests.deployed.installation import installed
 from tests.deployed.story import lives_and_ends
@@ -14,6 +14,7 @@ from tests.deployed.tools import HADOLINT
 from tests.scripted_model.control import scripted_model
 from tests.stack import RunningStack
 
+CHROOT = "/usr/sbin/chroot"
 MOST_BYTES = 250 * 1000 * 1000
 NOT_IN_IT = ("gcc", "cc", "ld", "as", "make", "pip", "pip3", "git", "curl")
 
@@ -48,6 +49,21 @@ def test_it_is_small(root: Path, tell: Callable[[str], None]) -> None:
     size = sum(path.stat().st_size for path in files_of(root))
     tell(f"{size / 1e6:.0f} MB")
     assert size < MOST_BYTES
+
+
+def test_the_command_is_there_for_who_looks_into_a_container(root: Path) -> None:
+    words = [
+        CHROOT,
+        f"--userspec={USER}:{USER}",
+        str(root),
+        "/opt/talklog/bin/talklog",
+        "settings",
+    ]
+    done = subprocess.run(
+        words, env=image_environment(), capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert "TALKLOG_UNKNOWN_NAMES" in done.stdout
 
 
 def test_nothing_in_it_compiles_or_installs(root: Path) -> None:

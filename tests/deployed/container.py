@@ -65,6 +65,7 @@ def make_base() -> None:
 
 def build() -> None:
     """Build the image from the Dockerfile, on the base that was made here."""
+    buildah("rm", "--all")  # of a run that was cut
     make_base()
     # What this machine trusts, for the indexes that it reaches; nothing of it stays in the image.
     settings = TOOLS / "pip.conf"
@@ -72,6 +73,7 @@ def build() -> None:
     trusted = [f"--volume={CA}:/run/ca.crt:ro", f"--volume={settings}:/etc/pip.conf:ro"]
     arguments = [f"--build-arg=BASE={BASE}", "--file=deploy/Dockerfile", f"--tag={IMAGE}"]
     buildah("bud", *(trusted if CA.exists() else []), *arguments, str(ROOT))
+    buildah("rmi", "--prune")
 
 
 def mounted() -> tuple[str, Path]:
