@@ -30,7 +30,10 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "operators.lag.exporter:lag_exporter",
         "Show the same as metrics, for alerts and scaling.",
     ),
-    "topics": ("operators.prepare:topics", "Make the topics that are missing, and check them."),
+    "make-topics": (
+        "operators.prepare:make_topics",
+        "Make the topics that are missing, and check them all.",
+    ),
     "migrate": ("operators.prepare:migrate", "Bring the database to the newest form."),
     "verify": (
         "operators.verify.command:verify",

@@ -1,4 +1,4 @@
-"""`talklog topics` and `talklog migrate`: what must be there before the first process starts.
+"""`talklog make-topics` and `talklog migrate`: what must be there before the first process starts.
 
 Both read the environment of the services, change nothing that is there already, and may run again
 at every rollout, several at once. Servers that start at the same time are waited for.
@@ -29,7 +29,7 @@ T = TypeVar("T")
 Wait = Annotated[float, typer.Option("--wait", help="so long a server may still be starting (s)")]
 
 
-def topics(
+def make_topics(
     wait_s: Wait = 60.0,
     replication: Annotated[
         int, typer.Option(min=0, help="copies of each partition; 0: 3, or 1 below three brokers")

@@ -25,7 +25,7 @@ async def lives_and_ends(installation: Installation, session_id: str) -> None:
     await is_stored(installation, session_id, said)
     for name, metric in SHOWN.items():
         await until(partial(_shows, installation, name, metric), WITHIN_S, f"{name}: {metric}")
-    for command in ("verify", "lag", "topics", "migrate"):
+    for command in ("verify", "lag", "make-topics", "migrate"):
         done = installation.run("lag", "deploy", command)
         assert done.returncode == 0, f"{command}: {done.stdout}{done.stderr}"
     for name in SHOWN:

@@ -1,4 +1,4 @@
-"""`talklog topics` and `talklog migrate` as a job runs them: at each rollout, and told why not."""
+"""`talklog make-topics` and `talklog migrate` as jobs: at each rollout, and told why not."""
 
 import subprocess
 import sys
@@ -26,12 +26,12 @@ def job(servers: RunningStack, *arguments: str, **variables: str) -> tuple[int, 
 
 
 def test_what_is_there_already_is_left(servers: RunningStack) -> None:
-    assert job(servers, "topics") == (0, "topics: there already, 8 shards\n")
+    assert job(servers, "make-topics") == (0, "topics: there already, 8 shards\n")
     assert job(servers, "migrate") == (0, "migrate: nothing to do\n")
 
 
 def test_topics_that_are_not_as_they_must_be_fail_the_job(servers: RunningStack) -> None:
-    code, said = job(servers, "topics", "--wait", "0", TALKLOG_SHARDS="9")
+    code, said = job(servers, "make-topics", "--wait", "0", TALKLOG_SHARDS="9")
     assert code == 1
     assert said.startswith("topics: topic user_messages has 8 partitions, expected 9")
 
@@ -41,6 +41,6 @@ def test_a_server_that_does_not_answer_fails_the_job_in_its_time(servers: Runnin
     code, said = job(servers, "migrate", "--wait", "0", TALKLOG_POSTGRES_DSN=nowhere)
     assert code == 1
     assert said.startswith("migrate: PostgreSQL: ")
-    code, said = job(servers, "topics", TALKLOG_EPOCH="")
+    code, said = job(servers, "make-topics", TALKLOG_EPOCH="")
     assert code == 2
     assert "TALKLOG_EPOCH" in said
