@@ -155,20 +155,15 @@ class Process:
 
     async def _show(self, intake: Intake, model: Model) -> None:
         """Open the admin port, and show the state of the parts among the metrics."""
-        admin = AdminPort(self._settings.admin_port, lambda: self._not_ready or None)
+        settings = self._settings
+        admin = AdminPort(
+            settings.admin_port, lambda: self._not_ready or None, host=settings.admin_host
+        )
         await admin.start()
         self._stack.push_async_callback(admin.stop)
         for endpoint in model.endpoints:
             metrics.breaker(endpoint)
-        membership = intake.membership
-        metrics.gauge("running", "Answers that run", lambda: self._worker.running)
-        metrics.gauge("unfinished", "Records not acknowledged yet", lambda: membership.unfinished)
-        metrics.gauge("owned_shards", "Shards of this process", lambda: len(intake.owned))
-        metrics.gauge(
-            "waiting_for_history",
-            "Messages that only wait for their history",
-            lambda: membership.waiting_for_history,
-        )
+        metrics.show(intake, lambda: self._worker.running)
 
     def _reader(self) -> LogReader:
         return LogReader(

@@ -1,10 +1,12 @@
 """What a worker counts, for its admin port."""
 
+import time
 from collections.abc import Callable
 from typing import Protocol
 
 from prometheus_client import Counter, Gauge, Histogram
 
+from workers.intake.intake import Intake
 from workers.model.breaker import BreakerState
 
 DELIVERED = Counter("talklog_worker_delivered", "Records of user_messages delivered")
@@ -42,6 +44,24 @@ START_SECONDS = Histogram(
 def gauge(name: str, text: str, value: Callable[[], float]) -> None:
     """Show a value that is asked for at each scrape."""
     Gauge(f"talklog_worker_{name}", text).set_function(value)
+
+
+def show(intake: Intake, running: Callable[[], float]) -> None:
+    """Show how much this process has taken on, and how long what it has no room for waits."""
+    membership = intake.membership
+    gauge("running", "Answers that run", running)
+    gauge("unfinished", "Records not acknowledged yet", lambda: membership.unfinished)
+    gauge("owned_shards", "Shards of this process", lambda: len(intake.owned))
+    gauge(
+        "waiting_for_history",
+        "Messages that only wait for their history",
+        lambda: membership.waiting_for_history,
+    )
+    gauge(
+        "waiting_seconds",
+        "How long the first message waits that only lacks room to run",
+        lambda: intake.admission.waited_s(time.monotonic()),
+    )
 
 
 class HasBreaker(Protocol):

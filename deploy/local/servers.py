@@ -22,7 +22,6 @@ from schemas.kafka_rights import rights
 from schemas.process.connections import brokers_in
 
 BROKERS_JOIN_S = 60.0
-TOPICS_SEEN_S = 20.0
 
 
 class Servers:
@@ -76,8 +75,7 @@ class Servers:
         settings, ours = self._settings, self._settings.kafka is None
         there = settings.brokers if ours else await topics.brokers_up(kafka)
         made = await topics.make(kafka, settings.shards, replication=3 if there >= 3 else 1)
-        within_s = TOPICS_SEEN_S if made else 0.0
-        for odd in await _topics_fit(kafka, settings.shards, within_s=within_s):
+        for odd in await topics.fit(kafka, settings.shards, new=made):
             self._say(f"{'topics':<12} {odd}")
         log = "local" if ours else kafka.addresses
         number = epoch_of(
@@ -138,23 +136,6 @@ class Servers:
                 model = local_model.url(self._layout.port("model"))
             self._supervisor.tell(links=proxy.url(self._layout))
             await self._supervisor.run(proxy.program(self._layout, model)).wait_ready()
-
-
-async def _topics_fit(kafka: Kafka, shards: int, *, within_s: float) -> list[str]:
-    """Give what is odd about them. Raises TopicsUnusable if they are not as they must be.
-
-    Each broker answers from its own copy of the cluster's metadata: of three, one may not know yet
-    what was made a moment ago. So topics that are new have a while.
-    """
-    deadline = time.monotonic() + within_s
-    while True:
-        odd = await topics.problems(kafka, shards)
-        wrong = [each.text for each in odd if each.wrong]
-        if not wrong:
-            return [each.text for each in odd]
-        if time.monotonic() >= deadline:
-            raise topics.TopicsUnusable("; ".join(wrong))
-        await asyncio.sleep(0.1)
 
 
 async def _brokers_join(kafka: Kafka, wanted: int) -> None:

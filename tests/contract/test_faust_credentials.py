@@ -1,5 +1,7 @@
 """Faust makes clients of its own: they get the very arguments that ours get."""
 
+from collections.abc import Mapping
+
 import pytest
 from faust.transport.drivers.aiokafka import credentials_to_aiokafka_auth
 
@@ -22,7 +24,7 @@ from workers.faust_group import _credentials
     ids=lambda brokers: f"{brokers.security} {brokers.mechanism}",
 )
 def test_what_faust_makes_of_it_is_what_we_make(brokers: Brokers) -> None:
-    def plain(made: dict[str, object]) -> dict[str, object]:
+    def plain(made: Mapping[str, object]) -> dict[str, object]:
         # A context and a provider are made anew each time.
         own = {"ssl_context", "sasl_oauth_token_provider"}
         return {name: type(value) if name in own else value for name, value in made.items()}

@@ -15,7 +15,7 @@ import msgspec
 from deploy.local import kept, stack_file
 from schemas.brokers import Brokers
 from schemas.process.connections import brokers_in
-from schemas.process.settings import SettingsError, given, misspelt
+from schemas.process.settings import SettingsError, given, refused_names
 
 
 class NoInstallation(Exception):
@@ -52,7 +52,7 @@ def find(environ: Mapping[str, str]) -> Installation:
         NoInstallation: a misspelt `TALKLOG_` name, an epoch that is no number, or a secret that
             can't be read.
     """
-    problems = misspelt(environ)
+    problems = refused_names(environ)
     epoch = environ.get("TALKLOG_EPOCH")
     if epoch and not epoch.isdecimal():
         problems.append(f"TALKLOG_EPOCH={epoch!r}: not a whole number")

@@ -1,6 +1,7 @@
 """Clients of Kafka are made in one place, with all that the settings say."""
 
 import ast
+import re
 import ssl
 from collections.abc import Iterator
 from pathlib import Path
@@ -45,6 +46,18 @@ def test_every_client_in_the_tree_is_made_in_its_home() -> None:
         if (found := CLIENTS & set().union(*map(names_of, calls(ROOT / file))))
     }
     assert set(made) == {HOME}, "make clients by schemas.log.kafka_client"
+
+
+def test_no_client_is_given_the_addresses_alone() -> None:
+    # `settings.kafka` is a text and would pass for brokers that ask for nothing.
+    bare = [
+        (file, line)
+        for file in sources()
+        if not file.is_relative_to("deploy/local")
+        for line in (ROOT / file).read_text().splitlines()
+        if re.search(r"(?<!TALKLOG_KAFKA=\{)(?<!kafka=)settings\.kafka\b", line)
+    ]
+    assert bare == [], "settings.brokers() has the way in"
 
 
 def test_faust_makes_its_clients_of_the_same_arguments() -> None:
