@@ -18,8 +18,9 @@ from gateway.identity.claims import CantTell
 from gateway.page.page_files import PageFiles, text
 from gateway.settings import GatewaySettings
 from gateway.socket.admission import Admission, OwnPass, Refusal
-from gateway.socket.connection import Connection, Shared
+from gateway.socket.connection import Connection
 from gateway.socket.protocol import refused
+from gateway.socket.shared import Shared
 from gateway.socket.websocket import CLOSE_TIMEOUT_S, WRITE_HIGH_WATER_BYTES, WebSocket, wire
 from schemas.close_codes import CloseCode
 from schemas.frames import Reconnect, encode

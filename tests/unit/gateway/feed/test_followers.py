@@ -10,7 +10,8 @@ from websockets.frames import Frame, Opcode
 
 from gateway.feed.followers import Followers
 from gateway.socket.address import Address
-from gateway.socket.connection import Connection, Shared
+from gateway.socket.connection import Connection
+from gateway.socket.shared import Shared
 from schemas.events import Chunk, encode
 from schemas.shard_log import Record, ShardLog
 from tests.unit.gateway.feed.frames import payloads

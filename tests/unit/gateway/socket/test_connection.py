@@ -5,7 +5,8 @@ from typing import Any, cast
 
 from gateway.feed.followers import Feed
 from gateway.socket.address import Address
-from gateway.socket.connection import Connection, Shared
+from gateway.socket.connection import Connection
+from gateway.socket.shared import Shared
 from schemas.frames import Snapshot
 from schemas.shard_log import Record, ShardLog
 

@@ -13,8 +13,9 @@ from typing import Any, cast
 from gateway.counters import Counters
 from gateway.snapshot.snapshots import Fold, FoldUnavailable
 from gateway.socket.address import Address
-from gateway.socket.connection import Connection, Shared
+from gateway.socket.connection import Connection
 from gateway.socket.frame_bucket import BURST
+from gateway.socket.shared import Shared
 from schemas.events import Cancel
 from schemas.frames import Frame
 from schemas.shard_log import ShardLog

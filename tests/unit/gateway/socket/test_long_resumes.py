@@ -14,7 +14,8 @@ from gateway.counters import Counters
 from gateway.feed import delivery
 from gateway.feed.resume import RECORDS_MAX_BYTES, may_fit
 from gateway.socket.address import Address
-from gateway.socket.connection import Connection, Shared
+from gateway.socket.connection import Connection
+from gateway.socket.shared import Shared
 from schemas.events import Chunk, encode
 from schemas.shard_log import Record, ShardLog
 

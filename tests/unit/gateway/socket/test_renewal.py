@@ -13,7 +13,8 @@ from gateway.identity.claims import BadToken, CantTell
 from gateway.identity.hook import Hook
 from gateway.identity.rights import VERBS, Rights
 from gateway.socket.address import Address
-from gateway.socket.connection import Connection, Shared
+from gateway.socket.connection import Connection
+from gateway.socket.shared import Shared
 from schemas.events import UserMessage
 from schemas.frames import Accepted, Frame
 from schemas.shard_log import ShardLog
