@@ -16,6 +16,7 @@ from gateway.canary.canary import Canary
 from gateway.feed.followers import Followers
 from gateway.feed.tail import Tail
 from gateway.identity.fetching import shown
+from gateway.open_files import room_for_sockets
 from gateway.parts import Gateway
 from gateway.settings import GatewaySettings, is_loopback
 from gateway.socket.server import ChatServer
@@ -138,6 +139,9 @@ def _warn(settings: GatewaySettings) -> None:
         log.warning(
             "tokens that these keys sign for other services are taken: TALKLOG_JWT_AUDIENCE"
         )
+    room = room_for_sockets()
+    if 0 < room < settings.connections:
+        log.warning("fewer files may be open than TALKLOG_CONNECTIONS has sockets", room=room)
     places = {"jwt": settings.key_sets(), "hook": [settings.hook_url]}
     for place in places.get(settings.auth, []):
         url = urlsplit(place)

@@ -12,7 +12,10 @@ from gateway.feed.followers import Followers
 from gateway.feed.tail import Tail
 from gateway.identity.hook import Hook
 from gateway.identity.tokens import Tokens, tokens_of
+from gateway.limits.limiter import Limiter
+from gateway.limits.overload import Overload
 from gateway.metrics import GatewayMetrics
+from gateway.redis_client import RedisClient
 from gateway.settings import GatewaySettings
 from gateway.snapshot.snapshots import Snapshots
 from gateway.snapshot.stored import Store
@@ -41,9 +44,9 @@ class Gateway:
         self._followers = followers
         self._tail = tail
         self._counters = Counters()
-        self._claims = Claims(
-            settings.redis_url, settings.epoch, settings.messages_per_minute, self._counters
-        )
+        self._redis = RedisClient(settings.redis_url, self._counters)
+        self._limiter = Limiter(settings, self._redis, self._counters)
+        self._overload = Overload(self._redis, settings.busy_after_s)
         store = Store(settings.postgres_dsn, settings.epoch)
         self._snapshots = Snapshots(store, tail, settings.epoch, self._counters)
         self._tokens, self._hook = tokens_of(settings), _hook_of(settings)
@@ -51,16 +54,21 @@ class Gateway:
 
     def server(self, tasks: asyncio.TaskGroup) -> ChatServer:
         """Give the public port; it does not listen yet. `tasks` owns what it starts."""
-        settings, counters = self._settings, self._counters
+        settings, counters, limiter = self._settings, self._counters, self._limiter
+        claims = Claims(self._redis, settings.epoch, settings.messages_per_minute, counters)
         shared = Shared(
             epoch=settings.epoch,
             tail=self._tail,
             followers=self._followers,
-            submitter=Submitter(self._producer, self._claims, settings.shards, counters),
+            submitter=Submitter(
+                self._producer, claims, limiter, self._overload, settings.shards, counters
+            ),
             snapshots=self._snapshots,
             counters=counters,
+            limiter=limiter,
             models=settings.allowed_models(),
             idle_limit_s=settings.idle_limit_s,
+            frames_per_second=settings.frames_per_second,
             spawn=tasks.create_task,
             tokens=self._tokens,
             hook=self._hook,
@@ -71,17 +79,19 @@ class Gateway:
     def parts(self, server: ChatServer) -> Sequence[Coroutine[Any, Any, None]]:
         """Give what runs beside the server until it is cancelled."""
         gate = [self._gate.run()] if self._gate else []
-        return [self._tail.run(), self._snapshots.run(), server.sweep(), *gate]
+        limits = [self._limiter.run(), self._overload.run()]
+        own = [self._tail.run(), self._snapshots.run(), server.sweep(), *limits]
+        return [*own, *gate]
 
     def show(self) -> None:
         """Show the numbers among the process's metrics."""
         counts = counts_of(self._tail, self._producer, self._gate)
-        gauges = gauges_of(self._tail, self._canary, self._claims)
+        gauges = gauges_of(self._tail, self._canary, self._redis)
         REGISTRY.register(GatewayMetrics(self._counters, self._followers, counts, gauges))
 
     async def close(self) -> None:
         """Close the connections that are left."""
-        await self._claims.close()
+        await self._redis.close()
 
     def _not_ready(self) -> str | None:
         """Say why a client should not be sent here, or None."""
@@ -114,10 +124,10 @@ def counts_of(
     }
 
 
-def gauges_of(tail: Tail, canary: Canary, claims: Claims) -> dict[str, Callable[[], float]]:
+def gauges_of(tail: Tail, canary: Canary, redis: RedisClient) -> dict[str, Callable[[], float]]:
     """Give what goes up and down."""
     return {
-        "redis_away": claims.away,
+        "redis_away": redis.away,
         "dead_shards": tail.dead,
         "shard_log_bytes": tail.bytes_in_memory,
         "canary_round_trip_seconds": canary.round_trip_s,

@@ -5,6 +5,7 @@ from typing import Protocol
 
 from prometheus_client import Counter, Gauge, Histogram
 
+from workers.intake.intake import Intake
 from workers.model.breaker import BreakerState
 
 DELIVERED = Counter("talklog_worker_delivered", "Records of user_messages delivered")
@@ -23,6 +24,9 @@ GAPS = Counter("talklog_worker_gaps", "Gaps of offsets that were looked into and
 BAD_EVENTS = Counter("talklog_worker_bad_events", "Events of the session log not understood")
 REBALANCES = Counter("talklog_worker_rebalances", "Assignments of shards")
 FORGONE = Counter("talklog_worker_history_forgone", "Messages acknowledged without their history")
+ENDS_FORGONE = Counter(
+    "talklog_worker_ends_forgone", "Ends of users' messages not noted for their limits"
+)
 FULL = Counter("talklog_worker_read_ahead_full", "Times that reading of a partition was stopped")
 MODEL_CALLS = Counter(
     "talklog_worker_model_calls",
@@ -42,6 +46,19 @@ START_SECONDS = Histogram(
 def gauge(name: str, text: str, value: Callable[[], float]) -> None:
     """Show a value that is asked for at each scrape."""
     Gauge(f"talklog_worker_{name}", text).set_function(value)
+
+
+def show(intake: Intake, running: Callable[[], float]) -> None:
+    """Show how much this process has taken on."""
+    membership = intake.membership
+    gauge("running", "Answers that run", running)
+    gauge("unfinished", "Records not acknowledged yet", lambda: membership.unfinished)
+    gauge("owned_shards", "Shards of this process", lambda: len(intake.owned))
+    gauge(
+        "waiting_for_history",
+        "Messages that only wait for their history",
+        lambda: membership.waiting_for_history,
+    )
 
 
 class HasBreaker(Protocol):

@@ -83,9 +83,9 @@ class PageFiles:
         return _sent(file, KEEP if build == self._build else ASK_AGAIN, headers or Headers())
 
 
-def text(status: int, body: str) -> Response:
+def text(status: int, body: str, more: Mapping[str, str] | None = None) -> Response:
     """Give a plain text response."""
-    return response(status, body.encode(), "text/plain; charset=utf-8")
+    return response(status, body.encode(), "text/plain; charset=utf-8", more)
 
 
 def response(
@@ -111,6 +111,7 @@ _PHRASES = {
     304: "Not Modified",
     403: "Forbidden",
     404: "Not Found",
+    429: "Too Many Requests",
     503: "Service Unavailable",
 }
 

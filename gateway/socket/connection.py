@@ -5,7 +5,7 @@ it; what the client says is read and performed one frame after another, at most 
 loop. So a connection costs one task, and it is idle when nothing happens.
 """
 
-import random
+import json
 import time
 from collections.abc import Sequence
 
@@ -13,13 +13,14 @@ from websockets.exceptions import ConnectionClosed
 
 from gateway.feed.followers import Feed, cursor_prefix
 from gateway.identity.rights import EVERYTHING, Rights
+from gateway.limits.rules import Who
 from gateway.socket.address import Address
 from gateway.socket.pace import Pace
 from gateway.socket.performing import Performer
 from gateway.socket.protocol import Action, Beat, Close, Protocol, refused
-from gateway.socket.resuming import resume
+from gateway.socket.resuming import TooMuchRead, resume
 from gateway.socket.shared import Shared
-from gateway.socket.stamps import new_id, utc_now
+from gateway.socket.stamps import heartbeat_s, new_id, utc_now
 from gateway.socket.websocket import WebSocket, wire
 from schemas.close_codes import CloseCode
 from schemas.frames import (
@@ -31,11 +32,8 @@ from schemas.frames import (
     Snapshot,
     encode,
 )
-from schemas.limits import HEARTBEAT_S
 from schemas.log.log_reader import LogUnavailable
 from schemas.shard_log import PositionGone, ShardLog
-
-HEARTBEAT_LEAST = 0.7
 
 
 class Connection:
@@ -56,6 +54,7 @@ class Connection:
         "_shared",
         "_snapshot_is_due",
         "_socket",
+        "_who",
         "caught_up",
         "history",
         "joined_at",
@@ -70,33 +69,31 @@ class Connection:
         shard: int,
         shared: Shared,
         rights: Rights = EVERYTHING,
+        who: Who | None = None,
     ) -> None:
         self.session_id = address.session_id
         self.shard = shard
         self.history = address.history
-        self.joined_at = 0
+        self.joined_at = self._position = 0
         self.caught_up = False
-        self._position = 0
-        self._joined = False
-        self._ended = False
-        self._snapshot_is_due = False
-        self._history_is_unavailable = False
+        self._joined = self._ended = False
+        self._snapshot_is_due = self._history_is_unavailable = False
         self._socket = socket
         self._shared = shared
         now_s = time.monotonic()
-        self._pace = Pace(now_s)
+        self._pace = Pace(now_s, shared.frames_per_second, shared.counters)
         self._protocol = Protocol(
             self.session_id,
             now_s,
             new_id,
             shared.models,
             shared.idle_limit_s,
-            # Those that joined in one moment, after a gateway has gone, do not beat in one moment.
-            heartbeat_s=HEARTBEAT_S * random.uniform(HEARTBEAT_LEAST, 1.0),  # noqa: S311
+            heartbeat_s=heartbeat_s(),
             rights=rights,
             renews=shared.tokens is not None,
         )
-        self._performer = Performer(self, socket, self._protocol, address.session_id, shard, shared)
+        self._who = who or Who(address.session_id)
+        self._performer = Performer(self, socket, self._protocol, shard, shared, self._who)
 
     @property
     def position(self) -> int:
@@ -124,7 +121,7 @@ class Connection:
             self._shared.snapshots.withdraw(self)
 
     def _is_heard(self) -> bool:
-        """Say whether what the client said is still performed.
+        """Say whether what the client said is performed.
 
         What lies in the buffers of a socket that has closed is not: nobody waits for it. Except a
         few frames of a client that said goodbye after them, in order: it has said what it wanted.
@@ -226,11 +223,14 @@ class Connection:
         """Fix the position before any frame of the client is read, and go live from there."""
         try:
             end = await self._shared.tail.ends.end(self.shard)
-            resumed = await resume(self._shared, self.session_id, self.shard, cursor, end)
+            resumed = await resume(self._shared, self._who, self.shard, cursor, end)
             if (
                 resumed is None and self._log.start > end
             ):  # that took long: begin where the log ends by now
                 end = await self._shared.tail.ends.end(self.shard)
+        except TooMuchRead as error:
+            self.close_soon(CloseCode.TOO_MANY, json.dumps(error.over.reason()))
+            return
         except LogUnavailable:
             frame = refused(self.session_id, "unavailable", "the log does not answer")
             self.say_and_close_soon(frame, CloseCode.SERVICE_RESTART, "the log does not answer")
@@ -248,8 +248,8 @@ class Connection:
         self._shared.snapshots.request(self)
 
     def _say_connected(self, recovered: bool | None) -> None:
-        session_id, epoch = self.session_id, self._shared.epoch
-        self.say(Connected(session_id=session_id, recovered=recovered, epoch=epoch))
+        told, epoch = self.session_id, self._shared.epoch
+        self.say(Connected(session_id=told, recovered=recovered, epoch=epoch))
 
     def _go_live(self, position: int) -> None:
         self._position, self.caught_up = position, False

@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections.abc import Sequence
 
+from gateway.counters import Counters
 from gateway.socket.frame_bucket import LOOK_UP_COSTS, FrameBucket
 from gateway.socket.protocol import Action, GiveEarlier, Renew, StopAnswer
 
@@ -11,10 +12,11 @@ from gateway.socket.protocol import Action, GiveEarlier, Renew, StopAnswer
 class Pace:
     """Of one socket."""
 
-    __slots__ = ("_bucket",)
+    __slots__ = ("_bucket", "_counters")
 
-    def __init__(self, now_s: float) -> None:
-        self._bucket = FrameBucket(now_s)
+    def __init__(self, now_s: float, per_second: float, counters: Counters) -> None:
+        self._bucket = FrameBucket(now_s, per_second)
+        self._counters = counters
 
     @property
     def has_room(self) -> bool:
@@ -30,4 +32,6 @@ class Pace:
         look_ups = sum(isinstance(action, StopAnswer | GiveEarlier | Renew) for action in actions)
         now_s = time.monotonic()
         self._bucket.take(size_bytes, now_s, LOOK_UP_COSTS * look_ups)
-        await asyncio.sleep(self._bucket.wait_s(now_s))
+        wait_s = self._bucket.wait_s(now_s)
+        self._counters.frames_held += wait_s > 0
+        await asyncio.sleep(wait_s)

@@ -5,6 +5,7 @@ import time
 from typing import Protocol as Interface
 
 from gateway.identity.claims import BadToken, CantTell
+from gateway.limits.rules import Who
 from gateway.snapshot.snapshots import FoldUnavailable
 from gateway.socket.protocol import (
     Action,
@@ -21,7 +22,8 @@ from gateway.socket.protocol import (
 from gateway.socket.shared import Shared
 from gateway.socket.websocket import WebSocket
 from schemas.close_codes import CloseCode
-from schemas.frames import Frame, GatewayErrorCode
+from schemas.events import UserMessage
+from schemas.frames import Accepted, Frame, GatewayErrorCode
 from schemas.transcript import Place
 
 LOOK_UP_LIMIT_S = 1.0
@@ -52,6 +54,7 @@ class Performer:
         "_shared",
         "_socket",
         "_stopped_at_s",
+        "_who",
     )
 
     def __init__(
@@ -59,16 +62,17 @@ class Performer:
         client: Client,
         socket: WebSocket,
         protocol: Protocol,
-        session_id: str,
         shard: int,
         shared: Shared,
+        who: Who,
     ) -> None:
         self._client = client
         self._socket = socket
         self._protocol = protocol
-        self._session_id = session_id
+        self._session_id = who.session_id
         self._shard = shard
         self._shared = shared
+        self._who = who
         self._stopped_at_s: dict[str, float] = {}
 
     async def perform(self, action: Action) -> None:
@@ -77,7 +81,7 @@ class Performer:
             case Send(frame):
                 self._client.say(frame)
             case Submit(message):
-                self._client.say(await self._shared.submitter.submit(message))
+                await self._submit(message)
             case StopAnswer():
                 await self._stop(action)
             case GiveEarlier(before, limit):
@@ -90,6 +94,13 @@ class Performer:
                 pass
         # A client that asks and never reads must not fill the buffer with answers.
         await self._socket.until_writable()
+
+    async def _submit(self, message: UserMessage) -> None:
+        answered = await self._shared.submitter.submit(message, self._who)
+        self._client.say(answered)
+        waits = isinstance(answered, Accepted) and self._shared.submitter.wait(answered)
+        if waits:
+            self._client.say(waits)
 
     async def _stop(self, stop: StopAnswer) -> None:
         """Publish the cancel, if there is something to stop: else the log would hold floods."""
@@ -120,6 +131,17 @@ class Performer:
             del self._stopped_at_s[next(iter(self._stopped_at_s))]
 
     async def _give_earlier(self, before: str | None, limit: int) -> None:
+        if (over := self._shared.limiter.read(self._who)) is not None:
+            self._client.say(
+                refused(
+                    self._session_id,
+                    "rate_limited",
+                    over.text,
+                    retry_after_ms=over.retry_after_ms,
+                    limit=over.limit,
+                )
+            )
+            return
         try:
             self._client.say(await self._shared.snapshots.earlier(self._session_id, before, limit))
         except FoldUnavailable:

@@ -8,9 +8,13 @@ from gateway.feed.followers import cursor_prefix
 from gateway.feed.reach import reach
 from gateway.feed.resume import fits, may_fit, resume_position
 from gateway.feed.slices import in_slices
+from gateway.limits.rules import Over, Who
 from gateway.socket.shared import Shared
 from schemas.log.log_scan import RangeTrimmed, ScanTooLarge
 from schemas.shard_log import Record
+
+SCAN_COSTS = 10
+"""A look into the log that is not in memory, in snapshots."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,29 +25,47 @@ class Resumed:
     end: int
 
 
+class TooMuchRead(Exception):
+    """So much was read for the client's address that it must wait; `over` says how long."""
+
+    def __init__(self, over: Over) -> None:
+        super().__init__(over.text)
+        self.over = over
+
+
 async def resume(
-    shared: Shared, session_id: str, shard: int, cursor: str | None, end: int
+    shared: Shared, who: Who, shard: int, cursor: str | None, end: int
 ) -> Resumed | None:
-    """Give all that came after the cursor; None: there is none, or not all can be had.
+    """Give all that came after the cursor; None: a snapshot is due, for not all can be had.
 
-    `end` is where the log ended after the client had come. Raises LogUnavailable.
+    `end` is where the log ended after the client had come.
+
+    Raises:
+        LogUnavailable: the broker does not answer.
+        TooMuchRead: by this address, lately.
     """
-    if cursor is None:
-        return None
-    found = await _after(shared, session_id, shard, cursor, end)
-    if found is None:
-        shared.counters.not_recovered += 1
-    else:
+    found = None if cursor is None else await _after(shared, who, shard, cursor, end)
+    if found is not None:
         shared.counters.resumed += 1
-    return found
+        return found
+    if cursor is not None:
+        shared.counters.not_recovered += 1
+    _pay(shared, who, 1)
+    return None
 
 
-async def _after(
-    shared: Shared, session_id: str, shard: int, cursor: str, end: int
-) -> Resumed | None:
+def _pay(shared: Shared, who: Who, cost: int) -> None:
+    if (over := shared.limiter.read(who, cost)) is not None:
+        raise TooMuchRead(over)
+
+
+async def _after(shared: Shared, who: Who, shard: int, cursor: str, end: int) -> Resumed | None:
+    session_id = who.session_id
     position = resume_position(cursor, epoch=shared.epoch, shard=shard, end=end)
     if position is None:
         return None
+    if position < shared.tail.shard_logs[shard].start:
+        _pay(shared, who, SCAN_COSTS)
     try:
         found = await reach(shared.tail, shard, position)
     except (ScanTooLarge, RangeTrimmed):

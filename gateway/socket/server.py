@@ -7,7 +7,7 @@ can't read the status of a handshake that was refused.
 import asyncio
 import random
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 
 import structlog
 from websockets.asyncio.server import Server, ServerConnection, serve
@@ -15,12 +15,15 @@ from websockets.exceptions import ConnectionClosed
 from websockets.http11 import Request, Response
 
 from gateway.identity.claims import CantTell
+from gateway.limits.rules import counted_address
 from gateway.page.page_files import PageFiles, text
 from gateway.settings import GatewaySettings
 from gateway.socket.admission import Admission, OwnPass, Refusal
 from gateway.socket.connection import Connection
+from gateway.socket.door import Door
 from gateway.socket.protocol import refused
 from gateway.socket.shared import Shared
+from gateway.socket.strangers import Strangers
 from gateway.socket.websocket import CLOSE_TIMEOUT_S, WRITE_HIGH_WATER_BYTES, WebSocket, wire
 from schemas.close_codes import CloseCode
 from schemas.frames import Reconnect, encode
@@ -57,15 +60,19 @@ class ChatServer:
         self._shared = shared
         self._not_ready = not_ready
         self._failing = failing
-        self._admission = Admission(settings, shared.followers, shared.tokens, own, shared.hook)
-        self._strangers: set[WebSocket] = set()
-        """Sockets of which it is not known yet whose they are."""
+        self._admission = Admission(settings, shared.limiter, shared.tokens, own, shared.hook)
+        self.strangers = Strangers(settings.unidentified_connections, shared.counters)
+        self._door = Door(settings, shared.limiter)
         self._page = PageFiles()
         self._server: Server | None = None
         self.draining = False
 
     async def start(self) -> tuple[str, int]:
         """Listen and give address and port. Raises OSError if it is taken."""
+
+        class OwnSocket(WebSocket):
+            strangers = self.strangers
+
         self._server = await serve(
             self._serve,
             self._settings.host,
@@ -79,7 +86,7 @@ class ChatServer:
             max_size=FRAME_MAX_BYTES,
             max_queue=QUEUE_MAX_FRAMES,
             write_limit=WRITE_HIGH_WATER_BYTES,
-            create_connection=WebSocket,
+            create_connection=OwnSocket,
         )
         host, port = next(iter(self._server.sockets)).getsockname()[:2]
         return host, port
@@ -98,8 +105,9 @@ class ChatServer:
         self.draining = True
         self._server.close(close_connections=False)
         deadline_s = time.monotonic() + grace_s
-        for stranger in self._strangers:
-            self._shared.spawn(stranger.end(CloseCode.SERVICE_RESTART, "service restart"))
+        for stranger in self.strangers:
+            if isinstance(stranger, WebSocket) and stranger.open:
+                self._shared.spawn(stranger.end(CloseCode.SERVICE_RESTART, "service restart"))
         connections = self._connections()
         log.info("draining", connections=self._shared.followers.people)
         slices = max(1, int(grace_s / 2 / DRAIN_SLICE_EVERY_S))
@@ -124,10 +132,21 @@ class ChatServer:
     def _connections(self) -> Sequence[Connection]:
         return [one for one in self._shared.followers if isinstance(one, Connection)]
 
-    def _answer(self, _: ServerConnection, request: Request) -> Response | None:
-        """Answer plain GETs; None goes on with the WebSocket handshake."""
-        if "websocket" in ",".join(request.headers.get_all("Upgrade")).lower():
+    def _answer(
+        self, socket: ServerConnection, request: Request
+    ) -> Response | Awaitable[None] | None:
+        """Answer plain GETs; None, also when it was waited for, goes on with the handshake."""
+        if isinstance(socket, WebSocket):
+            self.strangers.discard(socket)  # it has said what it wants, and who it is comes next
+        peer = (socket.remote_address or ("",))[0]
+        if "websocket" not in ",".join(request.headers.get_all("Upgrade")).lower():
+            return self._plain(request)
+        if self._admission.is_own(request.headers):
             return None
+        address = counted_address(self._admission.client_of(request.headers, peer))
+        return self._door.knock(address, self._shared.followers.people)
+
+    def _plain(self, request: Request) -> Response:
         path = request.path.partition("?")[0]
         if path not in PROBES and self._admission.passed_on(request.headers):
             return text(403, FORBIDDEN_TEXT)
@@ -143,9 +162,9 @@ class ChatServer:
         assert isinstance(socket, WebSocket)  # noqa: S101 - create_connection makes them
         socket.detect_dead_peer()
         self._shared.counters.connections_opened += 1
-        self._strangers.add(socket)
+        self.strangers.add(socket)
         try:
-            address, rights = await self._admission.admit(socket)
+            admitted = await self._admission.admit(socket)
         except Refusal as refusal:
             await self._turn_away(socket, refusal.code, refusal.reason)
             return
@@ -159,9 +178,14 @@ class ChatServer:
         except ConnectionClosed:
             return
         finally:
-            self._strangers.discard(socket)
+            self.strangers.discard(socket)
+        address, who = admitted.address, admitted.who
         shard = shard_of(address.session_id, self._settings.shards)
-        await Connection(socket, address, shard, self._shared, rights).run(address.cursor)
+        connection = Connection(socket, address, shard, self._shared, admitted.rights, who)
+        try:
+            await connection.run(address.cursor)
+        finally:
+            self._shared.limiter.leave(who)
 
     async def _turn_away(self, socket: WebSocket, code: CloseCode, reason: str) -> None:
         self._shared.counters.count_closed(code)

@@ -9,6 +9,7 @@ from gateway.feed.followers import Followers
 from gateway.feed.tail import Tail
 from gateway.identity.hook import Hook
 from gateway.identity.tokens import Tokens
+from gateway.limits.limiter import Limiter
 from gateway.snapshot.snapshots import Snapshots
 from gateway.submit.submit import Submitter
 
@@ -26,8 +27,10 @@ class Shared:
     submitter: Submitter
     snapshots: Snapshots
     counters: Counters
+    limiter: Limiter
     models: Collection[str]
     idle_limit_s: float
+    frames_per_second: float
     spawn: Callable[[Coroutine[Any, Any, None]], object]
     tokens: Tokens | None = None
     hook: Hook | None = None

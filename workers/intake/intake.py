@@ -60,14 +60,14 @@ class Intake:
         self.membership = Membership(epoch=epoch, bounds=bounds, actions=self._actions)
         self._clock = clock or BrokerClock()
         self._attempts = OwnAttempts(epoch=epoch, new_id=new_id, actions=self._actions)
-        self._admission = Admission(bounds.max_running)
+        self.admission = Admission(bounds.max_running)
         self._look_ups = LookUps(self._actions)
-        self._lanes = Lanes(self.membership, self._admission, self._look_ups)
+        self._lanes = Lanes(self.membership, self.admission, self._look_ups)
         self._read_back = ReadBack(self.membership, self._attempts, self._lanes, self._clock)
         self._judge = Judge(
             membership=self.membership,
             attempts=self._attempts,
-            admission=self._admission,
+            admission=self.admission,
             lanes=self._lanes,
             look_ups=self._look_ups,
             waiting_for_history_max=bounds.waiting_for_history,
@@ -286,15 +286,15 @@ class Intake:
 
     def _decide(self, now_s: float) -> None:
         self._judge.judge_marked(now_s)
-        if not self._admission or self.membership.holding:
+        if not self.admission or self.membership.holding:
             return
-        beside = self._attempts.beside(now_s, self.membership, careful=self._admission.careful)
-        for work in self._admission.next(beside, now_s):
-            self._admission.leave(work)
+        beside = self._attempts.beside(now_s, self.membership, careful=self.admission.careful)
+        for work in self.admission.next(beside, now_s):
+            self.admission.leave(work)
             fold, possible = self._shards[work.shard].fold, self._may_continue()
             continues = continued_by_next(fold, work.key, possible=possible)
             self._attempts.begin(work, now_s, continues)
-        for work in self._admission.take_untold():
+        for work in self.admission.take_untold():
             fold = self._shards[work.shard].fold
             if fold is None or fold.view(work.key) is None:
                 self._judge.say_queued(work, 0)
