@@ -13,7 +13,7 @@ import structlog
 from websockets.datastructures import Headers
 
 from gateway.identity.claims import BadToken
-from gateway.identity.client_address import FORWARDED, client_address
+from gateway.identity.client_address import FORWARDED, client_address, trusted
 from gateway.identity.hook import Hook, Visitor
 from gateway.identity.presented import token_of, told_headers
 from gateway.identity.rights import EVERYTHING, VERBS, Rights
@@ -121,6 +121,11 @@ class Admission:
         token = token_of("", headers.get_all("Authorization"))
         own = self._own.password if self._own else ""
         return bool(token) and hmac.compare_digest((token or "").encode(), own.encode())
+
+    def came_by_tls(self, headers: Headers, peer: str) -> bool:
+        """Whether a proxy that is believed says so."""
+        told = only(headers.get_all("X-Forwarded-Proto"))
+        return told == "https" and trusted(peer, self._proxies)
 
     def passed_on(self, headers: Headers) -> bool:
         """Whether a proxy has brought it to a gateway that only this machine is to reach."""

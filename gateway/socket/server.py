@@ -16,7 +16,7 @@ from websockets.http11 import Request, Response
 
 from gateway.identity.claims import CantTell
 from gateway.limits.rules import counted_address
-from gateway.page.page_files import PageFiles, text
+from gateway.page.page_files import ONLY_TLS, PageFiles, text
 from gateway.settings import GatewaySettings
 from gateway.socket.admission import Admission, OwnPass, Refusal
 from gateway.socket.connection import Connection
@@ -38,6 +38,7 @@ SWEEP_EVERY_S = 1.0
 DRAIN_SLICE = 100
 DRAIN_SLICE_EVERY_S = 0.05
 RECONNECT_SPREAD_MS = 2_000
+READ = ("GET", "HEAD")
 PROBES = ("/healthz", "/readyz")
 FORBIDDEN_TEXT = (
     "TALKLOG_AUTH=none serves this machine only, and a proxy has passed this on.\n"
@@ -140,13 +141,19 @@ class ChatServer:
             self.strangers.discard(socket)  # it has said what it wants, and who it is comes next
         peer = (socket.remote_address or ("",))[0]
         if "websocket" not in ",".join(request.headers.get_all("Upgrade")).lower():
-            return self._plain(request)
+            answer = self._plain(request)
+            answer.body = b"" if request.method == "HEAD" else answer.body
+            if self._admission.came_by_tls(request.headers, peer):
+                answer.headers.update(ONLY_TLS)
+            return answer
         if self._admission.is_own(request.headers):
             return None
         address = counted_address(self._admission.client_of(request.headers, peer))
         return self._door.knock(address, self._shared.followers.people)
 
     def _plain(self, request: Request) -> Response:
+        if request.method not in READ:
+            return text(405, f"{' and '.join(READ)} only\n", {"Allow": ", ".join(READ)})
         path = request.path.partition("?")[0]
         if path not in PROBES and self._admission.passed_on(request.headers):
             return text(403, FORBIDDEN_TEXT)

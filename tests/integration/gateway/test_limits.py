@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import json
 import time
+import urllib.request
 from collections.abc import AsyncIterator, Iterator
 from itertools import count
 from pathlib import Path
@@ -312,3 +313,13 @@ async def test_a_storm_waits_its_turn_and_who_is_there_is_answered(
             found = await asyncio.gather(*storm)
         assert set(found) == {101, 429}
         assert found.count(101) >= 60
+
+
+def test_behind_tls_a_browser_is_told_to_come_by_no_other_way(limited: Gateway) -> None:
+    url = f"http://127.0.0.1:{limited.port}/"
+    found = []
+    for proto in ("https", "http"):
+        asked = urllib.request.Request(url, headers={"X-Forwarded-Proto": proto})
+        with urllib.request.urlopen(asked) as answer:
+            found.append(answer.headers["Strict-Transport-Security"])
+    assert found == ["max-age=31536000", None]
