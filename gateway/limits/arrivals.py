@@ -1,18 +1,23 @@
 """Spreads those who come at once, so that those who are there feel nothing of it. Pure.
 
-1. So many new sockets a second are let in. The next ones wait for their turn, in their order.
+1. So many new sockets a second are let in, and those of BURST_S at once: few are no storm. The next
+   ones wait for their turn, in their order. Those of a tenth of a second come together: they share
+   what is read of the log for them.
 2. Who would wait longer than WAIT_MAX_S is sent away at once, with the time after which there is
    room: those who wait must not become the load.
 3. An address has a rate of its own, and does not wait: a crowd behind one address is a flood.
 """
 
 from dataclasses import dataclass
+from math import ceil
 
 from gateway.limits.rates import Rates
 from gateway.limits.rules import Over
 
 WAIT_MAX_S = 3.0
 """Shorter than what a client waits for a handshake."""
+BURST_S = 2.0
+TOGETHER_S = 0.1
 ADDRESS_BURST_S = 10.0
 """An address may bring at once what it may bring in so long."""
 
@@ -40,12 +45,11 @@ class Arrivals:
             return Over("address_connections_per_second", self._address_per_second, wait_ms)
         if not self._per_second:
             return Turn(0.0)
-        # Of the second that has just gone what was not used is still there: a few that come
-        # together are no storm.
-        at_s = max(self._next_at_s, now_s - 1.0) + 1.0 / self._per_second
+        at_s = max(self._next_at_s, now_s - BURST_S) + 1.0 / self._per_second
         wait_s = at_s - now_s
         if wait_s > WAIT_MAX_S:
             wait_ms = round(1000 * wait_s)
             return Over("connections_per_second", self._per_second, wait_ms)
         self._next_at_s = at_s
-        return Turn(max(0.0, wait_s))
+        # 1e-9: a sum of hundreds of parts of a second is not quite what it should be.
+        return Turn(ceil(at_s / TOGETHER_S) * TOGETHER_S - now_s if wait_s > 1e-9 else 0.0)

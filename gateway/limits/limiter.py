@@ -32,6 +32,7 @@ log = structlog.get_logger(__name__)
 BEAT_S = 2.0
 LEASE_MS = 6_000
 WRITTEN_AT_ONCE = 500
+ASKED_AGAIN_S = 0.2
 TOLD_MAX = 100
 
 Check = dict[str, Any]
@@ -49,6 +50,7 @@ class Limiter:
         """The gateways that live; none: that is not known now, and all are taken to."""
         self._counts = Counts()
         self._unwritten: dict[Subject, None] = {}
+        self._changed, self._writing = asyncio.Event(), asyncio.Lock()
         self._limits = redis.script("gateway.limits", "limits.lua")
         self._present = redis.script("gateway.limits", "present.lua")
         self._user_messages = Rates(settings.user_messages_per_minute)
@@ -79,7 +81,7 @@ class Limiter:
     def leave(self, who: Who) -> None:
         """Count a socket no more."""
         self._counts.remove(who)
-        self._unwritten.update(dict.fromkeys(subjects(who)))
+        self._correct(*subjects(who))
 
     async def _entered(self, who: Who) -> Over | None:
         for subject in subjects(who):
@@ -106,8 +108,12 @@ class Limiter:
             "alive": list(self._alive),
         }
         met = await self._asked(subject, [(limit, check)])
-        if self._counts.of(subject) != count or met is None:
-            self._unwritten[subject] = None  # it may have been overtaken, or Redis is away
+        if met:  # who has left another gateway a moment ago may be counted there still
+            await asyncio.sleep(ASKED_AGAIN_S)
+            count = check["count"] = self._counts.of(subject)
+            met = await self._asked(subject, [(limit, check)])
+        if self._counts.of(subject) != count or self._writing.locked() or met is None:
+            self._correct(subject)  # it may have been overtaken, or Redis is away
         return met or None
 
     # -- messages
@@ -167,13 +173,26 @@ class Limiter:
     # -- Redis
 
     async def run(self) -> None:
-        """Say that this gateway lives, and write what was overtaken. Until cancelled."""
+        """Say that this gateway lives, and write what has changed. Until cancelled."""
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._write_on())
+            while True:
+                await self.beat()
+                await asyncio.sleep(BEAT_S)
+
+    async def _write_on(self) -> None:
+        """Write at once what has changed: what changes meanwhile is the next to be written."""
         while True:
-            await self.beat()
-            await asyncio.sleep(BEAT_S)
+            await self._changed.wait()
+            self._changed.clear()
+            await self._write()
+
+    def _correct(self, *wrong: Subject) -> None:
+        self._unwritten.update(dict.fromkeys(wrong))
+        self._changed.set()
 
     async def beat(self) -> None:
-        """Do so once."""
+        """Say that this gateway lives, hear of the others, and write what has changed."""
         said: list[str | int] = [self._gateway, LEASE_MS, self._former]
         answer = await self._present([redis_keys.gateways()], said)
         if not isinstance(answer, list):
@@ -183,6 +202,13 @@ class Limiter:
         self._alive, self._former = [each.decode() for each in alive], ""
         if not believed:  # what it had written is gone, or taken for that of one that died
             self._unwritten.update(dict.fromkeys(self._counts.all()))
+        await self._write()
+
+    async def _write(self) -> None:
+        async with self._writing:  # else an older number could overtake a newer one
+            await self._write_all()
+
+    async def _write_all(self) -> None:
         while self._unwritten:
             part = list(islice(self._unwritten, WRITTEN_AT_ONCE))
             for subject in part:

@@ -293,7 +293,7 @@ async def test_sockets_that_say_nothing_throw_each_other_out(
 async def test_a_storm_waits_its_turn_and_who_is_there_is_answered(
     servers: RunningStack, tmp_path: Path, session_id: str
 ) -> None:
-    settings = {"TALKLOG_CONNECTIONS_PER_SECOND": "20"}
+    settings = {"TALKLOG_CONNECTIONS_PER_SECOND": "10"}
     with running_gateway(servers, tmp_path / "log", **settings) as gateway:
         async with Client(gateway.url, session_id) as there:
             await there.joined()
@@ -312,7 +312,7 @@ async def test_a_storm_waits_its_turn_and_who_is_there_is_answered(
             await there.got(lambda f: f["type"] == "pong")
             found = await asyncio.gather(*storm)
         assert set(found) == {101, 429}
-        assert found.count(101) >= 60
+        assert found.count(101) >= 50
 
 
 def test_behind_tls_a_browser_is_told_to_come_by_no_other_way(limited: Gateway) -> None:

@@ -57,7 +57,7 @@ def test_a_flood_of_one_address_is_refused_and_this_machine_is_none() -> None:
 
 
 async def test_who_must_wait_waits_and_is_counted_as_one_who_is_there() -> None:
-    one = door(connections_per_second=1000, connections=1500)
+    one = door(connections_per_second=500, connections=1500)
     waiting = [each for _ in range(1200) if (each := one.knock(None, 0)) is not None]
     assert len(waiting) >= 100
     for each in waiting:
