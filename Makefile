@@ -5,8 +5,8 @@ PYTHON ?= python3
 PY := .venv/bin/python
 .DEFAULT_GOAL := help
 
-.PHONY: help run up down status test check chat token replay lag dead-letters rebuild verify settings doctor clean schemas docs picture bench bench-stored bench-page bench-storm mutants \
-	test-faults chaos install-run install-test format lint types imports unit
+.PHONY: help run up down status test check chat token replay lag dead-letters rebuild verify settings doctor clean schemas docs picture bench profile bench-stored bench-page bench-storm mutants \
+	test-faults test-proxies chaos install-run install-test format lint types imports unit
 
 help: ## what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -67,8 +67,11 @@ docs: install-test ## write docs/settings.md again, from the settings classes
 picture: install-test ## take the picture of the page that the README shows
 	@exec $(PY) -m tests.picture
 
-bench: install-test ## latency and CPU by tier, on a stack of its own: ARGS=--help
-	@exec $(PY) -m tests.bench $(ARGS)
+bench: install-test ## latency and CPU by tier, on a stack of its own: SCENARIOS="A C" COMPARE=commit ARGS=--help
+	@exec $(PY) -m tests.bench $(if $(SCENARIOS),--scenarios $(SCENARIOS)) $(if $(COMPARE),--compare $(COMPARE)) $(ARGS)
+
+profile: install-test ## where the time of a tier goes under load, as a flame graph: TIER=worker
+	@exec $(PY) -m tests.bench.profile $(or $(TIER),worker) $(ARGS)
 
 bench-stored: install-test ## a million pieces: rows a second, verify, rebuild: ARGS=--help
 	@exec $(PY) -m tests.bench.stored $(ARGS)
@@ -85,6 +88,9 @@ mutants: install-test ## break one rule at a time in a copy; a test must notice:
 
 test-faults: install-test ## every fault, three times, under load; ends with the table: ARGS="--list"
 	@exec $(PY) -m tests.faults $(ARGS)
+
+test-proxies: install-test ## the configurations of deploy/proxy, in the real nginx and HAProxy
+	@exec $(PY) -m pytest -n 0 tests/proxies/behind_proxies.py $(ARGS)
 
 chaos: install-test ## kill things under load and count what is lost: MINUTES SEED SESSIONS BROKERS BREAK
 	@exec $(PY) -m tests.faults.chaos $(if $(MINUTES),--minutes $(MINUTES)) $(if $(SEED),--seed $(SEED)) \

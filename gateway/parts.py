@@ -58,6 +58,7 @@ class Gateway:
         claims = Claims(self._redis, settings.epoch, settings.messages_per_minute, counters)
         shared = Shared(
             epoch=settings.epoch,
+            shards=settings.shards,
             tail=self._tail,
             followers=self._followers,
             submitter=Submitter(
@@ -120,6 +121,7 @@ def counts_of(
     own: dict[str, Callable[[], float]] = {"identity_calls": gate.calls} if gate else {}
     return own | {
         "scans": lambda: tail.scanner.scans,
+        "records_read": lambda: tail.records_read,
         "producers_replaced": lambda: producer.replaced,
     }
 
@@ -129,6 +131,7 @@ def gauges_of(tail: Tail, canary: Canary, redis: RedisClient) -> dict[str, Calla
     return {
         "redis_away": redis.away,
         "dead_shards": tail.dead,
+        "shards_read": tail.reads,
         "shard_log_bytes": tail.bytes_in_memory,
         "canary_round_trip_seconds": canary.round_trip_s,
     }

@@ -81,7 +81,7 @@ class GatewaySettings(LimitSettings):
     shard_log_bytes: int = Field(
         256 * 1024 * 1024,
         ge=1024 * 1024,
-        description="memory for the newest records of all shards; sockets are served from it",
+        description="memory for the newest records of its shards; sockets are served from it",
     )
     grace_s: float = Field(5.0, ge=0, le=3600, description="longest time a drain may take")
     canary_every_s: float = Field(

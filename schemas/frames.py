@@ -39,11 +39,16 @@ class Frame(Struct, frozen=True, kw_only=True, tag_field="type"):
 
 
 class Connected(Frame, frozen=True, kw_only=True, tag="status"):
-    """The connection has its position; `recovered` is null if no cursor was given."""
+    """The connection has its position; `recovered` is null if no cursor was given.
+
+    `shards`: so many there are. A client that names its session's in the address (`shard`) lets a
+    balancer bring the sockets of a shard together.
+    """
 
     state: Literal["connected"] = "connected"
     recovered: bool | None
     epoch: int
+    shards: int
 
 
 class Accepted(Frame, frozen=True, kw_only=True, tag="status"):

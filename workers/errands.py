@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable
 from typing import Protocol, TypeVar
 
 import structlog
+from aiokafka.errors import OffsetOutOfRangeError
 
 from schemas.events import encode
 from schemas.log.dead_letter import dead_letter, write_dead_letter
@@ -75,6 +76,7 @@ class Errands:
         self._reader = reader
         self._first_record_in = first_record_in
         self._done = done
+        self._hears_the_clock = False
 
     async def write(self, action: actions.Write) -> None:
         """Write an event of the shard's owner. Reported: written."""
@@ -158,6 +160,26 @@ class Errands:
         self._reader.follow(action.shard, position)
         self._intake.following(action.shard, position, time.monotonic())
         self._done()
+        await self._hear_the_clock()
+
+    async def _hear_the_clock(self) -> None:
+        """Ask the newest records for the broker's time: all in the shards taken over may be old.
+
+        Who has just started knows nothing of it else, and would count the silence of answers whose
+        worker has died from now on. Once for the shards that are taken over together.
+        """
+        if self._hears_the_clock:
+            return
+        self._hears_the_clock = True
+        try:
+            newest_ms = await self._reader.newest_ms()
+        except (LogUnavailable, OffsetOutOfRangeError) as error:
+            log.info("the broker's time was not heard", error=str(error))
+        else:
+            if newest_ms is not None:
+                self._intake.clock.heard(newest_ms, time.monotonic())
+        finally:
+            self._hears_the_clock = False
 
     async def ask_end(self, action: actions.AskEnd) -> None:
         """Ask where a shard's session log ends. Reported: end_known."""

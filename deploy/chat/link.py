@@ -25,6 +25,7 @@ from deploy.chat.view import View
 from schemas.close_codes import CloseCode
 from schemas.limits import HEARTBEAT_S
 from schemas.requests import Ask, Ping, Request, Stop, encode
+from schemas.topics import shard_of
 
 SEND_S = 10.0
 CLOSE_S = 2.0
@@ -64,9 +65,14 @@ class Address:
     history: int
     token: str | None = field(default=None, repr=False)
 
-    def with_cursor(self, cursor: str | None) -> str:
-        """The address to connect to."""
-        asked = {"history": str(self.history), "cursor": cursor}
+    def with_cursor(self, cursor: str | None, shards: int = 0) -> str:
+        """The address to connect to.
+
+        `shards`: how many the gateways have, 0 while that is not known. With it the session's shard
+        is named, so that a balancer can bring a shard's sockets together.
+        """
+        shard = str(shard_of(self.session_id, shards)) if shards else None
+        asked = {"history": str(self.history), "cursor": cursor, "shard": shard}
         query = urlencode({name: value for name, value in asked.items() if value})
         base = self.url.rstrip("/").replace("http://", "ws://").replace("https://", "wss://")
         return f"{base}/ws/chat/{self.session_id}/" + (f"?{query}" if query else "")
@@ -91,6 +97,7 @@ class Link:
         """This socket has told where it stands."""
         self._cancels: set[str] = set()
         self._wanted = asyncio.Event()
+        self._shards = 0
 
     async def run(self) -> None:
         """Stay connected until cancelled. Raises Stopped if that can't be."""
@@ -131,7 +138,7 @@ class Link:
         self._joined = False
         try:
             async with connect(
-                self._address.with_cursor(self.view.resume_cursor()),
+                self._address.with_cursor(self.view.resume_cursor(), self._shards),
                 additional_headers=self._address.headers(),
                 open_timeout=(EAGER if eager else PATIENT).open_s,
                 close_timeout=CLOSE_S,
@@ -183,6 +190,8 @@ class Link:
     async def _receive(self, text: str | bytes) -> None:
         frame = json.loads(text)
         again = self.view.receive(frame)
+        if frame.get("state") == "connected":
+            self._shards = frame.get("shards", 0)
         whole = frame.get("type") == "snapshot" or frame.get("recovered") is True
         if whole:
             self._joined = True

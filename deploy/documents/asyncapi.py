@@ -126,6 +126,11 @@ def _query() -> Schema:
                 "description": "how many finished messages the snapshot may hold",
             },
             "token": {"type": "string", "description": "a JWT, for browsers"},
+            "shard": {
+                "type": "integer",
+                "minimum": 0,
+                "description": "the session's, for a balancer; a gateway does not read it",
+            },
         },
     }
 

@@ -1,7 +1,7 @@
 """How much of the process's memory each shard log may take: the bound is the process's. Pure.
 
 A shard that somebody follows gets more than one that nobody does: from it slow sockets are served,
-and those that come back. The others serve who comes back from another gateway.
+and those that come back. What is kept for the others is for those that are followed next.
 """
 
 from collections.abc import Collection

@@ -1,11 +1,12 @@
-"""The session log as the gateway holds it: the newest records of every shard, in memory.
+"""The session log as the gateway holds it: the newest records of the shards it reads, in memory.
 
-All shards are followed from the log's end at the start, always, and every record is kept for a
-while whether or not somebody follows its session: so a client that comes back after a moment, from
-this gateway or from another, is served from memory.
+A shard is read from the first of its sessions that somebody follows here, from the log's end at
+that moment, until nobody has followed one for a while. Of a shard that is read every record is
+kept for some time, of all sessions: so a client that comes back after a moment is served from
+memory. What a client lacks from before that is scanned (`gateway.feed.reach`).
 
 A shard whose partition has no leader is dead for a while: it is told, its sessions wait, and the
-others feel nothing of it. One that is dead when the gateway starts is followed when it answers.
+others feel nothing of it. One that somebody waits for is read when it answers.
 """
 
 import asyncio
@@ -17,6 +18,7 @@ import structlog
 from gateway.feed.ends import Ends, each_by_itself
 from gateway.feed.followers import Followers
 from gateway.feed.shares import shares
+from gateway.feed.unneeded import Unneeded
 from schemas.log.log_reader import LogReader, LogUnavailable
 from schemas.log.log_scan import LogScanner
 from schemas.process.reader_watch import ReaderWatch
@@ -32,9 +34,9 @@ SILENCE_LIMIT_S = 10.0
 BEHIND_LIMIT_S = 5.0
 """A tail that has not reached an end asked so long ago is called behind."""
 
-FETCH_WAIT_MS = 500
-"""A record is told at once; so often is asked where none comes. All shards are followed always, so
-nobody waits for the fetch in flight."""
+FETCH_WAIT_MS = 250
+"""A record is told at once; so often is asked where none comes. Whoever is the first in a shard
+waits for the fetch in flight, so that must not be long."""
 
 _NEVER = float("-inf")
 
@@ -54,6 +56,7 @@ class Tail:
         self.shard_logs: list[ShardLog] = []
         self.log_starts: dict[int, int] = {}
         """The first offset that each shard still held a while ago; it only goes forward."""
+        self.records_read = 0
         self._shards = range(shards)
         self._followers = followers
         self._budget_bytes = budget_bytes
@@ -68,7 +71,8 @@ class Tail:
         self.scanner = LogScanner(
             bootstrap, SESSION_LOG, shards, bytes_an_offset=self._bytes_an_offset
         )
-        self.ends = Ends(self._ends_of_followed)
+        self.ends = Ends(self._ends_and_follow)
+        self._unneeded = Unneeded()
         self._reading = ReaderWatch("the tail", self._reader.seen, stall_limit_s)
         self._started = False
         self._answered_at_s: dict[int, float] = {}
@@ -76,7 +80,7 @@ class Tail:
         self._dead: set[int] = set()
 
     async def start(self) -> None:
-        """Connect and follow every shard from its end. Raises LogUnavailable if none answers."""
+        """Connect, and ask every shard. Raises LogUnavailable if none answers."""
         await self._reader.start()
         self.shard_logs = [ShardLog(0) for _ in self._shards]
         self._share_out()
@@ -145,16 +149,38 @@ class Tail:
         """Memory of all shard logs, about."""
         return sum(shard_log.bytes_in_memory for shard_log in self.shard_logs)
 
-    async def _ends_of_followed(self, shards: Iterable[int]) -> dict[int, int]:
-        # A position may only be given in a shard that is followed: what comes between the position
-        # and the place where following begins would be skipped.
-        if any(self._reader.position(shard) is None for shard in shards):
-            raise LogUnavailable("the shard did not answer yet")
-        return await self._reader.end_offsets(shards)
+    def reads(self) -> int:
+        """How many shards are read now."""
+        return sum(map(self._is_read, self._shards))
+
+    def _is_read(self, shard: int) -> bool:
+        return self._reader.position(shard) is not None
+
+    async def _ends_and_follow(self, shards: Iterable[int]) -> dict[int, int]:
+        # A position may only be given in a shard that is read: what comes between the position and
+        # the place where reading begins would be skipped. Nothing is waited for in between.
+        ends = await self._reader.end_offsets(shards)
+        for shard, end in ends.items():
+            self._follow(shard, end)
+        return ends
+
+    def _follow(self, shard: int, end: int) -> None:
+        """Read the shard from `end` on, if it is not read already."""
+        if not self._is_read(shard):
+            self.shard_logs[shard].seek(end)
+            self._reader.follow(shard, end)
+
+    def _leave_unneeded(self) -> None:
+        """Read no more where nobody has followed a session for a while."""
+        read = filter(self._is_read, self._shards)
+        for shard in self._unneeded.after(read, self._followers.shards(), time.monotonic()):
+            self._reader.unfollow(shard)
+            self.shard_logs[shard].seek(self.shard_logs[shard].end)
 
     async def _watch(self) -> None:
         """Ask again and again: does the broker answer, does the tail keep up, what was trimmed?"""
         while True:
+            self._leave_unneeded()
             self._share_out()
             await self._reach(await self._ask())
             await asyncio.sleep(WATCH_EVERY_S)
@@ -167,10 +193,6 @@ class Tail:
         )
         self.log_starts.update(starts)
         answered = {shard: end for shard, end in ends.items() if shard in starts}
-        for shard, end in answered.items():
-            if self._reader.position(shard) is None:
-                self.shard_logs[shard].seek(end)
-                self._reader.follow(shard, end)
         self._answered(answered)
         dead = set(self._shards) - answered.keys()
         if dead - self._dead:
@@ -191,14 +213,17 @@ class Tail:
         now_s = time.monotonic()
         for shard, end in ends.items():
             self._answered_at_s[shard] = now_s
-            if self.shard_logs[shard].end >= end:
+            if self._has_reached(shard, end):
                 self._reached_at_s[shard] = now_s
+
+    def _has_reached(self, shard: int, end: int) -> bool:
+        return not self._is_read(shard) or self.shard_logs[shard].end >= end
 
     async def _reach(self, ends: dict[int, int]) -> None:
         deadline_s = time.monotonic() + BEHIND_LIMIT_S
         while True:
             now_s = time.monotonic()
-            behind = {shard: end for shard, end in ends.items() if self.shard_logs[shard].end < end}
+            behind = {each: end for each, end in ends.items() if not self._has_reached(each, end)}
             for shard in ends.keys() - behind.keys():
                 self._reached_at_s[shard] = now_s
             if not behind or now_s > deadline_s:
@@ -207,6 +232,7 @@ class Tail:
             await asyncio.sleep(0.05)
 
     def _append(self, shard: int, records: Sequence[Record]) -> None:
+        self.records_read += len(records)
         shard_log = self.shard_logs[shard]
         shard_log.append(records)
         self._followers.records_came(shard, records, shard_log)

@@ -30,9 +30,9 @@ class LimitSettings(Connections):
         description="new sockets of this gateway, twice as many at once; more wait; 0: no limit",
     )
     address_reads_per_minute: int = Field(
-        600,
+        1_200,
         ge=0,
-        description="snapshots, pages of history and (as ten each) scans of the log; 0: no limit",
+        description="snapshots, pages of history and (as five each) scans of the log; 0: no limit",
     )
     busy_after_s: float = Field(
         300.0, ge=0, description="what would wait longer for a worker is refused; 0: nothing is"

@@ -99,7 +99,8 @@ function follow() {
   listed = chats.entries.some((entry) => entry.id === id);
   // The page's own folder: behind a proxy that may be a part of another site.
   const url = new URL(".", window.location.href).href.replace(/^http/, "ws");
-  session = new Session({ url, sessionId: id, history: HISTORY, token: keeper.token });
+  const shards = Number(document.querySelector("meta[name=talklog-shards]")?.content ?? 0);
+  session = new Session({ url, sessionId: id, history: HISTORY, token: keeper.token, shards });
   outbox.restore(session, Date.now());
   composer.value = drafts.of(id);
   session.onChange = changed;

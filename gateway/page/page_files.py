@@ -67,8 +67,15 @@ class _File:
 class PageFiles:
     """Answers for `/` and the page's files."""
 
-    def __init__(self, folder: Traversable | None = None) -> None:
-        self._build, self._files = _installed() if folder is None else _built(folder)
+    def __init__(self, folder: Traversable | None = None, shards: int | None = None) -> None:
+        """Read them. `shards`: so many the page is told, so that it can name that of a session."""
+        self._build, read = _installed() if folder is None else _built(folder)
+        self._files = dict(read)
+        index = self._files.get("/" + INDEX)
+        if index is not None and shards is not None:
+            told = f'<meta name="talklog-shards" content="{shards}"></head>'
+            page = index.plain.replace(b"</head>", told.encode(), 1)
+            self._files["/" + INDEX] = _file("/" + INDEX, page)
 
     def answer(self, path: str, headers: Headers | None = None) -> Response | None:
         """Give the file at `path`, or None if there is none.

@@ -20,6 +20,7 @@ import { Hold } from "./hold.js";
 import { newId } from "./ids.js";
 import { Link, Timers } from "./link.js";
 import { EMPTY_VIEW, forgotten, hasOpenMessages, reduce, resendAfter, resumeCursor, submitted, unsettled } from "./reducer.js";
+import { shardOf } from "./shards.js";
 import { TokenSource } from "./token.js";
 
 export { applyEvent, isTerminal } from "./fold.js";
@@ -57,14 +58,17 @@ export class Session {
   /**
    * `url`: ws:// or wss:// of a gateway, with a path if it has one behind a proxy. `history`: how many finished
    * messages to ask for. `token`: a JWT, if the gateway wants one, or a function that gives one (or a promise of it)
-   * whenever one is needed: before the first connection, before the old one ends, and when it was refused. The
-   * rest is for tests.
+   * whenever one is needed: before the first connection, before the old one ends, and when it was refused.
+   * `shards`: how many the gateways have, if that is known; they tell it when they are connected. With it the
+   * address names the session's shard, so that a balancer can bring a shard's sockets together.
+   * The rest is for tests.
    */
   constructor({
     url,
     sessionId,
     history = 0,
     token = null,
+    shards = 0,
     WebSocket = globalThis.WebSocket,
     nowMs = () => Date.now(),
     setTimer = (action, ms) => setTimeout(action, ms),
@@ -73,7 +77,7 @@ export class Session {
     makeId = newId,
   }) {
     const world = { WebSocket, nowMs, setTimer, clearTimer, random };
-    this.#options = { url, sessionId, history, nowMs, makeId, random };
+    this.#options = { url, sessionId, history, shards, nowMs, makeId, random };
     this.#tokens = new TokenSource(token);
     this.#timers = new Timers(world);
     this.#link = new Link(world, {
@@ -187,11 +191,12 @@ export class Session {
   }
 
   #address() {
-    const { url, sessionId, history } = this.#options;
+    const { url, sessionId, history, shards } = this.#options;
     const query = new URLSearchParams();
     const cursor = resumeCursor(this.view);
     if (cursor !== null) query.set("cursor", cursor);
     if (history > 0) query.set("history", String(history));
+    if (shards > 0) query.set("shard", String(shardOf(sessionId, shards)));
     const tail = `${query}` === "" ? "" : `?${query}`;
     return `${url.replace(/\/$/, "")}/ws/chat/${encodeURIComponent(sessionId)}/${tail}`;
   }
@@ -219,7 +224,10 @@ export class Session {
       return;
     }
     this.#hear(frame.message_id);
-    if (frame.type === "status" && frame.state === "connected") this.#greeted = true;
+    if (frame.type === "status" && frame.state === "connected") {
+      this.#greeted = true;
+      this.#options.shards = frame.shards ?? 0;
+    }
     if (frame.type === "status" && frame.state === "reconnect") this.#link.moveAfter(Math.max(0, Number(frame.after_ms) || 0));
     this.#tellNotice(frame, before);
     this.#dropEndedCancels();

@@ -34,6 +34,8 @@ class Address:
 def parse(target: str) -> Address:
     """Read a request's target, `/ws/chat/{session_id}/?cursor=…&history=…`.
 
+    What else is in the query is for others: `shard` for a balancer, which must not be believed.
+
     Raises:
         BadAddress: another path, a session id that can't be one, or a query that is too long.
     """
@@ -41,14 +43,21 @@ def parse(target: str) -> Address:
     path = _PATH.fullmatch(target_path)
     if path is None:
         raise BadAddress("the path is not /ws/chat/{session_id}/")
-    session_id = unquote(path[1], errors="replace")
-    if len(session_id) > SESSION_ID_MAX_CHARS or not _SESSION_ID.fullmatch(session_id):
+    session_id = session_id_in(path[1])
+    if session_id is None:
         raise BadAddress(f"session_id is not 1 to {SESSION_ID_MAX_CHARS} of A-Za-z0-9._:-")
     query = _fields(target_query)
     cursor = query.get("cursor", [None])[0]
     if cursor is not None and len(cursor) > CURSOR_MAX_CHARS:
         cursor = ""  # none that can be gone on from: it is answered as one
     return Address(session_id, cursor, _count(query.get("history", ["0"])[0]))
+
+
+def session_id_in(name: str) -> str | None:
+    """Read the part of a path that names a session; None if it can't be one."""
+    session_id = unquote(name, errors="replace")
+    fits = len(session_id) <= SESSION_ID_MAX_CHARS and _SESSION_ID.fullmatch(session_id)
+    return session_id if fits else None
 
 
 def origin_allowed(

@@ -248,12 +248,11 @@ class Connection:
         self._shared.snapshots.request(self)
 
     def _say_connected(self, recovered: bool | None) -> None:
-        told, epoch = self.session_id, self._shared.epoch
-        self.say(Connected(session_id=told, recovered=recovered, epoch=epoch))
+        told, of = self.session_id, self._shared
+        self.say(Connected(session_id=told, recovered=recovered, epoch=of.epoch, shards=of.shards))
 
     def _go_live(self, position: int) -> None:
-        self._position, self.caught_up = position, False
-        self._joined = True
+        self._position, self.caught_up, self._joined = position, False, True
         self._go_on()
 
     def _go_on(self) -> None:
@@ -272,7 +271,6 @@ class Connection:
             self._position, self.caught_up = batch.position, batch.caught_up
 
     def _hand_over(self, frames: Sequence[bytes]) -> None:
-        """Push frames of the session."""
         self._push(frames)
         self._protocol.delivered()
 

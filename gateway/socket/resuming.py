@@ -13,7 +13,7 @@ from gateway.socket.shared import Shared
 from schemas.log.log_scan import RangeTrimmed, ScanTooLarge
 from schemas.shard_log import Record
 
-SCAN_COSTS = 10
+SCAN_COSTS = 5
 """A look into the log that is not in memory, in snapshots."""
 
 

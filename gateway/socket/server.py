@@ -6,9 +6,11 @@ can't read the status of a handshake that was refused.
 
 import asyncio
 import random
+import re
 import time
 from collections.abc import Awaitable, Callable, Sequence
 
+import msgspec
 import structlog
 from websockets.asyncio.server import Server, ServerConnection, serve
 from websockets.exceptions import ConnectionClosed
@@ -16,8 +18,9 @@ from websockets.http11 import Request, Response
 
 from gateway.identity.claims import CantTell
 from gateway.limits.rules import counted_address
-from gateway.page.page_files import ONLY_TLS, PageFiles, text
+from gateway.page.page_files import ONLY_TLS, PageFiles, response, text
 from gateway.settings import GatewaySettings
+from gateway.socket.address import session_id_in
 from gateway.socket.admission import Admission, OwnPass, Refusal
 from gateway.socket.connection import Connection
 from gateway.socket.door import Door
@@ -39,6 +42,7 @@ DRAIN_SLICE = 100
 DRAIN_SLICE_EVERY_S = 0.05
 RECONNECT_SPREAD_MS = 2_000
 READ = ("GET", "HEAD")
+_WHERE = re.compile(r"/where/([^/]+)/?")
 PROBES = ("/healthz", "/readyz")
 FORBIDDEN_TEXT = (
     "TALKLOG_AUTH=none serves this machine only, and a proxy has passed this on.\n"
@@ -64,7 +68,7 @@ class ChatServer:
         self._admission = Admission(settings, shared.limiter, shared.tokens, own, shared.hook)
         self.strangers = Strangers(settings.unidentified_connections, shared.counters)
         self._door = Door(settings, shared.limiter)
-        self._page = PageFiles()
+        self._page = PageFiles(shards=settings.shards)
         self._server: Server | None = None
         self.draining = False
 
@@ -163,7 +167,19 @@ class ChatServer:
             reason = self.not_ready()
             told = reason or "; ".join(["ready", *self._failing()])
             return text(503 if reason else 200, f"{told}\n")
+        where = _WHERE.fullmatch(path)
+        if where is not None:
+            return self._where(where[1])
         return self._page.answer(path, request.headers) or text(404, "not found\n")
+
+    def _where(self, name: str) -> Response:
+        """Tell which shard is a session's. It says nothing of whether there is one."""
+        session_id = session_id_in(name)
+        if session_id is None:
+            return text(404, "not a session id\n")
+        shards = self._settings.shards
+        told = {"session_id": session_id, "shard": shard_of(session_id, shards), "shards": shards}
+        return response(200, msgspec.json.encode(told), "application/json")
 
     async def _serve(self, socket: ServerConnection) -> None:
         assert isinstance(socket, WebSocket)  # noqa: S101 - create_connection makes them

@@ -22,6 +22,7 @@ class Shared:
     """
 
     epoch: int
+    shards: int
     tail: Tail
     followers: Followers
     submitter: Submitter

@@ -16,6 +16,7 @@ sought for a reader's sake.
 """
 
 import asyncio
+import random
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import Any, Literal, TypeVar
 
@@ -41,6 +42,10 @@ AT_REST = (1, 100)
 """Bytes and milliseconds of a fetch, unless more is gathered: told of the first record at once. A
 shard that is followed anew waits for the fetch in flight, so that must not be long."""
 RESTS_AFTER_S = 2.0
+LOOKED_AT_MAX = 64
+LOOKED_AT_BYTES = 64 * 1024
+LOOKS_MAX = 5
+"""What a look at the newest records may cost: shards, bytes of each at once, and waits."""
 NOTHING = b'{"type":"nothing"}'
 """The value of a `Record` that stands for offsets without one. Every reader skips what it does not
 know, and counts its offset."""
@@ -140,6 +145,7 @@ class LogReader:
         `gather`: while records come, a fetch is answered when there are so many bytes, or after so
         many milliseconds; for who reads much and is not watched.
         """
+        self._bootstrap = bootstrap
         self._consumer = consumer(bootstrap, **options)
         self._gather = gather
         self._gathers = False
@@ -239,6 +245,34 @@ class LogReader:
         found = await answered(self._asker.offsets_for_times({partition: max(timestamp_ms, 0)}))
         place = found.get(partition)
         return end if place is None else place.offset
+
+    async def newest_ms(self) -> int | None:
+        """Give the log-append time of the newest record, of all shards or of some of very many.
+
+        A connection of its own reads the last record of each. None: there is none, or it holds no
+        record. Raises LogUnavailable.
+        """
+        looked_at = random.sample(self._partitions, min(len(self._partitions), LOOKED_AT_MAX))
+        ends = await offsets_of(self._asker, looked_at, "ends")
+        starts = await offsets_of(self._asker, ends, "starts")
+        left = {each for each in starts if ends[each] > starts[each]}
+        newest_ms = None
+        reader = consumer(self._bootstrap, max_partition_fetch_bytes=LOOKED_AT_BYTES)
+        try:
+            await answered(reader.start(), START_TIMEOUT_S)
+            reader.assign(left)
+            for partition in left:
+                reader.seek(partition, ends[partition] - 1)
+            for _ in range(LOOKS_MAX if left else 0):
+                found = await answered(reader.getmany(timeout_ms=POLL_MS))
+                times = [raw.timestamp for raws in found.values() for raw in raws]
+                newest_ms = max([newest_ms or 0, *times]) or None
+                left -= found.keys()
+                if not left:
+                    break
+        finally:
+            await stopped(reader, REQUEST_TIMEOUT_S)
+        return newest_ms
 
     async def run(self) -> None:
         """Read until cancelled. Raises KafkaError if the consumer cannot go on."""

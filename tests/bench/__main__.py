@@ -1,14 +1,13 @@
-"""`python -m tests.bench`: load A against talklog and, in turn, against a direct server; one table.
+"""`python -m tests.bench`: loads against talklog and, in turn, against a direct server; one table.
 
 The ratio to the direct server is the figure that travels: seconds depend on the machine. Whatever
 else the machine does meets both, because they are measured in turn; it is shown as foreign cores.
+The figures are kept in .cache/bench by commit, for `--compare`.
 """
 
 import argparse
 import asyncio
-import json
 import shutil
-import statistics
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -19,15 +18,24 @@ from pathlib import Path
 from tests.bench.cost import cpu_by_tier, cpu_of, of_the_machine, of_this_run, spent
 from tests.bench.direct import direct_server
 from tests.bench.load import load
+from tests.bench.picture import drawn
+from tests.bench.results import (
+    ALL,
+    CPU,
+    DIRECT,
+    OTHER,
+    OURS,
+    P50,
+    P99,
+    TOKENS,
+    Figures,
+    Results,
+    keep,
+    kept,
+)
+from tests.bench.scenarios import SCENARIOS
 from tests.scripted_model.control import ModelControl, scripted_model
 from tests.stack import running_stack
-
-TOKENS = 100_000
-DIRECT, OURS, OTHER = "direct", "talklog", "against"
-ALL = "CPU s all"
-P99 = "added p99 ms"
-
-Figures = dict[str, float]
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,12 +49,31 @@ class Measured:
 
 def main() -> None:
     """Warm up, measure, print."""
+    arguments = _parser().parse_args()
+    before = kept(arguments.compare) if arguments.compare else None
+    folder = Path(tempfile.mkdtemp(prefix="talklog-bench-"))
+    folder.chmod(0o755)
+    try:
+        with _all_measured(folder, arguments.against) as measured:
+            loads = {name: _figures(measured, name, arguments) for name in arguments.scenarios}
+            idle = _idle(measured, arguments.idle_seconds)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+    results = Results(loads, idle)
+    print(results.table())
+    print(f"\nkept in {keep(results, arguments.json)}")
+    if before is not None:
+        print(f"\nnow / {arguments.compare}\n{results.beside(before)}")
+    if arguments.picture:
+        arguments.picture.write_text(drawn(results))
+
+
+def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
-    parser.add_argument("--sessions", type=int, default=50)
+    told = "; ".join(f"{name}: {each.what}" for name, each in SCENARIOS.items())
     parser.add_argument(
-        "--rate", type=float, default=50.0, help="tokens a second a session; 0: all"
+        "--scenarios", nargs="+", choices=SCENARIOS, default=list(SCENARIOS), help=told
     )
-    parser.add_argument("--tokens", type=int, default=2000, help="an answer, with --rate 0")
     parser.add_argument("--seconds", type=float, default=20.0, help="length of one repeat")
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--warm-up-seconds", type=float, default=15.0)
@@ -54,19 +81,10 @@ def main() -> None:
     parser.add_argument(
         "--against", type=Path, help="a folder with another version, measured in turn with this one"
     )
-    parser.add_argument("--json", type=Path, help="write the figures here too")
-    arguments = parser.parse_args()
-    folder = Path(tempfile.mkdtemp(prefix="talklog-bench-"))
-    folder.chmod(0o755)
-    try:
-        with _all_measured(folder, arguments.against) as measured:
-            figures = _figures(measured, arguments)
-            idle = _idle(measured, arguments.idle_seconds)
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
-    _print(figures, idle)
-    if arguments.json:
-        arguments.json.write_text(json.dumps({"load": figures, "idle": idle}, indent=2))
+    parser.add_argument("--compare", help="a commit of .cache/bench, or a file of figures")
+    parser.add_argument("--json", type=Path, help="keep the figures here")
+    parser.add_argument("--picture", type=Path, help="draw them here, as SVG")
+    return parser
 
 
 @contextmanager
@@ -93,15 +111,15 @@ def _talklog(
 
 
 def _figures(
-    measured: list[Measured], arguments: argparse.Namespace
-) -> dict[str, list[dict[str, float]]]:
+    measured: list[Measured], name: str, arguments: argparse.Namespace
+) -> dict[str, list[Figures]]:
     figures: dict[str, list[Figures]] = {each.name: [] for each in measured}
     # The first repeat warms up: a young JVM costs three times as much.
     for number in range(arguments.repeats + 1):
         for each in measured:
-            figure = asyncio.run(_repeat(each, arguments, number))
+            figure = asyncio.run(_repeat(each, name, arguments, number))
             what = f"repeat {number}" if number else "warm-up"
-            print(f"{what}: {each.name}, {figure[ALL]:.1f} CPU s", flush=True)
+            print(f"{name}, {what}: {each.name}, {figure[ALL]:.1f} CPU s", flush=True)
             if number:
                 figures[each.name].append(figure)
     return figures
@@ -120,55 +138,28 @@ def _idle(measured: list[Measured], seconds: float) -> dict[str, Figures]:
     }
 
 
-async def _repeat(measured: Measured, arguments: argparse.Namespace, number: int) -> Figures:
-    seconds = arguments.seconds if number else arguments.warm_up_seconds
-    tokens = int(seconds * arguments.rate) if arguments.rate else arguments.tokens
+async def _repeat(
+    measured: Measured, name: str, arguments: argparse.Namespace, number: int
+) -> Figures:
+    scenario = SCENARIOS[name]
+    tokens = scenario.tokens_in(arguments.seconds if number else arguments.warm_up_seconds)
     before, began = measured.used(), time.monotonic()
     foreign_s = of_the_machine() - of_this_run()
-    added, frames = await load(
-        measured.urls, arguments.sessions, tokens, arguments.rate, f"bench{number}"
-    )
+    seen = await load(measured.urls, scenario, tokens, f"bench-{name}-{number}")
     took_s, used = time.monotonic() - began, spent(before, measured.used())
     foreign_s = of_the_machine() - of_this_run() - foreign_s
-    per = TOKENS / len(added)
-    added.sort()
+    per = TOKENS / len(seen.added_ms)
+    added, asked = sorted(seen.added_ms), sorted(seen.asked_ms)
     return {
         "tokens/s": len(added) / took_s,
-        "tokens a frame": len(added) / frames,
-        "added p50 ms": added[len(added) // 2],
+        "tokens a frame": len(added) / seen.frames,
+        "submit to model p50 ms": asked[len(asked) // 2],
+        P50: added[len(added) // 2],
         P99: added[int(len(added) * 0.99)],
-        **{f"CPU s {tier}": tier_s * per for tier, tier_s in used.items()},
+        **{f"{CPU}{tier}": tier_s * per for tier, tier_s in used.items()},
         ALL: sum(used.values()) * per,
         "foreign cores": max(0.0, foreign_s / took_s),
     }
-
-
-def _print(figures: dict[str, list[Figures]], idle: dict[str, Figures]) -> None:
-    """Print the ratios first, then each system's median and spread."""
-    medians = {
-        name: {figure: _median(repeats, figure) for figure in repeats[0]}
-        for name, repeats in figures.items()
-    }
-    ruler = medians[DIRECT]
-    print()
-    for name, median in medians.items():
-        if name != DIRECT:
-            cost, late = median[ALL] / ruler[ALL], median[P99] / ruler[P99]
-            print(f"{name}: {cost:.2f} x the CPU of the direct server, {late:.2f} x its p99")
-    for name, repeats in figures.items():
-        print(
-            f"\n{name:<18}{'median':>10}{'least':>10}{'most':>10}"
-            f"   (CPU seconds for {TOKENS:,} tokens)"
-        )
-        for figure, median_value in medians[name].items():
-            values = [each[figure] for each in repeats]
-            print(f"{figure:<18}{median_value:>10.2f}{min(values):>10.2f}{max(values):>10.2f}")
-        at_rest = ", ".join(f"{tier} {ms:.1f}" for tier, ms in idle[name].items())
-        print(f"at rest, ms of CPU a second: {sum(idle[name].values()):.1f} ({at_rest})")
-
-
-def _median(repeats: list[Figures], figure: str) -> float:
-    return statistics.median(each[figure] for each in repeats)
 
 
 if __name__ == "__main__":

@@ -52,14 +52,16 @@ def application(model_url: str) -> FastAPI:
     @app.websocket("/ws/chat/{session_id}/")
     async def chat(socket: WebSocket, session_id: str) -> None:
         await socket.accept()
-        asked = await socket.receive_json()
-        stream = await client.chat.completions.create(
-            model="scripted", messages=[{"role": "user", "content": asked["content"]}], stream=True
-        )
-        async for chunk in stream:
-            if chunk.choices and (content := chunk.choices[0].delta.content):
-                await socket.send_json({"type": "ai_response_chunk", "content": content})
-        await socket.send_json({"type": "ai_response_complete"})
+        async for asked in socket.iter_json():
+            stream = await client.chat.completions.create(
+                model="scripted",
+                messages=[{"role": "user", "content": asked["content"]}],
+                stream=True,
+            )
+            async for chunk in stream:
+                if chunk.choices and (content := chunk.choices[0].delta.content):
+                    await socket.send_json({"type": "ai_response_chunk", "content": content})
+            await socket.send_json({"type": "ai_response_complete"})
 
     return app
 

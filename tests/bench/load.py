@@ -3,15 +3,20 @@
 import asyncio
 import re
 import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 
 import msgspec
-from websockets.asyncio.client import connect
+from websockets.asyncio.client import ClientConnection, connect
+
+from tests.bench.scenarios import Scenario
 
 _STAMP = re.compile(r"@(\d+)")
 
 
 class _Entry(msgspec.Struct):
     content: str = ""
+    finish_reason: str | None = None
 
 
 class _Frame(msgspec.Struct):
@@ -25,45 +30,62 @@ class _Frame(msgspec.Struct):
 _decoder = msgspec.json.Decoder(_Frame)
 
 
-async def load(
-    urls: list[str], sessions: int, tokens: int, rate: float, tag: str
-) -> tuple[list[float], int]:
-    """Ask once in every session, all at once.
+@dataclass(slots=True)
+class Seen:
+    """What clients saw, in ms, and in how many frames."""
 
-    Gives each token's added latency in ms (from its stamp, written as it left the model, to its
-    receipt) and how many frames brought them. Raises AssertionError if an answer is not whole.
+    added_ms: list[float] = field(default_factory=list)
+    """Of each token: from its stamp, written as it left the model, to its receipt."""
+    asked_ms: list[float] = field(default_factory=list)
+    """Of each answer: from the question to the stamp of its first token."""
+    frames: int = 0
+
+
+async def load(urls: Sequence[str], scenario: Scenario, tokens: int, tag: str) -> Seen:
+    """Ask in every session, all at once, as many times as the scenario says, one after another.
+
+    Raises AssertionError if an answer is not whole.
     """
-    added: list[float] = []
-    frames = 0
+    seen = Seen()
 
     async def one(number: int) -> None:
-        nonlocal frames
         session = f"{tag}-{number}"
         address = urls[number % len(urls)].replace("http", "ws", 1) + f"/ws/chat/{session}/"
-        orders = f"[[key={session} tokens={tokens} rate={rate} stamp=1]]"
-        seen = 0
         # Without pings: a server that is past its capacity is late, not dead.
         async with connect(address, compression=None, max_size=None, ping_interval=None) as socket:
-            await socket.send(
-                msgspec.json.encode({"type": "user_message", "content": f"go {orders}"}).decode()
-            )
-            async for raw in socket:
-                now = time.monotonic_ns()
-                frame = _decoder.decode(raw)
-                assert frame.type != "error", raw
-                if frame.state == "generating":
-                    seen = 0  # another worker goes on: its first chunk is the text so far
-                elif frame.type == "snapshot":
-                    # In place of what came before it; what follows it comes (again).
-                    seen = sum(len(_STAMP.findall(each.content)) for each in frame.messages)
-                elif frame.type == "ai_response_chunk":
-                    stamps = _STAMP.findall(frame.content)
-                    added.extend((now - int(stamp)) / 1e6 for stamp in stamps)
-                    seen += len(stamps)
-                    frames += 1
-                elif frame.type == "ai_response_complete":
-                    break
-        assert seen == tokens, f"{session}: {seen} of {tokens} tokens"
+            for turn in range(scenario.turns):
+                orders = f"[[key={session}-{turn} tokens={tokens} rate={scenario.rate} stamp=1]]"
+                await _one_answer(socket, f"go {orders}", tokens, seen)
 
-    await asyncio.gather(*(one(number) for number in range(sessions)))
-    return added, frames
+    await asyncio.gather(*(one(number) for number in range(scenario.sessions)))
+    return seen
+
+
+async def _one_answer(socket: ClientConnection, asked: str, tokens: int, seen: Seen) -> None:
+    asked_ns = time.monotonic_ns()
+    came, first = 0, True
+    await socket.send(msgspec.json.encode({"type": "user_message", "content": asked}).decode())
+    async for raw in socket:
+        now_ns = time.monotonic_ns()
+        frame = _decoder.decode(raw)
+        assert frame.type != "error", raw
+        if frame.state == "generating":
+            came = 0  # another worker goes on: its first chunk is the text so far
+        elif frame.type == "snapshot":
+            # In place of what came before it; what follows it comes (again).
+            came = sum(
+                len(_STAMP.findall(each.content))
+                for each in frame.messages
+                if not each.finish_reason
+            )
+        elif frame.type == "ai_response_chunk":
+            stamps = [int(stamp) for stamp in _STAMP.findall(frame.content)]
+            seen.added_ms.extend((now_ns - stamp) / 1e6 for stamp in stamps)
+            if first and stamps:
+                seen.asked_ms.append((stamps[0] - asked_ns) / 1e6)
+                first = False
+            came += len(stamps)
+            seen.frames += 1
+        elif frame.type == "ai_response_complete":
+            break
+    assert came == tokens, f"{came} of {tokens} tokens"

@@ -277,7 +277,9 @@ class FakeGateway:
             assert asked.cursor is not None
             follower.position = cursor.parse(asked.cursor).offset + 1
         session_id = asked.session_id
-        connected = frames.Connected(session_id=session_id, recovered=recovered, epoch=EPOCH)
+        connected = frames.Connected(
+            session_id=session_id, recovered=recovered, epoch=EPOCH, shards=1
+        )
         await _send(follower.socket, frames.encode(connected))
         if recovered:
             return

@@ -277,6 +277,20 @@ test("a callback is asked before the token ends, and the socket stays open", asy
   assert.deepEqual(world.socket.of("token").at(-1), { type: "token", token: tokens[1] });
 });
 
+test("the address names the shard as soon as it is known how many there are", () => {
+  const { world, session } = following();
+  session.connect();
+  assert.equal(world.socket.address.search, "");
+  world.socket.opens();
+  world.socket.gives({ ...connected(), shards: 8 }, snapshot(9));
+  world.socket.closes(1012);
+  world.pass(40_000);
+  assert.equal(world.socket.address.search, "?cursor=1.0.9&shard=3");
+  const other = following({ shards: 8 });
+  other.session.connect();
+  assert.equal(other.world.socket.address.search, "?shard=3");
+});
+
 test("a token that was refused is asked for anew, and one that is never taken is not without end", async () => {
   let asked = 0;
   const { world, session } = following({ token: () => `t${(asked += 1)}` });

@@ -242,8 +242,14 @@ class Connection:
             self.position, self.caught_up = batch.position, batch.caught_up
 
     def _say_connected(self, recovered: bool | None) -> None:
-        epoch = self.gateway.broker.epoch
-        self._say(Connected(session_id=self.session_id, recovered=recovered, epoch=epoch))
+        broker = self.gateway.broker
+        connected = Connected(
+            session_id=self.session_id,
+            recovered=recovered,
+            epoch=broker.epoch,
+            shards=broker.shards,
+        )
+        self._say(connected)
 
     def _say(self, frame: Frame) -> None:
         self.wire.push(encode(frame))

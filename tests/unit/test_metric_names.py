@@ -62,6 +62,7 @@ def test_what_only_grows_is_called_a_counter_and_nothing_else_is() -> None:
         "redis_away",
         "dead_shards",
         "shard_log_bytes",
+        "shards_read",
         "canary_round_trip_seconds",
     }
     assert kinds["scans"] == kinds["producers_replaced"] == "counter"

@@ -58,12 +58,12 @@ class Intake:
     ) -> None:
         self._actions: list[Action] = []
         self.membership = Membership(epoch=epoch, bounds=bounds, actions=self._actions)
-        self._clock = clock or BrokerClock()
+        self.clock = clock or BrokerClock()
         self._attempts = OwnAttempts(epoch=epoch, new_id=new_id, actions=self._actions)
         self.admission = Admission(bounds.max_running)
         self._look_ups = LookUps(self._actions)
         self._lanes = Lanes(self.membership, self.admission, self._look_ups)
-        self._read_back = ReadBack(self.membership, self._attempts, self._lanes, self._clock)
+        self._read_back = ReadBack(self.membership, self._attempts, self._lanes, self.clock)
         self._judge = Judge(
             membership=self.membership,
             attempts=self._attempts,
@@ -71,7 +71,7 @@ class Intake:
             lanes=self._lanes,
             look_ups=self._look_ups,
             waiting_for_history_max=bounds.waiting_for_history,
-            clock=self._clock,
+            clock=self.clock,
             actions=self._actions,
         )
         self._shards = self.membership.shards
@@ -147,7 +147,7 @@ class Intake:
         shard = self._shards.get(delivery.shard)
         if shard is None or not shard.owned:
             return  # a rebalance came between: it comes again, here or elsewhere
-        self._clock.heard(delivery.timestamp_ms, now_s)
+        self.clock.heard(delivery.timestamp_ms, now_s)
         self.membership.deliver(shard, delivery)
         event = delivery.event
         if delivery.refused is not None:

@@ -56,7 +56,7 @@ async def test_every_number_moves(servers: RunningStack, writer: Writer, session
                 "canary_round_trip_seconds",
             )
             await writer.answer(session_id, "m2", ["x"], "a3")
-            await moves.until("shard_log_bytes")
+            await moves.until("shard_log_bytes", "records_read", "shards_read")
             for number in range(25):
                 await client.send({"type": "ping", "nonce": number})
             silent = [socket.create_connection(("127.0.0.1", gateway.port)) for _ in range(5)]

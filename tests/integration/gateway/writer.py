@@ -27,9 +27,10 @@ AT = "2026-01-01T00:00:00.000Z"
 class Writer:
     """Appends events to `ai_response_chunks`."""
 
-    def __init__(self, producer: AIOKafkaProducer, epoch: int) -> None:
+    def __init__(self, producer: AIOKafkaProducer, epoch: int, shards: int = SHARDS) -> None:
         self._producer = producer
         self._epoch = epoch
+        self._shards = shards
 
     async def put(self, *events: Event) -> int:
         """Append the events of one session, acknowledged; give the last one's offset."""
@@ -37,7 +38,7 @@ class Writer:
 
     async def put_raw(self, session_id: str, *values: bytes) -> int:
         """Append records with these very values."""
-        shard = shard_of(session_id, SHARDS)
+        shard = shard_of(session_id, self._shards)
         sent = [
             await self._producer.send(SESSION_LOG, value, session_id.encode(), partition=shard)
             for value in values
@@ -54,18 +55,18 @@ class Writer:
         return await self.put(*events, complete(session_id, message_id, len(pieces), attempt))
 
     def cursor(self, session_id: str, offset: int) -> str:
-        return f"{self._epoch}.{shard_of(session_id, SHARDS)}.{offset}"
+        return f"{self._epoch}.{shard_of(session_id, self._shards)}.{offset}"
 
 
 @asynccontextmanager
-async def open_writer(kafka: str, epoch: int) -> AsyncIterator[Writer]:
+async def open_writer(kafka: str, epoch: int, shards: int = SHARDS) -> AsyncIterator[Writer]:
     """A writer for as long as the block lasts."""
     producer = AIOKafkaProducer(
         bootstrap_servers=kafka, enable_idempotence=True, acks="all", request_timeout_ms=5000
     )
     await producer.start()
     try:
-        yield Writer(producer, epoch)
+        yield Writer(producer, epoch, shards)
     finally:
         await producer.stop()
 

@@ -4,6 +4,8 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
+from types import SimpleNamespace
+from typing import Any
 from uuid import uuid4
 
 import pytest
@@ -102,7 +104,7 @@ class Seen:
 
 @asynccontextmanager
 async def reading(
-    log: Log, seen: Seen, gather: tuple[int, int] | None = None
+    log: Log, seen: Any, gather: tuple[int, int] | None = None
 ) -> AsyncIterator[LogReader]:
     reader = LogReader(
         log.kafka,
@@ -293,6 +295,28 @@ async def test_a_broker_that_is_not_there_is_named() -> None:
     with pytest.raises(LogUnavailable):
         await reader.start()
     await reader.stop()
+
+
+async def test_the_newest_records_tell_the_brokers_time(log: Log) -> None:
+    times: dict[int, int] = {}
+
+    def heard(shard: int, records: Sequence[Record]) -> None:
+        times[shard] = records[-1].timestamp_ms
+        seen.on_records(shard, records)
+
+    seen = Seen()
+    watched = SimpleNamespace(on_records=heard, on_gap=seen.on_gap)
+    async with reading(log, watched) as reader:
+        assert await reader.newest_ms() is None  # there is no record
+        await log.put(3)
+        await log.put(2, shard=1)
+        for shard in range(SHARDS):
+            reader.follow(shard, 0)
+        await seen.until(lambda: seen.offsets == {0: [0, 1, 2], 1: [0, 1]})
+        assert await reader.newest_ms() == max(times.values())
+        end = await log.in_transaction(1, shard=1)
+        await seen.until(lambda: reader.position(1) == end)
+        assert await reader.newest_ms() == times[0], "the last offset of the other has no record"
 
 
 async def test_a_scan_gives_exactly_the_range(log: Log) -> None:

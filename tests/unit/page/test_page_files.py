@@ -57,6 +57,13 @@ def test_every_module_that_runs_first_is_named_in_the_page(page: PageFiles) -> N
     assert not {"markdown.js", "highlighting.js", "typesetting.js"} & named
 
 
+def test_the_page_is_told_how_many_shards_there_are() -> None:
+    index = PageFiles(shards=64).answer("/")
+    assert index is not None
+    assert b'<meta name="talklog-shards" content="64"></head>' in index.body
+    assert index.headers["ETag"] != PageFiles(shards=8).answer("/").headers["ETag"]  # type: ignore[union-attr]
+
+
 def test_packed_or_not_it_is_the_same(page: PageFiles) -> None:
     plain, packed = page.answer("/chat.js"), page.answer("/chat.js", BROWSER)
     assert plain is not None

@@ -30,6 +30,12 @@ def test_without_a_token_it_is_any(token: str) -> None:
     assert session_for(token, "new") == "chat-new"
 
 
+def test_the_shard_is_named_when_it_is_known() -> None:
+    address = Address("http://x", "test_session", 0)
+    assert address.with_cursor(None) == "ws://x/ws/chat/test_session/?history=0"
+    assert address.with_cursor(None, 8) == "ws://x/ws/chat/test_session/?history=0&shard=3"
+
+
 def test_the_token_is_neither_in_the_address_nor_shown() -> None:
     address = Address("ws://x", "s", 5, "secret")
     assert "secret" not in address.with_cursor("1.0.5")

@@ -12,11 +12,12 @@ from typing import Any
 import pytest
 
 from gateway.feed import tail as module
+from gateway.feed import unneeded
 from gateway.feed.ends import Ends, each_by_itself
 from gateway.feed.followers import Followers
 from gateway.feed.tail import Tail
 from schemas.log.log_reader import LogUnavailable
-from schemas.shard_log import ShardLog
+from schemas.shard_log import Record, ShardLog
 
 SHARDS = range(8)
 DEAD = 3
@@ -101,6 +102,7 @@ class Reader:
         self.positions: dict[int, int] = {}
         self.follow = self.positions.__setitem__
         self.position = self.positions.get
+        self.unfollow = self.positions.pop
 
     async def start(self) -> None:
         pass
@@ -129,12 +131,35 @@ async def test_a_gateway_starts_and_is_ready_with_a_dead_shard_and_names_it(
     assert tail.failing() == "shards dead: 3"
     assert (tail.dead(), tail.is_dead(DEAD), tail.is_dead(4)) == (1, True, False)
     with pytest.raises(LogUnavailable):  # its joiners are told
-        await tail._ends_of_followed([DEAD])
+        await tail._ends_and_follow([DEAD])
     broker.dead.clear()
     await tail._ask()
     assert tail.failing() is None
+    assert await tail._ends_and_follow([DEAD]) == {DEAD: 13}
     assert tail.shard_logs[DEAD].end == 13
-    assert await tail._ends_of_followed([DEAD]) == {DEAD: 13}
+
+
+async def test_a_shard_is_read_from_its_first_follower_until_nobody_has_been_there_for_a_while(
+    tail_of: Callable[[Broker], Tail], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tail = tail_of(Broker())
+    await tail.start()
+    assert tail.reads() == 0
+    assert tail.not_ready() is None
+    tail._followers.shards = lambda: {2}  # type: ignore[method-assign]
+    assert await tail._ends_and_follow([2]) == {2: 12}
+    tail._append(2, [Record(12, 0, "s", b""), Record(13, 0, "s", b"")])
+    assert await tail._ends_and_follow([2]) == {2: 12}  # nothing that is read is sought again
+    tail._leave_unneeded()
+    assert (tail.reads(), tail.shard_logs[2].start, tail.shard_logs[2].end) == (1, 12, 14)
+    tail._followers.shards = lambda: set()  # type: ignore[method-assign]
+    tail._leave_unneeded()
+    assert (tail.reads(), tail.records_read) == (1, 2)
+    monkeypatch.setattr(unneeded, "UNNEEDED_AFTER_S", 0.0)
+    tail._leave_unneeded()
+    assert (tail.reads(), tail.shard_logs[2].bytes_in_memory) == (0, 0)
+    assert await tail._ends_and_follow([2]) == {2: 12}
+    assert (tail.reads(), tail.shard_logs[2].end) == (1, 12)
 
 
 async def test_a_gateway_of_which_no_shard_answers_does_not_start(

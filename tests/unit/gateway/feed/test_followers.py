@@ -51,6 +51,7 @@ class Shard:
         self.followers = Followers(1)
         self.shared = Shared(
             epoch=1,
+            shards=1,
             tail=cast(Any, SimpleNamespace(shard_logs={0: self.log})),
             followers=self.followers,
             submitter=cast(Any, None),

@@ -36,6 +36,7 @@ def test_what_the_tail_had_not_read_at_the_join_comes_after_the_snapshot() -> No
     log = ShardLog(5)
     shared = Shared(
         epoch=1,
+        shards=1,
         tail=cast(Any, SimpleNamespace(shard_logs={0: log})),
         followers=cast(Any, None),
         submitter=cast(Any, None),

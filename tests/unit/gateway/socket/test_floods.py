@@ -100,6 +100,7 @@ async def end(shard: int) -> int:
 async def served(socket: Socket, submitter: Submitter, snapshots: Snapshots) -> None:
     shared = Shared(
         epoch=1,
+        shards=1,
         tail=cast(Any, SimpleNamespace(shard_logs={0: ShardLog(0)}, ends=SimpleNamespace(end=end))),
         followers=cast(Any, SimpleNamespace(add=lambda one: None, remove=lambda one: None)),
         submitter=cast(Any, submitter),

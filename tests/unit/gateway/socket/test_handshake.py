@@ -4,6 +4,7 @@ Seen: `history=` with 4,301 digits was a ValueError, a traceback and 1011 for ea
 so was an Origin that came twice.
 """
 
+import json
 from types import SimpleNamespace
 from typing import Any, cast
 from urllib.parse import quote
@@ -81,6 +82,25 @@ def test_without_authentication_no_page_is_given_through_a_proxy(
     answer = server._answer(cast(Any, SOCKET), request)
     assert isinstance(answer, Response)
     assert answer.status_code == status
+
+
+@pytest.mark.parametrize(
+    ("path", "told"),
+    [
+        ("/where/abc123", (200, {"session_id": "abc123", "shard": 3, "shards": 8})),
+        ("/where/test%5Fsession/", (200, {"session_id": "test_session", "shard": 3, "shards": 8})),
+        ("/where/a%20b", (404, None)),
+        (f"/where/{'a' * 256}", (404, None)),
+        ("/where/", (404, None)),
+    ],
+)
+def test_whoever_asks_is_told_the_shard_of_a_session(
+    server: ChatServer, path: str, told: tuple[int, object]
+) -> None:
+    answer = server._answer(cast(Any, SOCKET), Request(path, Headers(Host="localhost:8000")))
+    assert isinstance(answer, Response)
+    body = json.loads(answer.body) if answer.status_code == 200 else None
+    assert (answer.status_code, body) == told
 
 
 said = st.text(st.characters(codec="latin-1", exclude_categories=["Cc"]), max_size=60)

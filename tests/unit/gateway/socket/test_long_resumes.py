@@ -53,6 +53,7 @@ def connection_to(log: ShardLog) -> tuple[Connection, Socket, Counters]:
     counters, socket = Counters(), Socket()
     shared = Shared(
         epoch=1,
+        shards=1,
         tail=cast(Any, tail),
         followers=cast(Any, None),
         submitter=cast(Any, None),

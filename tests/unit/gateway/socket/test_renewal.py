@@ -61,6 +61,7 @@ class Served:
         self.socket, self.submitter, self.counters = Socket(*frames), Submitter(), Counters()
         shared = Shared(
             epoch=1,
+            shards=1,
             tail=cast(
                 Any, SimpleNamespace(shard_logs={0: ShardLog(0)}, ends=SimpleNamespace(end=end))
             ),

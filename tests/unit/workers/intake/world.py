@@ -70,6 +70,7 @@ class SimAnswer:
     def begin(self) -> None:
         self.began_s = self.member.world.now
         message = self.start.message
+        self.member.world.read_to[self.start.attempt] = self.member.end_told
         event = Status(
             session_id=message.session_id,
             message_id=message.message_id,
@@ -192,6 +193,7 @@ class Member:
         self.noted: list[actions.NoteEnd] = []
         self.remembers = True  # whether the turns find a history
         self.ends_asked: list[actions.AskEnd] = []
+        self.end_told = 0
         self.follows = False
         self.position = 0
         self.next_offset = 0
@@ -295,7 +297,8 @@ class Member:
         if not self.ends_asked:
             return False
         asked = self.ends_asked.pop(0)
-        self.intake.end_known(0, asked.asked, len(self.world.log), self.world.now)
+        self.end_told = len(self.world.log)
+        self.intake.end_known(0, asked.asked, self.end_told, self.world.now)
         self.perform()
         return True
 
@@ -402,6 +405,10 @@ class World:
     deaths: Counter[str] = field(default_factory=Counter)
     mute: dict[str, int] = field(default_factory=dict)
     """Who was not heard of since its start, and whether its next chunk is the text so far."""
+    begun: dict[str, int] = field(default_factory=dict)
+    """Where the newest start of each message lies."""
+    read_to: dict[str, int] = field(default_factory=dict)
+    """How far the log was known by whoever made the attempt."""
 
     def member(self, name: str) -> Member:
         member = Member(self, name, self.bounds)
@@ -445,10 +452,21 @@ class World:
         outcome = self.truth.apply(event, Place(EPOCH, offset))
         self._count_deaths(event, outcome)
         if text and not self.truth.messages[event.message_id].text.startswith(text):
-            assert self.deaths[event.message_id] >= MUTE_DEATHS_ANEW, f"a shorter text by {event}"
+            assert self._may_begin_anew(event), f"a shorter text by {event}"
         if outcome is Outcome.STARTED:
+            self.begun[event.message_id] = offset
             self._check_order(event)
         return offset
+
+    def _may_begin_anew(self, event: SessionEvent) -> bool:
+        """Say whether people may see a shorter text.
+
+        It may be this text that kills its worker. Or nobody could know of it: the start before was
+        still under way when its shard moved, and came into the log after the end that its new
+        owner had to read to.
+        """
+        died = self.deaths[event.message_id] >= MUTE_DEATHS_ANEW
+        return died or self.begun[event.message_id] >= self.read_to[event.attempt or ""]
 
     def _count_deaths(self, event: SessionEvent, outcome: Outcome) -> None:
         """Count the starts that were followed by no word of their own."""

@@ -1,0 +1,92 @@
+"""`python -m tests.bench.profile TIER`: where a tier's time goes under load A, as a flame graph.
+
+It starts a stack, warms it up, and lets py-spy look at the tier's first process a hundred times a
+second while the load goes on.
+"""
+
+import argparse
+import asyncio
+import shutil
+import subprocess
+import sys
+import sysconfig
+import tempfile
+from pathlib import Path
+
+from deploy.local.stack_file import StackFile
+from tests.bench.load import load
+from tests.bench.scenarios import SCENARIOS
+from tests.scripted_model.control import scripted_model
+from tests.stack import running_stack
+
+TIERS = ("gateway", "worker", "persister")
+SAMPLES_A_S = 100
+MARGIN_S = 5.0
+
+
+def main() -> int:
+    """Write the flame graph; give py-spy's exit code."""
+    parser = argparse.ArgumentParser(
+        prog="python -m tests.bench.profile", description=__doc__, allow_abbrev=False
+    )
+    parser.add_argument("tier", choices=TIERS)
+    parser.add_argument("--scenario", choices=SCENARIOS, default="A")
+    parser.add_argument("--seconds", type=int, default=20, help="looked at so long")
+    parser.add_argument("--warm-up-seconds", type=float, default=15.0)
+    parser.add_argument(
+        "--format", choices=("flamegraph", "raw", "speedscope"), default="flamegraph"
+    )
+    parser.add_argument("--output", type=Path, help="default: .cache/profile-TIER.svg")
+    asked = parser.parse_args()
+    ending = "svg" if asked.format == "flamegraph" else "txt" if asked.format == "raw" else "json"
+    output = asked.output or Path(".cache") / f"profile-{asked.tier}.{ending}"
+    output.parent.mkdir(parents=True, exist_ok=True)
+    folder = Path(tempfile.mkdtemp(prefix="talklog-profile-"))
+    folder.chmod(0o755)
+    try:
+        with (
+            scripted_model() as model,
+            running_stack(folder, OPENAI_BASE_URL=model.url, _JAVA_OPTIONS="") as stack,
+        ):
+            code = asyncio.run(_profiled(stack.file, asked, output))
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+    if code == 0:
+        print(f"written to {output}")
+    return code
+
+
+async def _profiled(file: StackFile, asked: argparse.Namespace, output: Path) -> int:
+    scenario = SCENARIOS[asked.scenario]
+    urls = [gateway.url for gateway in file.gateways]
+    print("warming up")
+    await load(urls, scenario, scenario.tokens_in(asked.warm_up_seconds), "profile-warm-up")
+    print(f"looking at the {asked.tier} for {asked.seconds} s")
+    tokens = scenario.tokens_in(asked.seconds + MARGIN_S)
+    loading = asyncio.create_task(load(urls, scenario, tokens, "profile"))
+    command = [
+        str(Path(sysconfig.get_path("scripts")) / "py-spy"),
+        "record",
+        *("--pid", str(_pid(file, asked.tier))),
+        *("--duration", str(asked.seconds)),
+        *("--rate", str(SAMPLES_A_S)),
+        *("--format", asked.format),
+        *("--output", str(output)),
+    ]
+    looking = await asyncio.create_subprocess_exec(*command, stdout=subprocess.DEVNULL)
+    code = await looking.wait()
+    await loading
+    return code
+
+
+def _pid(file: StackFile, tier: str) -> int:
+    pids = {
+        "gateway": [each.pid for each in file.gateways],
+        "worker": [each.pid for each in file.workers],
+        "persister": [each.pid for each in file.persisters],
+    }
+    return pids[tier][0]
+
+
+if __name__ == "__main__":
+    sys.exit(main())

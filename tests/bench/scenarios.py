@@ -1,0 +1,27 @@
+"""What is measured: loads that differ in one thing each."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Scenario:
+    """So many sessions at once, each with `turns` answers of `rate` tokens a second (0: all)."""
+
+    what: str
+    sessions: int
+    rate: float
+    turns: int = 1
+    tokens: int = 2000
+    """Tokens of an answer where no rate says it."""
+
+    def tokens_in(self, seconds: float) -> int:
+        """Give the tokens of one answer, if all turns shall take so long."""
+        return max(1, int(seconds / self.turns * self.rate)) if self.rate else self.tokens
+
+
+SCENARIOS = {
+    "A": Scenario("50 answers of 50 tokens a second", 50, 50.0),
+    "B": Scenario("100 answers of 50 tokens a second", 100, 50.0),
+    "C": Scenario("50 answers as fast as it goes", 50, 0.0),
+    "rest": Scenario("one answer of 20 tokens a second, nothing else", 1, 20.0, turns=10),
+}
