@@ -14,8 +14,8 @@ from math import ceil
 from gateway.limits.rates import Rates
 from gateway.limits.rules import Over
 
-WAIT_MAX_S = 3.0
-"""Shorter than what a client waits for a handshake."""
+WAIT_MAX_S = 2.0
+"""Shorter than what a client waits for a handshake: 3 s, while an answer runs."""
 BURST_S = 2.0
 TOGETHER_S = 0.1
 ADDRESS_BURST_S = 10.0
