@@ -257,13 +257,17 @@ def test_who_knows_the_brokers_clock_waits_for_one_that_was_heard_of() -> None:
 
 
 def test_who_knows_the_brokers_clock_reads_all_before_it_says_that_nothing_was_said() -> None:
+    """The attempt has said a word before: it is no suspect, which would wait anyhow."""
     world, first, second = two_workers()
     world.ask("s", "m1")
     begin(world, first)
+    first.say()
+    first.land()
     first.say = lambda: False  # type: ignore[method-assign]
     world.give_to(second)
     world.settle()
-    second.read = lambda count=0: False  # type: ignore[method-assign]
+    assert world.truth.messages["m1"].text
+    read, second.read = second.read, lambda count=0: False  # type: ignore[method-assign]
     world.now += 6
     first.answers[M1].step()
     first.land()
@@ -272,6 +276,14 @@ def test_who_knows_the_brokers_clock_reads_all_before_it_says_that_nothing_was_s
         second.tick()
         second.tell_end()
     assert world.starts == {"m1": 1}
+    second.read = read  # type: ignore[method-assign]
+    world.now += 6
+    second.clock.heard(world.ms, world.now)
+    for _ in range(3):
+        second.tick()
+        second.tell_end()
+        second.read()
+    assert world.starts == {"m1": 2}, "it is taken over when all is read, and nothing came"
 
 
 def test_cancel_of_a_silent_answer_ends_it_with_its_attempt() -> None:

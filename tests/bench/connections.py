@@ -1,0 +1,154 @@
+"""`python -m tests.bench.connections`: many silent sockets on one gateway, and a storm of them.
+
+What a silent socket costs its gateway in memory and CPU; then the gateway is killed and all of them
+come to the other one, where a few people are reading answers: how long until everybody is back, and
+what those who were there feel of it. The clients run on the same cores.
+"""
+
+import argparse
+import asyncio
+import contextlib
+import random
+import resource
+import shutil
+import tempfile
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import psutil
+from websockets.asyncio.client import connect
+from websockets.exceptions import WebSocketException
+
+from tests.bench.cost import cpu_of
+from tests.bench.load import Seen, load
+from tests.bench.scenarios import Scenario
+from tests.scripted_model.control import scripted_model
+from tests.stack import RunningStack, running_stack
+from tests.waiting import Changes
+
+OPENING_AT_ONCE = 100
+READERS = Scenario("20 answers of 20 tokens a second", 20, 20.0)
+READ_S = 15.0
+BACK_WITHIN_S = 300.0
+OPEN_WITHIN_S = 60.0
+
+
+@dataclass(slots=True)
+class Crowd:
+    """Silent clients: each keeps one socket, and comes back to the next address when it breaks."""
+
+    urls: list[str]
+    joined: int = 0
+    opening: asyncio.Semaphore | None = None
+    """While set: so many at once. A storm has no such order."""
+    changes: Changes = field(default_factory=Changes)
+
+    async def one(self, number: int) -> None:
+        """Keep a socket for ever."""
+        at, failures = 0, 0
+        while True:
+            with contextlib.suppress(WebSocketException, OSError, TimeoutError):
+                async with self.opening or contextlib.nullcontext():
+                    socket = await connect(
+                        f"{self.urls[at % len(self.urls)]}/ws/chat/silent-{number}/",
+                        compression=None,
+                        ping_interval=None,
+                        open_timeout=OPEN_WITHIN_S,
+                    )
+                    while '"snapshot"' not in str(await socket.recv()):
+                        pass
+                self.joined += 1
+                self.changes.tell()
+                failures = 0
+                try:
+                    async for _ in socket:
+                        pass
+                finally:
+                    self.joined -= 1
+                    self.changes.tell()
+            at, failures = at + 1, failures + 1
+            # As docs/protocol.md says it of clients.
+            await asyncio.sleep(random.random() * min(0.5 * 2 ** (failures - 1), 30.0))
+
+    async def are_in(self, count: int) -> None:
+        """Wait until so many have joined."""
+        await self.changes.until(
+            lambda: self.joined == count, BACK_WITHIN_S, lambda: f"{self.joined} of {count}"
+        )
+
+    async def are_out(self) -> None:
+        """Wait until the first of those that are in has lost its socket."""
+        joined = self.joined
+        await self.changes.until(lambda: self.joined < joined, BACK_WITHIN_S, "nobody left")
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(
+        prog="python -m tests.bench.connections", description=__doc__, allow_abbrev=False
+    )
+    parser.add_argument("--connections", type=int, default=10_000)
+    parser.add_argument("--idle-seconds", type=float, default=30.0)
+    asked = parser.parse_args()
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+    if asked.connections + 1000 > most:
+        raise SystemExit(f"--connections {asked.connections}: a process may open {most} files here")
+    folder = Path(tempfile.mkdtemp(prefix="talklog-bench-"))
+    folder.chmod(0o755)
+    try:
+        with (
+            scripted_model() as model,
+            running_stack(
+                folder, OPENAI_BASE_URL=model.url, GATEWAYS="2", RESTART="0", _JAVA_OPTIONS=""
+            ) as stack,
+        ):
+            asyncio.run(_measure(stack, asked.connections, asked.idle_seconds))
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+async def _measure(stack: RunningStack, count: int, idle_s: float) -> None:
+    first, second = stack.file.gateways
+    urls = [each.url.replace("http", "ws", 1) for each in (first, second)]
+    gateway = psutil.Process(first.pid)
+    await load([second.url], READERS, READERS.tokens_in(5.0), "warm-up")
+    rss_before, cpu_before = gateway.memory_info().rss, cpu_of(first.pid)
+    crowd = Crowd(urls, opening=asyncio.Semaphore(OPENING_AT_ONCE))
+    began = time.monotonic()
+    clients = [asyncio.create_task(crowd.one(number)) for number in range(count)]
+    await crowd.are_in(count)
+    took_s, cpu_s = time.monotonic() - began, cpu_of(first.pid) - cpu_before
+    kib = (gateway.memory_info().rss - rss_before) / count / 1024
+    print(f"{count:,} sockets: {took_s:.1f} s to join, {1000 * cpu_s / count:.2f} ms CPU each")
+    print(f"memory of a silent socket: {kib:.1f} KiB")
+    cpu_before = cpu_of(first.pid)
+    await asyncio.sleep(idle_s)
+    ms_a_s = 1000 * (cpu_of(first.pid) - cpu_before) / idle_s
+    print(f"CPU of {count:,} silent sockets: {ms_a_s:.0f} ms a second")
+
+    quiet = await load([second.url], READERS, READERS.tokens_in(READ_S), "quiet")
+    reading = asyncio.create_task(
+        load([second.url], READERS, READERS.tokens_in(READ_S), "in-the-storm")
+    )
+    await asyncio.sleep(2.0)
+    crowd.opening = None
+    stack.kill("gateway-1")
+    began = time.monotonic()
+    await crowd.are_out()
+    await crowd.are_in(count)
+    took_s = time.monotonic() - began
+    print(f"storm: the gateway of {count:,} was killed, all were back after {took_s:.1f} s")
+    print(f"readers on the other gateway: {_told(quiet)} before, {_told(await reading)} in it")
+    for client in clients:
+        client.cancel()
+
+
+def _told(seen: Seen) -> str:
+    added = sorted(seen.added_ms)
+    return f"p50 {added[len(added) // 2]:.0f} ms, p99 {added[int(len(added) * 0.99)]:.0f} ms"
+
+
+if __name__ == "__main__":
+    main()
