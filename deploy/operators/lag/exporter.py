@@ -119,7 +119,9 @@ async def _look(settings: Connections, metrics: LagMetrics, every_s: float) -> N
 
     while True:
         try:
-            async with watching(settings.kafka, settings.postgres_dsn, settings.epoch) as watcher:
+            async with watching(
+                settings.brokers(), settings.postgres_dsn, settings.epoch
+            ) as watcher:
                 before, pause_s = await watcher.sample(_now_ms()), FIRST_S
                 while True:
                     await asyncio.sleep(pause_s)
