@@ -6,29 +6,20 @@ import logging
 import os
 import signal
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from urllib.parse import urlsplit
 
 import structlog
 import uvloop
-from prometheus_client import REGISTRY
 
 from gateway.canary.canary import Canary
-from gateway.counters import Counters
 from gateway.feed.followers import Followers
 from gateway.feed.tail import Tail
 from gateway.identity.fetching import shown
-from gateway.identity.hook import Hook
-from gateway.identity.tokens import Tokens, tokens_of
-from gateway.metrics import GatewayMetrics
+from gateway.open_files import room_for_sockets
+from gateway.parts import Gateway
 from gateway.settings import GatewaySettings
-from gateway.snapshot.snapshots import Snapshots
-from gateway.snapshot.stored import Store
-from gateway.socket.admission import OwnPass
-from gateway.socket.connection import Shared
 from gateway.socket.server import ChatServer
-from gateway.submit.claims import Claims
-from gateway.submit.submit import Submitter
 from schemas.log.log_reader import LogRefused, LogUnavailable
 from schemas.log.producer import LogProducer
 from schemas.log.topic_check import TopicUnusable, check_topics
@@ -90,7 +81,6 @@ async def _run(settings: GatewaySettings) -> int:
     leaving = Exit()
     longest_s = settings.drain_delay_s + settings.grace_s + STOP_MARGIN_S
     stopped_by = _signals(lambda: leaving.within(longest_s, EXIT_FAILED))
-    counters = Counters()
     producer = LogProducer(settings.brokers(), linger_ms=LINGER_MS)
     canary = Canary(producer, settings.shards, settings.canary_every_s)
     followers = Followers(settings.epoch, canary.session_id)
@@ -99,36 +89,12 @@ async def _run(settings: GatewaySettings) -> int:
     except StoppedFirst:
         leaving.within(CLOSE_LIMIT_S, _code(stopped_by))
         return _code(stopped_by)
-    claims = Claims(settings.redis_url, settings.epoch, settings.messages_per_minute, counters)
-    store = Store(settings.postgres_dsn, settings.epoch, pooled=settings.pooled)
-    snapshots = Snapshots(store, tail, settings.epoch, counters)
-    tokens, hook = tokens_of(settings), _hook_of(settings)
-    gate = tokens or hook
+    gateway = Gateway(settings, producer, canary, followers, tail)
     producer.begin()
     async with contextlib.aclosing(producer), asyncio.TaskGroup() as tasks:
-        shared = Shared(
-            epoch=settings.epoch,
-            shards=settings.shards,
-            tail=tail,
-            followers=followers,
-            submitter=Submitter(producer, claims, settings.shards, counters),
-            snapshots=snapshots,
-            counters=counters,
-            models=settings.allowed_models(),
-            idle_limit_s=settings.idle_limit_s,
-            spawn=tasks.create_task,
-            tokens=tokens,
-            hook=hook,
-        )
-        not_ready, failing = _readiness(tail, snapshots, canary, gate)
-        own = OwnPass(canary.session_id, canary.password)
-        server = ChatServer(settings, shared, not_ready, failing, own)
-        parts = [tail.run(), snapshots.run(), server.sweep(), *([gate.run()] if gate else [])]
-        services = [tasks.create_task(part) for part in parts]
-        gauges = _gauges(tail, canary, claims)
-        REGISTRY.register(
-            GatewayMetrics(counters, followers, _counts(tail, producer, gate), gauges)
-        )
+        server = gateway.server(tasks)
+        services = [tasks.create_task(part) for part in gateway.parts(server)]
+        gateway.show()
         try:
             await _serve_until(stopped_by, settings, server, canary)
         except BaseException:
@@ -139,56 +105,12 @@ async def _run(settings: GatewaySettings) -> int:
         leaving.within(CLOSE_LIMIT_S, _code(stopped_by))
         for service in services:
             service.cancel()
-    await claims.close()
+    await gateway.close()
     return _code(stopped_by)
 
 
 def _code(stopped_by: "asyncio.Future[signal.Signals]") -> int:
     return EXIT_INTERRUPTED if stopped_by.result() is signal.SIGINT else 0
-
-
-def _readiness(
-    tail: Tail, snapshots: Snapshots, canary: Canary, gate: Tokens | Hook | None
-) -> tuple[Callable[[], str | None], Callable[[], Sequence[str]]]:
-    """Give what says why a client should not be sent here, and what fails all the same."""
-
-    def not_ready() -> str | None:
-        # The tail is asked first: where it is the cause, its reason says more than the canary's.
-        return (
-            tail.not_ready()
-            or snapshots.not_ready()
-            or (gate.not_ready() if gate else None)
-            # In a shard that has no leader it can't come back; the others work.
-            or (None if tail.is_dead(canary.shard) else canary.not_ready())
-        )
-
-    def failing() -> Sequence[str]:
-        told = (tail.failing(), snapshots.failing(), *(gate.failing() if gate else ()))
-        return [each for each in told if each]
-
-    return not_ready, failing
-
-
-def _counts(
-    tail: Tail, producer: LogProducer, gate: Tokens | Hook | None
-) -> dict[str, Callable[[], float]]:
-    # A number that can't move is none: without a gate nobody is asked.
-    own: dict[str, Callable[[], float]] = {"identity_calls": gate.calls} if gate else {}
-    return own | {
-        "scans": lambda: tail.scanner.scans,
-        "records_read": lambda: tail.records_read,
-        "producers_replaced": lambda: producer.replaced,
-    }
-
-
-def _gauges(tail: Tail, canary: Canary, claims: Claims) -> dict[str, Callable[[], float]]:
-    return {
-        "redis_away": claims.away,
-        "dead_shards": tail.dead,
-        "shards_read": tail.reads,
-        "shard_log_bytes": tail.bytes_in_memory,
-        "canary_round_trip_seconds": canary.round_trip_s,
-    }
 
 
 async def _serve_until(
@@ -218,23 +140,15 @@ async def _serve_until(
     await admin.stop()
 
 
-def _hook_of(settings: GatewaySettings) -> Hook | None:
-    if settings.auth != "hook":
-        return None
-    return Hook(
-        settings.hook_url,
-        settings.hook_secret,
-        settings.hook_timeout_s,
-        settings.told_headers(),
-    )
-
-
 def _warn(settings: GatewaySettings) -> None:
     """Say what is allowed, and seldom meant."""
     if settings.auth == "jwt" and not settings.audiences():
         log.warning(
             "tokens that these keys sign for other services are taken: TALKLOG_JWT_AUDIENCE"
         )
+    room = room_for_sockets()
+    if 0 < room < settings.connections:
+        log.warning("fewer files may be open than TALKLOG_CONNECTIONS has sockets", room=room)
     places = {"jwt": settings.key_sets(), "hook": [settings.hook_url]}
     for place in places.get(settings.auth, []):
         url = urlsplit(place)

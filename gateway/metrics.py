@@ -39,6 +39,7 @@ class GatewayMetrics(Collector):
         closed = {str(int(code)): count for code, count in counters.closed.items()}
         yield _by_code("closed", "sockets closed by the gateway", closed)
         yield _by_code("refused", "errors that clients were told", counters.refused)
+        yield _by("limited", "limits that clients met", "limit", counters.limited)
         yield _gauge("connections", self._followers.people)
         yield _gauge("sessions", self._followers.sessions)
         for name, read in self._gauges.items():
@@ -50,9 +51,13 @@ def _counter(name: str, value: float) -> CounterMetricFamily:
 
 
 def _by_code(name: str, what: str, counts: Mapping[str, int]) -> CounterMetricFamily:
-    family = CounterMetricFamily(f"talklog_gateway_{name}", what, labels=["code"])
-    for code, count in counts.items():
-        family.add_metric([code], count)
+    return _by(name, what, "code", counts)
+
+
+def _by(name: str, what: str, label: str, counts: Mapping[str, int]) -> CounterMetricFamily:
+    family = CounterMetricFamily(f"talklog_gateway_{name}", what, labels=[label])
+    for value, count in counts.items():
+        family.add_metric([value], count)
     return family
 
 

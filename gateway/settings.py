@@ -9,12 +9,13 @@ from gateway.identity.client_address import Network, networks
 from gateway.identity.fetching import is_url
 from gateway.identity.keys import BadKeys, keys_of
 from gateway.identity.signature import BadKey, secret_key
+from gateway.limits.settings import LimitSettings
 from gateway.origins import normalised
-from schemas.process.connections import Connections, Port, is_loopback
+from schemas.process.connections import Port, is_loopback
 from schemas.process.settings import listed
 
 
-class GatewaySettings(Connections):
+class GatewaySettings(LimitSettings):
     """Where to listen, who may connect, how long a drain may take."""
 
     host: str = Field("127.0.0.1", description="address to listen on")
@@ -73,8 +74,6 @@ class GatewaySettings(Connections):
         2.0, gt=0, le=30, description="the backend is waited for no longer"
     )
     models: str = Field("", description="models a client may ask for, separated by commas")
-    messages_per_minute: int = Field(20, ge=0, description="per session; 0: no limit")
-    connections_per_session: int = Field(10, ge=1, description="on this gateway")
     idle_limit_s: float = Field(
         0.0, ge=0, description="a socket on which nothing is said for so long is closed; 0: never"
     )

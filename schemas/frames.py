@@ -60,6 +60,19 @@ class Accepted(Frame, frozen=True, kw_only=True, tag="status"):
     created_at: str
 
 
+class Queued(Frame, frozen=True, kw_only=True, tag="status"):
+    """An accepted message waits for a worker with room: it is the `position`-th, for about so long.
+
+    Not to be taken for the log's own `queued` of a message behind others of its session: that has a
+    cursor. This one changes nothing.
+    """
+
+    state: Literal["queued"] = "queued"
+    message_id: str
+    position: int
+    eta_ms: int
+
+
 class HistoryUnavailable(Frame, frozen=True, kw_only=True, tag="status"):
     """The snapshot can't be made now; it follows, live frames go on."""
 
@@ -76,7 +89,8 @@ class Reconnect(Frame, frozen=True, kw_only=True, tag="status"):
 class Refused(Frame, frozen=True, kw_only=True, tag="error"):
     """A frame of the client was refused; `message_id` names the message that failed, if one did.
 
-    `retry_after_ms` is there if it is known when the same frame can succeed.
+    `retry_after_ms` is there if it is known when the same frame can succeed; `limit` if a limit was
+    met: its name.
     """
 
     code: GatewayErrorCode
@@ -84,6 +98,7 @@ class Refused(Frame, frozen=True, kw_only=True, tag="error"):
     retryable: bool
     message_id: str | None = None
     retry_after_ms: int | None = None
+    limit: str | None = None
 
 
 class Heartbeat(Frame, frozen=True, kw_only=True, tag="heartbeat"):

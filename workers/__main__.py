@@ -39,10 +39,12 @@ from workers.attempt.tick import Tick
 from workers.faust_group import FaustIntake
 from workers.history.redis_history import History, connect
 from workers.history.sessions import Sessions
+from workers.history.spent import Spent
 from workers.history.stored_conversation import StoredConversations
 from workers.intake.ack_window import Gap
 from workers.intake.broker_clock import BrokerClock
 from workers.intake.intake import Intake
+from workers.load import LoadTeller
 from workers.model.model import Model
 from workers.settings import WorkerSettings
 from workers.worker import Worker
@@ -147,10 +149,11 @@ class Process:
         await self._show(intake, model)
         stack.push_async_callback(reader.stop)
         await self._started(reader.start())
+        load = LoadTeller(self._redis, settings.worker_name, intake, worker, settings.max_running)
         watches = stall_watch.watches(
             intake, self._group, reader, self._first_record_in, settings.stall_limit_s
         )
-        self._parts = [worker.run, tick.run, reader.run, scanner.run, sessions.run]
+        self._parts = [worker.run, tick.run, reader.run, scanner.run, sessions.run, load.run]
         self._watches = [watch.run for watch in watches]
 
     async def _show(self, intake: Intake, model: Model) -> None:
@@ -190,8 +193,8 @@ class Process:
         return model
 
     async def _sessions(self, intake: Intake, reader: LogReader, scanner: LogScanner) -> Sessions:
-        settings = self._settings
-        redis = connect(settings.redis_url)
+        settings, redis = self._settings, connect(self._settings.redis_url)
+        self._redis = redis
         self._stack.push_async_callback(redis.aclose)
         dsn, budget, pooled = settings.postgres_dsn, settings.prompt_budget_tokens, settings.pooled
         conversations = StoredConversations(dsn, budget_tokens=budget, pooled=pooled)
@@ -207,6 +210,7 @@ class Process:
                 now=lambda: datetime.now(UTC),  # noqa: TID251 - the edge
                 budget_tokens=budget,
             ),
+            spent=Spent(redis, metrics.ENDS_FORGONE.inc),
             conversations=conversations,
             scanner=scanner,
             at_hand=intake.at_hand,

@@ -48,6 +48,9 @@ class Sessions(Protocol):
     def forgo(self, key: MessageKey) -> None:
         """The message's turns will not be stored: rebuild its session's history later."""
 
+    async def note_end(self, ended: actions.NoteEnd) -> None:
+        """Note that a user's message has ended; it may be given up."""
+
     async def over(self, action: actions.LookUp) -> tuple[bool, bool]:
         """Whether a message that the fold doesn't know has ended, and whether that is sure."""
 

@@ -37,6 +37,11 @@ class Durations:
         """Note one that has ended."""
         self._known.append(after_s)
 
+    @property
+    def mean_s(self) -> float | None:
+        """How long they took on average; None: none has ended yet."""
+        return sum(self._known) / len(self._known) if self._known else None
+
     def ends_within(self, left_s: float, age_s: float) -> bool:
         """Say whether one that has run for `age_s` ends within `left_s`, most likely."""
         if age_s + left_s >= self._longest_s:

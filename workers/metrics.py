@@ -25,6 +25,9 @@ GAPS = Counter("talklog_worker_gaps", "Gaps of offsets that were looked into and
 BAD_EVENTS = Counter("talklog_worker_bad_events", "Events of the session log not understood")
 REBALANCES = Counter("talklog_worker_rebalances", "Assignments of shards")
 FORGONE = Counter("talklog_worker_history_forgone", "Messages acknowledged without their history")
+ENDS_FORGONE = Counter(
+    "talklog_worker_ends_forgone", "Ends of users' messages not noted for their limits"
+)
 FULL = Counter("talklog_worker_read_ahead_full", "Times that reading of a partition was stopped")
 MODEL_CALLS = Counter(
     "talklog_worker_model_calls",

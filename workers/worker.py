@@ -94,13 +94,11 @@ class Worker:
         self._settings = attempts
         self._attempts: dict[MessageKey, Attempt] = {}
         self._since_s: dict[MessageKey, float] = {}
-        self._durations = Durations(longest_answer_s)
+        self.durations = Durations(longest_answer_s)
         self._tasks: asyncio.TaskGroup | None = None
         self._changed = asyncio.Event()
         self._going_on = False
         self._gap: asyncio.Future[None] | None = None
-
-    # -- what happens
 
     def delivered(self, record: UserRecord) -> None:
         """A record of `user_messages` came."""
@@ -159,7 +157,7 @@ class Worker:
         self._intake.assigned((), left_s)
         self._perform()
         ages_s = [(key, left_s - since_s) for key, since_s in self._since_s.items()]
-        for at_s, keys in slices(ages_s, self._durations, grace_s):
+        for at_s, keys in slices(ages_s, self.durations, grace_s):
             if await self._until(lambda: not self._attempts, left_s + at_s - time.monotonic()):
                 return
             for key in self._attempts if keys is None else keys:
@@ -244,6 +242,8 @@ class Worker:
             case actions.Forgo():
                 metrics.FORGONE.inc()
                 self._sessions.forgo(action.key)
+            case actions.NoteEnd():
+                self._spawn(self._sessions.note_end(action))
             case actions.Follow():
                 self._spawn(self._errands.follow(action))
             case actions.AskEnd():
@@ -292,9 +292,9 @@ class Worker:
         finally:
             metrics.ENDED.labels(end.name.lower()).inc()
             del self._attempts[key]
-            took_s = time.monotonic() - self._since_s.pop(key)
+            since_s = self._since_s.pop(key)
             if end is AttemptEnd.TERMINAL:
-                self._durations.ended(took_s)
+                self.durations.ended(time.monotonic() - since_s)
             self._intake.answered(key, name, end, offset, time.monotonic())
             self._perform()
             self._changed.set()

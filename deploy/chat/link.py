@@ -18,9 +18,9 @@ from dataclasses import dataclass, field
 from urllib.parse import urlencode
 
 from websockets.asyncio.client import ClientConnection, connect
-from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidURI
+from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus, InvalidURI
 
-from deploy.chat.reconnect import delay_s, why
+from deploy.chat.reconnect import LOST, delay_s, refused, why
 from deploy.chat.view import View
 from schemas.close_codes import CloseCode
 from schemas.limits import HEARTBEAT_S
@@ -31,7 +31,6 @@ SEND_S = 10.0
 CLOSE_S = 2.0
 FRAME_MAX_BYTES = 16 * 1024 * 1024
 UNKNOWN_RETRY_S = 1.0
-LOST = 1006
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,6 +153,9 @@ class Link:
         except ConnectionClosed as closed:
             frame = closed.rcvd
             return (frame.code, frame.reason, self._joined) if frame else (LOST, "", self._joined)
+        except InvalidStatus as error:
+            code, reason = refused(error.response.status_code, error.response.headers)
+            return code, reason, self._joined
         except (OSError, TimeoutError, InvalidHandshake) as error:
             return LOST, f"({type(error).__name__})", self._joined
         except InvalidURI as error:

@@ -7,10 +7,14 @@ same.
 
 from __future__ import annotations
 
+import json
 import re
+from collections.abc import Mapping
 
 from schemas.close_codes import RECONNECT, CloseCode
 
+LOST = 1006
+HTTP_TOO_MANY = 429
 FIRST_DELAY_S = 0.5
 LONGEST_DELAY_S = 30.0
 _RETRY_AFTER = re.compile(r"retry_after_ms\D{0,4}(\d{1,9})", re.ASCII)
@@ -32,6 +36,15 @@ def delay_s(code: int, reason: str, failures: int, random: float) -> float | Non
     if code == CloseCode.TOO_MANY and (named := _RETRY_AFTER.search(reason)):
         waited += int(named[1]) / 1000
     return waited
+
+
+def refused(status: int, headers: Mapping[str, str]) -> tuple[int, str]:
+    """Give what the status of a handshake means as a close would: its code and reason."""
+    later = headers.get("Retry-After", "")
+    if status != HTTP_TOO_MANY:
+        return LOST, f"(HTTP {status})"
+    wait_ms = 1000 * int(later) if later.isascii() and later.isdigit() and len(later) < 7 else 0
+    return CloseCode.TOO_MANY, json.dumps({"retry_after_ms": wait_ms})
 
 
 def why(code: int, reason: str) -> str:

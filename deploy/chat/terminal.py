@@ -139,6 +139,8 @@ class _Terminal:
             message = view.transcript.messages.get(message_id)
             if message is not None:
                 self._write(written.more(message))
+            if (wait := view.waits.pop(message_id, None)) is not None:
+                self.dim(f"[{wait[0] - 1} wait before this one: about {wait[1] / 1000:.0f} s]")
             self._say_state(clean=written.clean)
             return view.over(message_id)
 

@@ -47,6 +47,8 @@ class View:
     transcript: Transcript = field(default_factory=Transcript)
     own: dict[str, Own] = field(default_factory=dict)
     ended: set[str] = field(default_factory=set)
+    waits: dict[str, tuple[int, int]] = field(default_factory=dict)
+    """Of a message for which no worker has room: its place and the milliseconds, as reckoned."""
 
     def resume_cursor(self) -> str | None:
         """The cursor to connect with; None: the gateway answers with a snapshot."""
@@ -87,6 +89,8 @@ class View:
             return self._snapshot(frame)
         if kind == "status" and state == "accepted":
             self._accepted(str(frame.get("message_id")))
+        elif kind == "status" and state == "queued" and "cursor" not in frame:
+            self.waits[str(frame.get("message_id"))] = (frame["position"], frame["eta_ms"])
         elif kind == "status" and state == "history_unavailable":
             self.history_missing = True
         elif isinstance(frame.get("cursor"), str):

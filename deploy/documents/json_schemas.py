@@ -26,6 +26,7 @@ SESSION_EVENTS = (
 GATEWAY_FRAMES = (
     frames.Connected,
     frames.Accepted,
+    frames.Queued,
     frames.HistoryUnavailable,
     frames.Reconnect,
     frames.Snapshot,

@@ -23,6 +23,7 @@ from schemas.process.settings import FILE, Settings, variable
 PLACES = (
     ("every process", "schemas.process.connections"),
     ("gateway", "gateway.settings"),
+    ("gateway: limits", "gateway.limits.settings"),
     ("workers", "workers.settings"),
     ("persister", "persister.settings"),
 )

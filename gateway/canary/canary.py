@@ -21,7 +21,7 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import WebSocketException
 
 from gateway.canary.canary_watch import CanaryWatch
-from gateway.socket.connection import utc_now
+from gateway.socket.stamps import utc_now
 from schemas.events import Status, encode
 from schemas.limits import HEARTBEAT_S
 from schemas.log.producer import LogProducer, SendFailed

@@ -52,6 +52,12 @@ def client_address(peer: str, forwarded_for: Iterable[str], trusted: Sequence[Ne
     return str(address)
 
 
+def trusted(peer: str, proxies: Sequence[Network]) -> bool:
+    """Whether the peer is one of the proxies."""
+    address = _address(peer)
+    return address is not None and any(address in network for network in proxies)
+
+
 def _address(text: str) -> IPv4Address | IPv6Address | None:
     text = text.strip()
     if text.startswith("["):  # [::1]:4711

@@ -13,7 +13,7 @@ import { Sidebar } from "./sidebar.js";
 import { StickToEnd } from "./scroll.js";
 import { ThemeButton } from "./theme_button.js";
 import { Toast } from "./toast.js";
-import { sessionIdFor, tokenIn, TokenKeeper } from "./token.js";
+import { may, sessionIdFor, tokenIn, TokenKeeper } from "./token.js";
 import { Transcript } from "./transcript.js";
 import { notice } from "./words.js";
 
@@ -129,6 +129,7 @@ function takeToken() {
   const here = session === null ? window.location.pathname : hashOf(session.sessionId);
   window.history.replaceState(null, "", hash || here);
   session?.setToken(token);
+  if (session !== null) draw();
 }
 
 function newChat() {
@@ -219,12 +220,13 @@ function drawNow() {
   const beganMs = performance.now();
   const { view } = session;
   if (!held) {
-    transcript.draw(view, (id) => ({ stopping: session.isStopping(id), silent: session.silentMs(id) > SILENT_MS }));
+    transcript.draw(view, (id) => ({ stopping: session.isStopping(id), silent: session.silentMs(id) > SILENT_MS, wait: view.waits.get(id) }));
     if (view.joined) transcript.announce();
   }
   byId("welcome").hidden = held || transcript.size > 0 || !(view.joined || view.historyMissing);
   byId("earlier").hidden = !view.more || !view.joined;
-  composer.running = stoppable() !== null;
+  composer.running = stoppable() !== null && may(keeper.token, "cancel");
+  byId("examples").hidden = composer.readOnly = !may(keeper.token, "say");
   connectionView.draw(session);
   // A chat opened by its address is named by the first thing said in it.
   const first = view.messages.values().next().value?.prompt?.content;

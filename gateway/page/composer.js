@@ -4,6 +4,8 @@
  * A keyboard on the screen has no Shift+Enter: there Enter breaks the line, and the button sends.
  */
 
+import { READ_ONLY } from "./words.js";
+
 const CONTENT_MAX_BYTES = 32 * 1024;
 const WARN_BYTES = 28 * 1024;
 const ON_SCREEN = "(hover: none) and (pointer: coarse)";
@@ -62,6 +64,15 @@ export class Composer {
   set running(running) {
     this.#stop.hidden = !running;
     this.#input.placeholder = running ? "Write the next message" : "Message talklog";
+  }
+
+  /** Whether nothing may be written here: then words take the box's place. */
+  set readOnly(readOnly) {
+    if (this.#form.hidden === readOnly) return;
+    this.#form.hidden = readOnly;
+    this.#hint.classList.toggle("told", readOnly);
+    if (readOnly) this.#hint.textContent = READ_ONLY;
+    else this.#changed();
   }
 
   submit() {

@@ -28,10 +28,14 @@ SECURITY_HEADERS: Mapping[str, str] = {
         "font-src 'self'; connect-src 'self'; manifest-src 'self'; base-uri 'none'; "
         "form-action 'none'; frame-ancestors 'none'"
     ),
-    "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
     "Cross-Origin-Opener-Policy": "same-origin",
+    "Permissions-Policy": "camera=(), geolocation=(), microphone=(), payment=(), usb=()",
 }
+NO_GUESS = {"X-Content-Type-Options": "nosniff", "Cross-Origin-Resource-Policy": "same-origin"}
+"""Of every file: it is what it says, and no page of another site shows it or runs it."""
+ONLY_TLS = {"Strict-Transport-Security": "max-age=31536000"}
+"""A browser that came by TLS comes no other way for a year."""
 INDEX = "index.html"
 ASK_AGAIN = "no-cache"
 KEEP = "public, max-age=31536000, immutable"
@@ -90,9 +94,9 @@ class PageFiles:
         return _sent(file, KEEP if build == self._build else ASK_AGAIN, headers or Headers())
 
 
-def text(status: int, body: str) -> Response:
+def text(status: int, body: str, more: Mapping[str, str] | None = None) -> Response:
     """Give a plain text response."""
-    return response(status, body.encode(), "text/plain; charset=utf-8")
+    return response(status, body.encode(), "text/plain; charset=utf-8", more)
 
 
 def response(
@@ -100,7 +104,7 @@ def response(
 ) -> Response:
     """Give a whole response; the library closes the connection after it."""
     document = kind.startswith(_DOCUMENTS)
-    own = SECURITY_HEADERS if document else {"X-Content-Type-Options": "nosniff"}
+    own = {**NO_GUESS, **(SECURITY_HEADERS if document else {})}
     length = {} if status == _NOT_MODIFIED else {"Content-Length": str(len(body))}
     kept = {"Content-Type": kind, **length, "Cache-Control": ASK_AGAIN, "Connection": "close"}
     return Response(status, _PHRASES[status], Headers({**own, **kept, **(more or {})}), body)
@@ -118,6 +122,8 @@ _PHRASES = {
     304: "Not Modified",
     403: "Forbidden",
     404: "Not Found",
+    405: "Method Not Allowed",
+    429: "Too Many Requests",
     503: "Service Unavailable",
 }
 

@@ -25,6 +25,7 @@ export const EMPTY_VIEW = Object.freeze({
   messages: new Map(),
   own: new Map(),
   ended: new Set(),
+  waits: new Map(), // id of a message for which no worker has room -> {position, eta_ms}, as the gateway reckoned
   more: false, // there are finished messages before these
 });
 
@@ -67,6 +68,7 @@ export function reduce(view, frame) {
   if (frame.type === "snapshot") return snapshot(view, frame);
   if (frame.type === "history") return earlier(view, frame);
   if (frame.type === "status" && frame.state === "accepted") return accepted(view, frame);
+  if (frame.type === "status" && frame.state === "queued" && typeof frame.cursor !== "string") return waiting(view, frame);
   if (frame.type === "status" && frame.state === "history_unavailable") return { ...view, historyMissing: true };
   if (isGatewayError(frame)) return refused(view, frame);
   return typeof frame.cursor === "string" ? fromLog(view, frame) : view;
@@ -77,7 +79,7 @@ const isGatewayError = (frame) => frame.type === "error" && typeof frame.cursor 
 function connected(view, frame) {
   const fresh = { ...view, epoch: frame.epoch ?? null, broken: false, historyMissing: false };
   if (frame.recovered === true) return fresh;
-  return { ...fresh, more: false, joined: false, cursor: null, messages: new Map() };
+  return { ...fresh, waits: new Map(), more: false, joined: false, cursor: null, messages: new Map() };
 }
 
 function fromLog(view, frame) {
@@ -149,14 +151,20 @@ function accepted(view, frame) {
   return withOwn(view, Object.freeze({ ...own, submit: "accepted", error: null }));
 }
 
+/** The gateway's word on how long a message waits; the log's own `queued` has a cursor. It changes nothing else. */
+function waiting(view, { message_id, position, eta_ms }) {
+  if (typeof message_id !== "string" || !Number.isFinite(eta_ms)) return view;
+  return { ...view, waits: new Map(view.waits).set(message_id, Object.freeze({ position, eta_ms })) };
+}
+
 /** An error of the gateway that names an own message. It ends nothing: the log may still give a state. */
-function refused(view, { message_id, code, message, retryable = false, retry_after_ms = null }) {
+function refused(view, { message_id, code, message, retryable = false, retry_after_ms = null, limit = null }) {
   const own = view.own.get(message_id);
   // These two answer a cancel as well, and a cancel that came to nothing is no failure of the message.
   const aboutCancel = code === "nothing_to_cancel" || (code === "unsupported" && own?.submit === "accepted");
   if (!own || own.submit === "ended" || aboutCancel) return view;
   const submit = code === "outcome_unknown" ? "unknown" : "failed";
-  return withOwn(view, Object.freeze({ ...own, submit, error: { code, message, retryable, retry_after_ms } }));
+  return withOwn(view, Object.freeze({ ...own, submit, error: { code, message, retryable, retry_after_ms, limit } }));
 }
 
 function withOwn(view, message) {

@@ -16,12 +16,15 @@
  */
 
 import { isTerminal } from "./fold.js";
+import { Hold } from "./hold.js";
+import { newId } from "./ids.js";
 import { Link, Timers } from "./link.js";
 import { EMPTY_VIEW, forgotten, hasOpenMessages, reduce, resendAfter, resumeCursor, submitted, unsettled } from "./reducer.js";
 import { shardOf } from "./shards.js";
 import { TokenSource } from "./token.js";
 
 export { applyEvent, isTerminal } from "./fold.js";
+export { newId } from "./ids.js";
 export { afterClose } from "./reconnect.js";
 export { EMPTY_VIEW, openMessages, reduce, resendAfter, resumeCursor, submitted, unsettled } from "./reducer.js";
 
@@ -32,12 +35,6 @@ const UNAUTHENTICATED = 4001;
 
 /** Why `send` refused: so many messages wait already for their first sign of life. */
 export class TooManyWaiting extends Error {}
-
-/** An id of 26 characters, 130 random bits; also where `crypto.randomUUID` is missing (plain http). */
-export function newId() {
-  const bytes = crypto.getRandomValues(new Uint8Array(26));
-  return Array.from(bytes, (byte) => "0123456789abcdefghjkmnpqrstvwxyz"[byte & 31]).join("");
-}
 
 export class Session {
   view = EMPTY_VIEW;
@@ -52,6 +49,7 @@ export class Session {
   #timers;
   #tokens;
   #greeted = false; // `connected` has come on this socket: before it, `view.joined` is that of the last one
+  #hold = new Hold();
   #submitted = new Set(); // ids that went out on this socket
   #heardMs = new Map(); // id of a message that has not ended -> when something of it came on this socket
   #liveSinceMs = 0;
@@ -59,9 +57,8 @@ export class Session {
 
   /**
    * `url`: ws:// or wss:// of a gateway, with a path if it has one behind a proxy. `history`: how many finished
-   * messages to ask for.
-   * `token`: a JWT, if the gateway wants one, or a function that gives one (or a promise of it) whenever
-   * one is needed: before the first connection, before the old one ends, and when it was refused.
+   * messages to ask for. `token`: a JWT, if the gateway wants one, or a function that gives one (or a promise of it)
+   * whenever one is needed: before the first connection, before the old one ends, and when it was refused.
    * `shards`: how many the gateways have, if that is known; they tell it when they are connected. With it the
    * address names the session's shard, so that a balancer can bring a shard's sockets together.
    * The rest is for tests.
@@ -80,7 +77,7 @@ export class Session {
     makeId = newId,
   }) {
     const world = { WebSocket, nowMs, setTimer, clearTimer, random };
-    this.#options = { url, sessionId, history, shards, nowMs, makeId };
+    this.#options = { url, sessionId, history, shards, nowMs, makeId, random };
     this.#tokens = new TokenSource(token);
     this.#timers = new Timers(world);
     this.#link = new Link(world, {
@@ -221,6 +218,7 @@ export class Session {
   #receive(frame) {
     const before = this.view;
     this.view = reduce(before, frame);
+    this.#hold.heard(frame, this.#options.nowMs(), this.#options.random());
     if (this.view.broken) {
       this.#link.fail(1006); // with no cursor to resume from, so that a snapshot follows
       return;
@@ -269,6 +267,8 @@ export class Session {
   #submit(messageId) {
     const own = unsettled(this.view).find(({ message_id }) => message_id === messageId);
     if (!own) return;
+    const waitMs = this.#hold.waitMs(this.#options.nowMs());
+    if (waitMs > 0) return this.#timers.start(`submit ${messageId}`, waitMs, () => this.#submit(messageId));
     const { content, on_busy, model } = own;
     const busy = on_busy === "enqueue" ? {} : { on_busy };
     this.#submitted.add(messageId);

@@ -25,6 +25,12 @@ export function renewInMs(token, nowMs) {
   return Math.min(Math.max(exp * 1000 - RENEW_BEFORE_MS - nowMs, RENEW_LEAST_MS), RENEW_MOST_MS);
 }
 
+/** Whether the token allows this verb, as far as can be read in it; without one the gateway alone knows. */
+export function may(token, verb) {
+  const { verbs } = claimsOf(token);
+  return !Array.isArray(verbs) || verbs.includes(verb);
+}
+
 /** An id for a new session that the token allows; `makeId` gives what can't be guessed of it. */
 export function sessionIdFor(token, makeId) {
   const { sessions, sub } = claimsOf(token);

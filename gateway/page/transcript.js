@@ -78,12 +78,12 @@ export class Transcript {
       const [id, ahead] = [message.message_id, place];
       const open = !isTerminal(message);
       const state = open ? stateOf(id) : {};
-      wanted.push({ id, key: [message, open ? ahead : 0, state.stopping, state.silent], data: () => turnOf(message, ahead, state) });
+      wanted.push({ id, key: [message, open ? ahead : 0, state.stopping, state.silent, state.wait], data: () => turnOf(message, ahead, state) });
       if (open) place += 1;
     }
     for (const own of view.own.values()) {
       const state = stateOf(own.message_id);
-      wanted.push({ id: own.message_id, key: [own, 0, state.stopping, state.silent], data: () => ownTurnOf(own, state) });
+      wanted.push({ id: own.message_id, key: [own, 0, state.stopping, state.silent, state.wait], data: () => ownTurnOf(own, state) });
     }
     return wanted;
   }

@@ -9,16 +9,16 @@ import { element } from "./element.js";
 import { icon } from "./icons.js";
 import { isTerminal } from "./fold.js";
 import { Prose } from "./prose.js";
-import { answerError, clock, ending, inLine, noText, smallPrint, submitError, thought } from "./words.js";
+import { answerError, clock, crowded, ending, inLine, noText, smallPrint, submitError, thought } from "./words.js";
 
 /** Ends after which a person may want the whole answer. */
 const UNFINISHED = new Set(["cancelled", "interrupted", "incomplete"]);
 
 /**
  * What is to be seen of a message of the log. `place`: how many unfinished ones stand before it; `silent`: nothing
- * has come of it for so long that its worker is probably being replaced.
+ * has come of it for so long that its worker is probably being replaced; `wait`: how long it waits for a worker with room.
  */
-export function turnOf(message, place, { stopping, silent }) {
+export function turnOf(message, place, { stopping, silent, wait }) {
   const done = isTerminal(message);
   const streaming = message.state === "generating";
   const waitsInLine = !done && !streaming && place > 0;
@@ -29,7 +29,7 @@ export function turnOf(message, place, { stopping, silent }) {
     id: message.message_id,
     prompt: message.prompt?.content ?? "",
     saidAt: message.prompt?.created_at ?? null,
-    promptNote: waitsInLine ? inLine(place) : null,
+    promptNote: waitsInLine ? inLine(place) : wait && !done && !streaming ? crowded(wait) : null,
     waits: waitsInLine && !stopping && !message.cancelling,
     reasoning: message.reasoning,
     thought: thought(message, done),
@@ -49,7 +49,7 @@ export function turnOf(message, place, { stopping, silent }) {
 }
 
 /** What is to be seen of an own message that the log has not mentioned yet. */
-export function ownTurnOf(own, { stopping, silent }) {
+export function ownTurnOf(own, { stopping, silent, wait }) {
   const notes = [];
   if (silent && own.submit === "accepted") notes.push("Still waiting…");
   if (own.submit === "ended") notes.push("This was answered while you were away. Show earlier messages to read it.");
@@ -59,7 +59,7 @@ export function ownTurnOf(own, { stopping, silent }) {
     id: own.message_id,
     prompt: own.content,
     saidAt: own.created_at,
-    promptNote: own.submit === "sending" ? "Sending…" : null,
+    promptNote: own.submit === "sending" ? "Sending…" : wait && own.submit === "accepted" ? crowded(wait) : null,
     waits: false,
     unsent: own.submit === "sending",
     silent: own.submit === "failed" || (own.submit === "sending" && notes.length === 0),

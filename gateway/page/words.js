@@ -57,8 +57,12 @@ export function answerError({ code, message }) {
 }
 
 /** Why a message was not taken, and when it would be. */
-export function submitError({ code, message, retry_after_ms: waitMs }) {
-  if (code === "rate_limited" && waitMs > 0) return `Too many messages in a short time. Try again in ${Math.ceil(waitMs / 1000)} s.`;
+export function submitError({ code, message, limit, retry_after_ms: waitMs }) {
+  const again = waitMs > 0 ? ` Try again in ${duration(Math.ceil(waitMs / 1000))}.` : "";
+  if (again && limit === "user_tokens_per_day") return `You have used up what you may today.${again}`;
+  if (again && code === "rate_limited") return `Too many messages in a short time.${again}`;
+  if (again && code === "busy" && limit === "busy_after_s") return `Very many are waiting for an answer right now.${again}`;
+  if (again && code === "busy") return `Too many messages are waiting already.${again}`;
   return SUBMIT_ERRORS[code] ?? (message || "The message wasn’t sent.");
 }
 
@@ -83,8 +87,17 @@ export function thought({ text, timing }, done) {
 }
 
 function duration(s) {
+  if (s >= 2 * 3600) return `${Math.round(s / 3600)} hours`;
   return s < 60 ? `${s} s` : `${Math.floor(s / 60)} min ${s % 60} s`;
 }
+
+/** What is said of a message for which no worker has room. */
+export function crowded({ position, eta_ms: etaMs }) {
+  return `Many are waiting: ${position - 1} before you, about ${duration(Math.ceil(etaMs / 1000))}`;
+}
+
+/** What stands in place of the message box for who may only read. */
+export const READ_ONLY = "You may read this chat, but not write in it.";
 
 /** What a refused request that belongs to no message means. */
 export function notice({ code, message }) {

@@ -12,13 +12,14 @@ from dataclasses import dataclass
 import structlog
 from websockets.datastructures import Headers
 
-from gateway.feed.followers import Followers
 from gateway.identity.claims import BadToken
-from gateway.identity.client_address import FORWARDED, client_address
+from gateway.identity.client_address import FORWARDED, client_address, trusted
 from gateway.identity.hook import Hook, Visitor
 from gateway.identity.presented import token_of, told_headers
 from gateway.identity.rights import EVERYTHING, VERBS, Rights
 from gateway.identity.tokens import Tokens
+from gateway.limits.limiter import Limiter
+from gateway.limits.rules import Who, counted_address
 from gateway.settings import GatewaySettings
 from gateway.socket.address import Address, BadAddress, only, origin_allowed, parse
 from gateway.socket.client_frame import BadFrame, RenewToken
@@ -30,7 +31,6 @@ log = structlog.get_logger(__name__)
 
 TOKEN_LIMIT_S = 5.0
 """So long a socket may take to bring one; a page that has none shows nothing before."""
-TOO_MANY_RETRY_MS = 5_000
 REASON_MAX_BYTES = 120
 """A close frame holds no more than 123 (RFC 6455, 5.5)."""
 REFUSED_MAX, REFUSED_MAX_CHARS = 100, 200
@@ -55,29 +55,37 @@ class OwnPass:
     password: str
 
 
+@dataclass(frozen=True, slots=True)
+class Admitted:
+    """A socket that is let in. Whoever has it says `leave` of `who` when it has closed."""
+
+    address: Address
+    rights: Rights
+    who: Who
+
+
 class Admission:
     """Of one gateway. Without `tokens` and `hook` everybody may do all."""
 
     def __init__(
         self,
         settings: GatewaySettings,
-        followers: Followers,
+        limiter: Limiter,
         tokens: Tokens | None,
         own: OwnPass | None = None,
         hook: Hook | None = None,
     ) -> None:
         self._origins = settings.allowed_origins()
         self._proxies = settings.proxies()
-        self._connections_max = settings.connections_per_session
-        self._followers = followers
+        self._limiter = limiter
         self._tokens = tokens
         self._own = own
         self._hook = hook
         self._asks = tokens is not None or hook is not None
         self._told: dict[str, set[str]] = {}
 
-    async def admit(self, socket: WebSocket) -> tuple[Address, Rights]:
-        """Give the session that the socket asks for and what it may do there.
+    async def admit(self, socket: WebSocket) -> Admitted:
+        """Give the session that the socket asks for and what it may do there; it is counted now.
 
         Waits for a first frame if the handshake brought no token.
 
@@ -92,17 +100,32 @@ class Admission:
         address = self.place(headers, target, peer)
         token = token_of(target, headers.get_all("Authorization"))
         names = self._hook.headers if self._hook else ()
-        client = client_address(peer, headers.get_all("X-Forwarded-For"), self._proxies)
+        client = self.client_of(headers, peer)
         visitor = Visitor(address.session_id, client, told_headers(names, headers.get_all))
         # Nobody asks for it any more, and it holds the token.
         socket.forget_handshake()
         rights = await self._rights(socket, visitor, token)
         if not rights.may("read", address.session_id):
             raise Refusal(CloseCode.FORBIDDEN, "this session is none of yours")
-        if self._followers.of(address.session_id) >= self._connections_max:
-            told = {"retry_after_ms": TOO_MANY_RETRY_MS, "limit": self._connections_max}
-            raise Refusal(CloseCode.TOO_MANY, json.dumps(told))
-        return address, rights
+        who = Who(address.session_id, rights.subject, counted_address(client))
+        if (over := await self._limiter.enter(who)) is not None:
+            raise Refusal(CloseCode.TOO_MANY, json.dumps(over.reason()))
+        return Admitted(address, rights, who)
+
+    def client_of(self, headers: Headers, peer: str) -> str:
+        """Give from where a request comes."""
+        return client_address(peer, headers.get_all("X-Forwarded-For"), self._proxies)
+
+    def is_own(self, headers: Headers) -> bool:
+        """Whether this process has come to itself: it waits behind nobody."""
+        token = token_of("", headers.get_all("Authorization"))
+        own = self._own.password if self._own else ""
+        return bool(token) and hmac.compare_digest((token or "").encode(), own.encode())
+
+    def came_by_tls(self, headers: Headers, peer: str) -> bool:
+        """Whether a proxy that is believed says so."""
+        told = only(headers.get_all("X-Forwarded-Proto"))
+        return told == "https" and trusted(peer, self._proxies)
 
     def passed_on(self, headers: Headers) -> bool:
         """Whether a proxy has brought it to a gateway that only this machine is to reach."""
@@ -153,7 +176,7 @@ class Admission:
         """Log an origin the first time: its page shows nothing, and here is who can allow it."""
         origin = origin[:REFUSED_MAX_CHARS]
         if self._is_news("origin", origin):
-            client = client_address(peer, headers.get_all("X-Forwarded-For"), self._proxies)
+            client = self.client_of(headers, peer)
             log.warning("origin refused: allow it by TALKLOG_ORIGINS", origin=origin, client=client)
 
     def _is_news(self, kind: str, told: str = "") -> bool:

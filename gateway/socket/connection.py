@@ -5,90 +5,35 @@ it; what the client says is read and performed one frame after another, at most 
 loop. So a connection costs one task, and it is idle when nothing happens.
 """
 
-import asyncio
-import random
+import json
 import time
-from collections.abc import Callable, Collection, Coroutine, Sequence
-from dataclasses import dataclass
-from datetime import UTC, datetime
-from typing import Any
+from collections.abc import Sequence
 
-from ulid import ULID
 from websockets.exceptions import ConnectionClosed
 
-from gateway.counters import Counters
-from gateway.feed.delivery import frames_of
-from gateway.feed.followers import Feed, Followers, cursor_prefix
-from gateway.feed.reach import reach
-from gateway.feed.resume import fits, may_fit, resume_position
-from gateway.feed.slices import in_slices
-from gateway.feed.tail import Tail
-from gateway.identity.claims import BadToken, CantTell
-from gateway.identity.hook import Hook
+from gateway.feed.followers import Feed, cursor_prefix
 from gateway.identity.rights import EVERYTHING, Rights
-from gateway.identity.tokens import Tokens
-from gateway.snapshot.snapshots import FoldUnavailable, Snapshots
+from gateway.limits.rules import Who
 from gateway.socket.address import Address
-from gateway.socket.frame_bucket import LOOK_UP_COSTS, FrameBucket
-from gateway.socket.protocol import (
-    Action,
-    Beat,
-    Close,
-    GiveEarlier,
-    Protocol,
-    Renew,
-    Send,
-    StopAnswer,
-    Submit,
-    refused,
-)
+from gateway.socket.pace import Pace
+from gateway.socket.performing import Performer
+from gateway.socket.protocol import Action, Beat, Close, Protocol, refused
+from gateway.socket.resuming import TooMuchRead, resume
+from gateway.socket.shared import Shared
+from gateway.socket.stamps import heartbeat_s, new_id, utc_now
 from gateway.socket.websocket import WebSocket, wire
-from gateway.submit.submit import Submitter
 from schemas.close_codes import CloseCode
-from schemas.events import iso
 from schemas.frames import (
     Connected,
     Frame,
-    GatewayErrorCode,
     Heartbeat,
     HistoryUnavailable,
     Refused,
     Snapshot,
     encode,
 )
-from schemas.limits import HEARTBEAT_S
 from schemas.log.log_reader import LogUnavailable
-from schemas.log.log_scan import RangeTrimmed, ScanTooLarge
-from schemas.shard_log import PositionGone, Record, ShardLog
-from schemas.transcript import Place
-
-LOOK_UP_LIMIT_S = 1.0
-"""Whether there is something to stop is asked no longer than this: a stop is wanted at once."""
-HEARTBEAT_LEAST = 0.7
-STOPPED_AGAIN_S = 5.0
-"""A cancel that is in the log is not written again so soon."""
-STOPPED_MAX = 64
-
-
-@dataclass(frozen=True, slots=True)
-class Shared:
-    """What the connections of a process share. `spawn` starts a task that the server waits for.
-
-    `tokens` and `hook` None: there is no authentication.
-    """
-
-    epoch: int
-    shards: int
-    tail: Tail
-    followers: Followers
-    submitter: Submitter
-    snapshots: Snapshots
-    counters: Counters
-    models: Collection[str]
-    idle_limit_s: float
-    spawn: Callable[[Coroutine[Any, Any, None]], object]
-    tokens: Tokens | None = None
-    hook: Hook | None = None
+from schemas.shard_log import PositionGone, ShardLog
 
 
 class Connection:
@@ -99,16 +44,17 @@ class Connection:
     """
 
     __slots__ = (
-        "_bucket",
         "_ended",
         "_history_is_unavailable",
         "_joined",
+        "_pace",
+        "_performer",
         "_position",
         "_protocol",
         "_shared",
         "_snapshot_is_due",
         "_socket",
-        "_stopped_at_s",
+        "_who",
         "caught_up",
         "history",
         "joined_at",
@@ -123,33 +69,31 @@ class Connection:
         shard: int,
         shared: Shared,
         rights: Rights = EVERYTHING,
+        who: Who | None = None,
     ) -> None:
         self.session_id = address.session_id
         self.shard = shard
         self.history = address.history
-        self.joined_at = 0
+        self.joined_at = self._position = 0
         self.caught_up = False
-        self._position = 0
-        self._joined = False
-        self._ended = False
-        self._snapshot_is_due = False
-        self._history_is_unavailable = False
+        self._joined = self._ended = False
+        self._snapshot_is_due = self._history_is_unavailable = False
         self._socket = socket
         self._shared = shared
         now_s = time.monotonic()
-        self._bucket = FrameBucket(now_s)
-        self._stopped_at_s: dict[str, float] = {}
+        self._pace = Pace(now_s, shared.frames_per_second, shared.counters)
         self._protocol = Protocol(
             self.session_id,
             now_s,
-            _new_id,
+            new_id,
             shared.models,
             shared.idle_limit_s,
-            # Those that joined in one moment, after a gateway has gone, do not beat in one moment.
-            heartbeat_s=HEARTBEAT_S * random.uniform(HEARTBEAT_LEAST, 1.0),  # noqa: S311
+            heartbeat_s=heartbeat_s(),
             rights=rights,
             renews=shared.tokens is not None,
         )
+        self._who = who or Who(address.session_id)
+        self._performer = Performer(self, socket, self._protocol, shard, shared, self._who)
 
     @property
     def position(self) -> int:
@@ -177,34 +121,22 @@ class Connection:
             self._shared.snapshots.withdraw(self)
 
     def _is_heard(self) -> bool:
-        """Say whether what the client said is still performed.
+        """Say whether what the client said is performed.
 
         What lies in the buffers of a socket that has closed is not: nobody waits for it. Except a
         few frames of a client that said goodbye after them, in order: it has said what it wanted.
         """
-        if self._ended:
-            return False
-        if self._socket.open:
-            return True
-        return self._socket.left_in_order and not self._bucket.wait_s(time.monotonic())
+        left_in_order = self._socket.left_in_order and self._pace.has_room
+        return not self._ended and (self._socket.open or left_in_order)
 
     async def _take(self, frame: str | bytes) -> None:
-        """Perform a frame, then let everybody else go on: the library would give the next at once.
-
-        Who has asked for more than its share waits, and what it goes on saying waits in its kernel.
-        """
+        """Perform a frame, and wait as long as its client's pace wants it."""
         self._shared.counters.frames_received += 1
         if self._close_if_over():
             return
-        actions = self._protocol.receive(frame, utc_now())
-        for action in actions:
-            await self._perform(action)
-        extra = LOOK_UP_COSTS * sum(
-            isinstance(action, StopAnswer | GiveEarlier | Renew) for action in actions
-        )
-        now_s = time.monotonic()
-        self._bucket.take(len(frame), now_s, extra)
-        await asyncio.sleep(self._bucket.wait_s(now_s))
+        for action in (actions := self._protocol.receive(frame, utc_now())):
+            await self._performer.perform(action)
+        await self._pace.rest(len(frame), actions)
 
     def lacks_only(self, offset: int) -> bool:
         """Whether the session's record there is all that it lacks, and its socket takes it.
@@ -254,8 +186,8 @@ class Connection:
 
     def _pass_time(self, action: Action) -> None:
         if isinstance(action, Beat):
-            cursor = cursor_prefix(self._shared.epoch, self.shard) + str(self.position - 1)
-            self._say(Heartbeat(session_id=self.session_id, cursor=cursor))
+            prefix = cursor_prefix(self._shared.epoch, self.shard)
+            self.say(Heartbeat(session_id=self.session_id, cursor=f"{prefix}{self.position - 1}"))
         elif isinstance(action, Close):
             self.close_soon(action.code, action.reason)
 
@@ -264,7 +196,7 @@ class Connection:
         if self.gone:
             return
         self._snapshot_is_due = False
-        self._say(frame)
+        self.say(frame)
         # Go on where the snapshot ends, even if the socket joined later than that: the fold may
         # end before the join, and the records between would be in neither.
         self._go_live(position)
@@ -273,11 +205,11 @@ class Connection:
         """Say, once, that the snapshot comes later; live frames go on."""
         if not self._history_is_unavailable and not self.gone:
             self._history_is_unavailable = True
-            self._say(HistoryUnavailable(session_id=self.session_id))
+            self.say(HistoryUnavailable(session_id=self.session_id))
 
     def say_and_close_soon(self, frame: Frame, code: CloseCode, reason: str) -> None:
         """Say a last thing, then close."""
-        self._say(frame)
+        self.say(frame)
         self.close_soon(code, reason)
 
     def close_soon(self, code: CloseCode, reason: str) -> None:
@@ -291,15 +223,23 @@ class Connection:
         """Fix the position before any frame of the client is read, and go live from there."""
         try:
             end = await self._shared.tail.ends.end(self.shard)
-            recovered = cursor is not None and await self._recover(cursor, end)
-            if self._log.start > end:  # that took long: begin where the log ends by now
+            resumed = await resume(self._shared, self._who, self.shard, cursor, end)
+            if (
+                resumed is None and self._log.start > end
+            ):  # that took long: begin where the log ends by now
                 end = await self._shared.tail.ends.end(self.shard)
+        except TooMuchRead as error:
+            self.close_soon(CloseCode.TOO_MANY, json.dumps(error.over.reason()))
+            return
         except LogUnavailable:
             frame = refused(self.session_id, "unavailable", "the log does not answer")
             self.say_and_close_soon(frame, CloseCode.SERVICE_RESTART, "the log does not answer")
             return
         self._socket.on_writable = self._go_on
-        if recovered:
+        if resumed is not None:
+            self._say_connected(True)
+            self._push([wire(frame) for frame in resumed.frames])
+            self._go_live(resumed.end)
             return
         self._say_connected(None if cursor is None else False)
         self._snapshot_is_due = True
@@ -307,144 +247,13 @@ class Connection:
         self._go_live(end)
         self._shared.snapshots.request(self)
 
-    async def _recover(self, cursor: str, end: int) -> bool:
-        """Go on after the cursor, if all that came after it can be had; say so only then."""
-        shared = self._shared
-        position = resume_position(cursor, epoch=shared.epoch, shard=self.shard, end=end)
-        if position is None:
-            shared.counters.not_recovered += 1
-            return False
-        try:
-            found = await reach(shared.tail, self.shard, position)
-        except (ScanTooLarge, RangeTrimmed):
-            shared.counters.not_recovered += 1
-            return False
-        # The records are held from here on, so they may leave the tail while they are decoded. But
-        # where they end must be in it afterwards: a resume that was promised is never taken back.
-        end_of_range, records = found.end, found.records(self.session_id)
-        frames = await self._resumed(records) if may_fit(records) else None
-        if frames is None or self._log.start > end_of_range:
-            shared.counters.not_recovered += 1
-            return False
-        shared.counters.resumed += 1
-        self._say_connected(True)
-        self._push([wire(frame) for frame in frames])
-        self._go_live(end_of_range)
-        return True
-
-    async def _resumed(self, records: Sequence[Record]) -> list[bytes] | None:
-        """Give the frames of a resume, made in slices of the loop, or None if they are too many."""
-        prefix = cursor_prefix(self._shared.epoch, self.shard)
-        frames: list[bytes] = []
-        async for frame in in_slices(frames_of(records, self.session_id, prefix)):
-            frames.append(frame)
-        return frames if fits(frames) else None
-
     def _say_connected(self, recovered: bool | None) -> None:
-        epoch, shards = self._shared.epoch, self._shared.shards
-        frame = Connected(
-            session_id=self.session_id, recovered=recovered, epoch=epoch, shards=shards
-        )
-        self._say(frame)
+        told, of = self.session_id, self._shared
+        self.say(Connected(session_id=told, recovered=recovered, epoch=of.epoch, shards=of.shards))
 
     def _go_live(self, position: int) -> None:
-        self._position, self.caught_up = position, False
-        self._joined = True
+        self._position, self.caught_up, self._joined = position, False, True
         self._go_on()
-
-    async def _perform(self, action: Action) -> None:
-        match action:
-            case Send(frame):
-                self._say(frame)
-            case Submit(message):
-                self._say(await self._shared.submitter.submit(message))
-            case StopAnswer():
-                await self._stop(action)
-            case GiveEarlier(before, limit):
-                await self._give_earlier(before, limit)
-            case Renew(token):
-                await self._renew(token)
-            case Close(code, reason):
-                self.close_soon(code, reason)
-            case Beat():
-                pass
-        # A client that asks and never reads must not fill the buffer with answers.
-        await self._socket.until_writable()
-
-    async def _stop(self, stop: StopAnswer) -> None:
-        """Publish the cancel, if there is something to stop: else the log would hold floods."""
-        try:
-            async with asyncio.timeout(None if stop.message_id is None else LOOK_UP_LIMIT_S):
-                message_id = await self._to_stop(stop.message_id)
-        except (FoldUnavailable, TimeoutError):
-            # Whether a message that is named has ended can't be told now: the worker will know.
-            message_id = stop.message_id
-            if message_id is None:
-                self._refuse("unavailable", "what runs can't be told now: name the message")
-                return
-        if message_id is None:
-            text = "no answer runs in this session"
-            if stop.message_id is not None:
-                text = "no message of this id waits for an answer or is being answered"
-            self._refuse("nothing_to_cancel", text, stop.message_id)
-            return
-        now_s = time.monotonic()
-        if now_s - self._stopped_at_s.get(message_id, -STOPPED_AGAIN_S) < STOPPED_AGAIN_S:
-            return  # it is in the log
-        error = await self._shared.submitter.stop(stop.of(self.session_id, message_id))
-        if error is not None:
-            self._say(error)
-            return
-        self._stopped_at_s[message_id] = now_s
-        while len(self._stopped_at_s) > STOPPED_MAX:
-            del self._stopped_at_s[next(iter(self._stopped_at_s))]
-
-    async def _give_earlier(self, before: str | None, limit: int) -> None:
-        try:
-            self._say(await self._shared.snapshots.earlier(self.session_id, before, limit))
-        except FoldUnavailable:
-            self._refuse("unavailable", "earlier messages can't be read now")
-
-    async def _renew(self, token: str) -> None:
-        assert self._shared.tokens is not None  # noqa: S101 - else there is nothing to renew
-        try:
-            rights = await self._shared.tokens.rights(token)
-        except BadToken as error:
-            self.close_soon(CloseCode.UNAUTHENTICATED, str(error))
-        except CantTell:
-            # The token before holds until its own end.
-            self._refuse("unavailable", "the keys of tokens can't be read now: send it again")
-        else:
-            for action in self._protocol.renewed(rights):
-                await self._perform(action)
-
-    async def _to_stop(self, message_id: str | None) -> str | None:
-        """Give the message whose answer a cancel stops, by a fold made for it; None: there is none.
-
-        Without `message_id` it is the one that runs. One that the fold does not know may have been
-        accepted a moment ago, and no worker has said anything of it yet.
-        """
-        nothing_ended = Place(self._shared.epoch + 1, 0)
-        asked = () if message_id is None else (message_id,)
-        fold = await self._shared.snapshots.fold(
-            self.session_id, self.shard, nothing_ended, 0, asked
-        )
-        if message_id in fold.ended:
-            return None
-        if message_id is not None:
-            message = fold.transcript.messages.get(message_id)
-            if message is not None:
-                return None if message.terminal else message_id
-            accepted = await self._shared.submitter.has_accepted(self.session_id, message_id)
-            return message_id if accepted else None
-        running = fold.transcript.running()
-        if running is None:
-            # A message between two attempts counts as running for who wants to stop it.
-            running = next((m for m in fold.transcript.open_messages() if m.released), None)
-        return None if running is None else running.message_id
-
-    def _refuse(self, code: GatewayErrorCode, message: str, message_id: str | None = None) -> None:
-        self._say(refused(self.session_id, code, message, message_id))
 
     def _go_on(self) -> None:
         if self._joined and not self.caught_up:
@@ -462,7 +271,6 @@ class Connection:
             self._position, self.caught_up = batch.position, batch.caught_up
 
     def _hand_over(self, frames: Sequence[bytes]) -> None:
-        """Push frames of the session."""
         self._push(frames)
         self._protocol.delivered()
 
@@ -479,7 +287,8 @@ class Connection:
     def _close_slow(self) -> None:
         self.close_soon(CloseCode.SLOW_CLIENT, "too slow: connect again with the last cursor")
 
-    def _say(self, frame: Frame) -> None:
+    def say(self, frame: Frame) -> None:
+        """Say this to the client."""
         if isinstance(frame, Refused):
             self._shared.counters.count_refused(frame.code)
         self._push([wire(encode(frame))])
@@ -487,12 +296,3 @@ class Connection:
     @property
     def _log(self) -> ShardLog:
         return self._shared.tail.shard_logs[self.shard]
-
-
-def utc_now() -> str:
-    """Give the wall clock's time as events carry it."""
-    return iso(datetime.fromtimestamp(time.time(), UTC))
-
-
-def _new_id() -> str:
-    return str(ULID())

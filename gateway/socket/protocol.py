@@ -223,6 +223,7 @@ def refused(
     message: str,
     message_id: str | None = None,
     retry_after_ms: int | None = None,
+    limit: str | None = None,
 ) -> Refused:
     """Give the error frame for a code."""
     return Refused(
@@ -232,4 +233,5 @@ def refused(
         retryable=code in RETRYABLE,
         message_id=message_id,
         retry_after_ms=retry_after_ms,
+        limit=limit,
     )

@@ -8,7 +8,7 @@ import asyncio
 import random
 import re
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 
 import msgspec
 import structlog
@@ -17,12 +17,16 @@ from websockets.exceptions import ConnectionClosed
 from websockets.http11 import Request, Response
 
 from gateway.identity.claims import CantTell
-from gateway.page.page_files import PageFiles, response, text
+from gateway.limits.rules import counted_address
+from gateway.page.page_files import ONLY_TLS, PageFiles, response, text
 from gateway.settings import GatewaySettings
 from gateway.socket.address import session_id_in
 from gateway.socket.admission import Admission, OwnPass, Refusal
-from gateway.socket.connection import Connection, Shared
+from gateway.socket.connection import Connection
+from gateway.socket.door import Door
 from gateway.socket.protocol import refused
+from gateway.socket.shared import Shared
+from gateway.socket.strangers import Strangers
 from gateway.socket.websocket import CLOSE_TIMEOUT_S, WRITE_HIGH_WATER_BYTES, WebSocket, wire
 from schemas.close_codes import CloseCode
 from schemas.frames import Reconnect, encode
@@ -37,6 +41,7 @@ SWEEP_EVERY_S = 1.0
 DRAIN_SLICE = 100
 DRAIN_SLICE_EVERY_S = 0.05
 RECONNECT_SPREAD_MS = 2_000
+READ = ("GET", "HEAD")
 _WHERE = re.compile(r"/where/([^/]+)/?")
 PROBES = ("/healthz", "/readyz")
 FORBIDDEN_TEXT = (
@@ -60,9 +65,9 @@ class ChatServer:
         self._shared = shared
         self._not_ready = not_ready
         self._failing = failing
-        self._admission = Admission(settings, shared.followers, shared.tokens, own, shared.hook)
-        self._strangers: set[WebSocket] = set()
-        """Sockets of which it is not known yet whose they are."""
+        self._admission = Admission(settings, shared.limiter, shared.tokens, own, shared.hook)
+        self.strangers = Strangers(settings.unidentified_connections, shared.counters)
+        self._door = Door(settings, shared.limiter)
         self._page = PageFiles(shards=settings.shards)
         self._server: Server | None = None
         self.draining = False
@@ -70,6 +75,10 @@ class ChatServer:
 
     async def start(self) -> tuple[str, int]:
         """Listen and give address and port. Raises OSError if it is taken."""
+
+        class OwnSocket(WebSocket):
+            strangers = self.strangers
+
         self._server = await serve(
             self._serve,
             self._settings.host,
@@ -83,7 +92,7 @@ class ChatServer:
             max_size=FRAME_MAX_BYTES,
             max_queue=QUEUE_MAX_FRAMES,
             write_limit=WRITE_HIGH_WATER_BYTES,
-            create_connection=WebSocket,
+            create_connection=OwnSocket,
         )
         host, port = next(iter(self._server.sockets)).getsockname()[:2]
         return host, port
@@ -102,8 +111,9 @@ class ChatServer:
         self.draining = True
         self._server.close(close_connections=False)
         deadline_s = time.monotonic() + grace_s
-        for stranger in self._strangers:
-            self._shared.spawn(stranger.end(CloseCode.SERVICE_RESTART, "service restart"))
+        for stranger in self.strangers:
+            if isinstance(stranger, WebSocket) and stranger.open:
+                self._shared.spawn(stranger.end(CloseCode.SERVICE_RESTART, "service restart"))
         connections = self._connections()
         log.info("draining", connections=self._shared.followers.people)
         slices = max(1, int(grace_s / 2 / DRAIN_SLICE_EVERY_S))
@@ -128,10 +138,27 @@ class ChatServer:
     def _connections(self) -> Sequence[Connection]:
         return [one for one in self._shared.followers if isinstance(one, Connection)]
 
-    def _answer(self, _: ServerConnection, request: Request) -> Response | None:
-        """Answer plain GETs; None goes on with the WebSocket handshake."""
-        if "websocket" in ",".join(request.headers.get_all("Upgrade")).lower():
+    def _answer(
+        self, socket: ServerConnection, request: Request
+    ) -> Response | Awaitable[None] | None:
+        """Answer plain GETs; None, also when it was waited for, goes on with the handshake."""
+        if isinstance(socket, WebSocket):
+            self.strangers.discard(socket)  # it has said what it wants, and who it is comes next
+        peer = (socket.remote_address or ("",))[0]
+        if "websocket" not in ",".join(request.headers.get_all("Upgrade")).lower():
+            answer = self._plain(request)
+            answer.body = b"" if request.method == "HEAD" else answer.body
+            if self._admission.came_by_tls(request.headers, peer):
+                answer.headers.update(ONLY_TLS)
+            return answer
+        if self._admission.is_own(request.headers):
             return None
+        address = counted_address(self._admission.client_of(request.headers, peer))
+        return self._door.knock(address, self._shared.followers.people)
+
+    def _plain(self, request: Request) -> Response:
+        if request.method not in READ:
+            return text(405, f"{' and '.join(READ)} only\n", {"Allow": ", ".join(READ)})
         path = request.path.partition("?")[0]
         if path not in PROBES and self._admission.passed_on(request.headers):
             return text(403, FORBIDDEN_TEXT)
@@ -159,9 +186,9 @@ class ChatServer:
         assert isinstance(socket, WebSocket)  # noqa: S101 - create_connection makes them
         socket.detect_dead_peer()
         self._shared.counters.connections_opened += 1
-        self._strangers.add(socket)
+        self.strangers.add(socket)
         try:
-            address, rights = await self._admission.admit(socket)
+            admitted = await self._admission.admit(socket)
         except Refusal as refusal:
             await self._turn_away(socket, refusal.code, refusal.reason)
             return
@@ -175,9 +202,14 @@ class ChatServer:
         except ConnectionClosed:
             return
         finally:
-            self._strangers.discard(socket)
+            self.strangers.discard(socket)
+        address, who = admitted.address, admitted.who
         shard = shard_of(address.session_id, self._settings.shards)
-        await Connection(socket, address, shard, self._shared, rights).run(address.cursor)
+        connection = Connection(socket, address, shard, self._shared, admitted.rights, who)
+        try:
+            await connection.run(address.cursor)
+        finally:
+            self._shared.limiter.leave(who)
 
     async def _turn_away(self, socket: WebSocket, code: CloseCode, reason: str) -> None:
         self._shared.counters.count_closed(code)

@@ -19,6 +19,8 @@ from websockets.frames import Frame, Opcode
 from websockets.http11 import Request
 from websockets.protocol import State
 
+from gateway.socket.strangers import Strangers
+
 READ_SLICE_BYTES = 2 * 1024
 """So much is taken apart in one turn of the loop: at most 340 masked frames."""
 
@@ -44,10 +46,13 @@ class WebSocket(ServerConnection):
     _unread = b""
     """What has come and is not taken apart yet; nothing is read from the transport meanwhile."""
     _slice_is_due = False
+    strangers: Strangers
+    """Of the server: it is one of them until it is known who it is."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Called by the transport when there is a client."""
         super().connection_made(transport)
+        self.strangers.add(self)
         self.recv_messages.resume = self._take_slices
 
     def data_received(self, data: bytes) -> None:
@@ -64,6 +69,7 @@ class WebSocket(ServerConnection):
     def connection_lost(self, exc: Exception | None) -> None:
         """Called by the transport when the connection has ended."""
         self._unread = b""
+        self.strangers.discard(self)
         super().connection_lost(exc)
 
     def _take_slices(self) -> None:
@@ -119,6 +125,10 @@ class WebSocket(ServerConnection):
             await asyncio.wait_for(self.close(code, reason), CLOSE_TIMEOUT_S)
         except TimeoutError:
             self.transport.abort()
+
+    def cut(self) -> None:
+        """Close it at once, without a word."""
+        self.transport.abort()
 
     def forget_handshake(self) -> None:
         """Drop request and response: a third of an idle connection's memory, and nobody asks."""

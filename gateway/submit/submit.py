@@ -8,15 +8,21 @@ the claim says, by another before. A claim that is pending elsewhere is waited f
 import asyncio
 
 from gateway.counters import Counters
+from gateway.limits.limiter import Limiter
+from gateway.limits.overload import Overload
+from gateway.limits.rules import Over, Who
 from gateway.socket.protocol import refused
 from gateway.submit.claims import Claim, Claims
 from schemas.events import Cancel, UserEvent, UserMessage, encode
-from schemas.frames import Accepted, Frame, GatewayErrorCode
+from schemas.frames import Accepted, Frame, GatewayErrorCode, Queued
 from schemas.log.producer import LogProducer, SendFailed
 from schemas.redis_keys import CLAIM_PENDING_S
 from schemas.topics import USER_MESSAGES, shard_of
 
 PENDING_POLL_S = 0.05
+TOLD_FROM_S = 1.0
+BUSY = ("user_running", "busy_after_s")
+"""These limits are of what runs; the others are of how fast it comes."""
 PENDING_LIMIT_S = CLAIM_PENDING_S + 1.0
 
 
@@ -24,14 +30,22 @@ class Submitter:
     """Takes one message or cancel at a time for each connection."""
 
     def __init__(
-        self, producer: LogProducer, claims: Claims, shards: int, counters: Counters
+        self,
+        producer: LogProducer,
+        claims: Claims,
+        limiter: Limiter,
+        overload: Overload,
+        shards: int,
+        counters: Counters,
     ) -> None:
         self._counters = counters
         self._producer = producer
         self._claims = claims
+        self._limiter = limiter
+        self._overload = overload
         self._shards = shards
 
-    async def submit(self, message: UserMessage) -> Frame:
+    async def submit(self, message: UserMessage, who: Who) -> Frame:
         """Publish the message; give `accepted` once the broker has acknowledged it, else the error.
 
         Takes at most the send time-out, or as long as another gateway's claim is pending.
@@ -42,10 +56,17 @@ class Submitter:
             return _accepted(message, duplicate=True)
         if claim.verdict == "reused":
             return _refused(message, "message_id_reused", "this id was sent with other content")
-        if claim.verdict == "limited":
-            wait_ms = claim.retry_after_ms
-            text = f"too many messages: again after {wait_ms / 1000:.1f} s"
-            return _refused(message, "rate_limited", text, wait_ms)
+        over = await self._over(message, claim, who)
+        if over is not None:
+            code: GatewayErrorCode = "busy" if over.limit in BUSY else "rate_limited"
+            return refused(
+                message.session_id,
+                code,
+                over.text,
+                message.message_id,
+                over.retry_after_ms,
+                over.limit,
+            )
         try:
             await self._publish(message)
         except SendFailed:
@@ -56,6 +77,18 @@ class Submitter:
         self._counters.submitted += 1
         await self._claims.accept(claim)
         return _accepted(message, duplicate=False)
+
+    def wait(self, accepted: Accepted) -> Queued | None:
+        """Say how long a message that was accepted just now will wait, if that is worth a word."""
+        wait = self._overload.wait(shard_of(accepted.session_id, self._shards))
+        if accepted.duplicate or wait is None or wait.eta_s < TOLD_FROM_S:
+            return None
+        return Queued(
+            session_id=accepted.session_id,
+            message_id=accepted.message_id,
+            position=wait.position,
+            eta_ms=round(wait.eta_s * 1000),
+        )
 
     async def has_accepted(self, session_id: str, message_id: str) -> bool:
         """Say whether the message may be in the log; with Redis away any may be."""
@@ -83,6 +116,20 @@ class Submitter:
             claim = await self._claims.claim(message)
         return claim
 
+    async def _over(self, message: UserMessage, claim: Claim, who: Who) -> Over | None:
+        """Say which limit the message meets; then its claim is given back."""
+        if claim.verdict == "limited":
+            over = Over("messages_per_minute", self._claims.per_minute, claim.retry_after_ms)
+            self._limiter.tell(over, who)
+            return over
+        met = self._overload.over(shard_of(message.session_id, self._shards))
+        if met is not None:
+            self._limiter.tell(met, who)
+        met = met or await self._limiter.message(who, message.message_id)
+        if met is not None:
+            await self._claims.release(claim)
+        return met
+
     async def _publish(self, event: UserEvent) -> None:
         shard = shard_of(event.session_id, self._shards)
         await self._producer.send(USER_MESSAGES, shard, event.session_id.encode(), encode(event))
@@ -97,7 +144,5 @@ def _accepted(message: UserMessage, *, duplicate: bool) -> Accepted:
     )
 
 
-def _refused(
-    message: UserMessage, code: GatewayErrorCode, text: str, retry_after_ms: int | None = None
-) -> Frame:
-    return refused(message.session_id, code, text, message.message_id, retry_after_ms)
+def _refused(message: UserMessage, code: GatewayErrorCode, text: str) -> Frame:
+    return refused(message.session_id, code, text, message.message_id)

@@ -69,3 +69,18 @@ async def test_a_token_for_the_open_socket_goes_out_as_a_frame(
     message = await ask(page, gateway, "Still here")
     assert message.session_id == "alice-1"
     assert len(gateway.addresses) == 1
+
+
+async def test_who_may_only_read_is_told_so_in_place_of_the_message_box(
+    profile: BrowserContext, gateway: FakeGateway
+) -> None:
+    gateway.asks = True
+    claims = {"sub": "alice", "exp": 4_000_000_000, "sessions": ["team"], "verbs": ["read"]}
+    page = await profile.new_page()
+    await page.goto(f"{gateway.url}#token={owner('HS256').sign(claims)}")
+    await expect_connection(page, "live")
+    await expect(page.locator("#composer")).to_be_hidden()
+    await expect(page.locator("#examples")).to_be_hidden()
+    await expect(page.locator("#hint")).to_contain_text("You may read this chat")
+    await page.goto(f"{gateway.url}#token={token(2)}")
+    await expect(page.locator("#composer")).to_be_visible()

@@ -4,6 +4,7 @@ import pytest
 from playwright.async_api import BrowserContext, Page, expect
 
 from schemas.close_codes import CloseCode
+from schemas.frames import Queued
 from tests.browser.fake_gateway import FakeGateway
 from tests.browser.steps import answer, ask, expect_connection, turn
 
@@ -117,3 +118,19 @@ async def test_a_chat_that_may_not_be_read_has_a_way_out(chat: Page, gateway: Fa
     await chat.get_by_role("button", name="Start a new chat").click()
     await expect_connection(chat, "live")
     assert len({address.session_id for address in gateway.addresses}) == 2
+
+
+async def test_who_waits_for_a_worker_with_room_is_told_how_many_wait_and_how_long(
+    chat: Page, gateway: FakeGateway
+) -> None:
+    message = await ask(chat, gateway, "Hello?")
+    waits = Queued(
+        session_id=message.session_id, message_id=message.message_id, position=13, eta_ms=39_400
+    )
+    await gateway.say(waits)
+    note = turn(chat, message).locator(".prompt-note")
+    await expect(note).to_have_text("Many are waiting: 12 before you, about 40 s")
+    await gateway.start(message)
+    await expect(note).to_be_empty()
+    await gateway.chunk(message, 1, "Here I am")
+    await expect(answer(chat, message)).to_have_text("Here I am")

@@ -607,3 +607,44 @@ test("silence counts from the last sign of a message, and not while this client 
   world.pass(2_000);
   assert.equal(session.silentMs("m1"), 0);
 });
+
+test("a message that came too soon: it, and others, are not sent again before the time", () => {
+  const { world, session } = live();
+  const id = session.send("one");
+  world.socket.gives({ type: "error", code: "rate_limited", message: "slow", retryable: true, message_id: id, retry_after_ms: 4_000, limit: "messages_per_minute" });
+  session.retry(id);
+  const other = session.send("two");
+  assert.equal(session.view.own.get(id).submit, "sending");
+  world.pass(3_999);
+  assert.equal(world.socket.of("user_message").length, 1);
+  world.pass(1_001); // a quarter on top, by chance
+  assert.deepEqual(world.socket.of("user_message").map(({ message_id }) => message_id), [id, id, other]);
+});
+
+test("what has no room today is not kept until tomorrow: it is asked, and told again", () => {
+  const { world, session } = live();
+  const id = session.send("one");
+  world.socket.gives({ type: "error", code: "rate_limited", message: "slow", retryable: true, message_id: id, retry_after_ms: 7_200_000, limit: "user_tokens_per_day" });
+  session.retry(id);
+  assert.equal(world.socket.of("user_message").length, 2);
+});
+
+test("a page of history that came too soon holds no message back", () => {
+  const { world, session } = live();
+  world.socket.gives({ type: "error", code: "rate_limited", message: "slow", retryable: true, retry_after_ms: 4_000, limit: "address_reads_per_minute" });
+  session.send("one");
+  assert.equal(world.socket.of("user_message").length, 1);
+});
+
+test("how long a message waits is known until the next join, and changes nothing else", () => {
+  const { world, session } = live();
+  const id = session.send("one");
+  const before = session.view;
+  world.socket.gives({ type: "status", state: "queued", message_id: id, position: 3, eta_ms: 4_000 });
+  assert.deepEqual({ ...session.view, waits: null }, { ...before, waits: null });
+  assert.deepEqual(session.view.waits.get(id), { position: 3, eta_ms: 4_000 });
+  world.socket.gives({ type: "status", state: "queued" }, { type: "status", state: "queued", message_id: 7, eta_ms: "x" });
+  assert.equal(session.view.waits.size, 1);
+  world.socket.gives(connected(false));
+  assert.equal(session.view.waits.size, 0);
+});

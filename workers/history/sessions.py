@@ -22,9 +22,10 @@ from schemas.transcript import Message, Transcript
 from workers.history.prompt import KnownTurns, Turn
 from workers.history.rebuild import combined, folded_on
 from workers.history.redis_history import History, HistoryUnavailable
+from workers.history.spent import Spent
 from workers.history.stored_conversation import CONNECTIONS_MAX, StoredConversations
 from workers.history.turns import turn_pair, turns_of
-from workers.intake.actions import LookUp, MessageKey, Store
+from workers.intake.actions import LookUp, MessageKey, NoteEnd, Store
 from workers.intake.shard_fold import AtHand
 
 log = structlog.get_logger(__name__)
@@ -50,6 +51,7 @@ class Sessions:
         self,
         *,
         history: History,
+        spent: Spent,
         conversations: StoredConversations,
         scanner: LogScanner,
         at_hand: Callable[[int, str], AtHand | None],
@@ -61,6 +63,7 @@ class Sessions:
         self._store_wait_s = store_wait_s
         self._again_first_s = again_first_s
         self._history = history
+        self._spent = spent
         self._conversations = conversations
         self._scanner = scanner
         self._at_hand = at_hand
@@ -154,6 +157,10 @@ class Sessions:
         if key in self._storing:
             self._given_up.add(key)
         self._forgone.add(key.session_id)
+
+    async def note_end(self, ended: NoteEnd) -> None:
+        """Note that a user's message has ended, for his limits; no message waits for it."""
+        await self._spent.note(ended)
 
     async def run(self) -> None:
         """Forget, as soon as Redis allows it, the histories that lack turns. Until cancelled."""

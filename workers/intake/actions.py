@@ -205,6 +205,15 @@ class Forgo:
 
 
 @dataclass(frozen=True, slots=True)
+class NoteEnd:
+    """Note that a message of a user has ended, and the tokens that it has cost: for his limits."""
+
+    user: str
+    key: MessageKey
+    tokens: int
+
+
+@dataclass(frozen=True, slots=True)
 class Follow:
     """Read the shard's session log from this log-append time on. Reported: following."""
 
@@ -261,6 +270,7 @@ Action = (
     | LookUp
     | Store
     | Forgo
+    | NoteEnd
     | Follow
     | AskEnd
     | Unfollow

@@ -105,8 +105,8 @@ class Admission:
     def __contains__(self, work: object) -> bool:
         return isinstance(work, Work) and work.token in self._order
 
-    def __bool__(self) -> bool:
-        return bool(self._order)
+    def __len__(self) -> int:
+        return len(self._order)
 
     @property
     def careful(self) -> bool:

@@ -14,6 +14,7 @@ from workers.intake.actions import (
     Failed,
     Forgo,
     MessageKey,
+    NoteEnd,
     Outranked,
     OwnerEvent,
     Queued,
@@ -209,6 +210,8 @@ class Judge:
         self._lanes.close(shard, work)
         if work.step is Step.STORING:
             return
+        if (user := work.message.user) is not None:
+            self._actions.append(NoteEnd(user, work.key, _tokens(view)))
         stored = shard.fold is not None and shard.fold.stored(work.key)
         if not view.text or view.last is None or stored:
             self._lanes.finish(work, over_elsewhere=False, remembering=Remembering.NOT_NEEDED)
@@ -230,6 +233,11 @@ class Judge:
             oldest = next(iter(shard.storing.values()))
             self._actions.append(Forgo(oldest.key))
             self._lanes.finish(oldest, over_elsewhere=False, remembering=Remembering.GIVEN_UP)
+
+
+def _tokens(view: Message) -> int:
+    usage = view.usage
+    return 0 if usage is None else usage.prompt_tokens + usage.completion_tokens
 
 
 def _silence(

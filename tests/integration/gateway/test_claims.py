@@ -13,6 +13,7 @@ import redis
 from deploy.local.ports import free_run
 from deploy.local.redis import program
 from gateway.counters import Counters
+from gateway.redis_client import RedisClient
 from gateway.submit.claims import Claims
 from schemas.events import UserMessage
 from tests.stack import RunningStack, end
@@ -26,13 +27,15 @@ def message(session_id: str, message_id: str = "m1") -> UserMessage:
 
 
 @contextlib.asynccontextmanager
-async def claims_at(url: str, per_minute: int = 20) -> AsyncIterator[tuple[Claims, Counters]]:
+async def claims_at(
+    url: str, per_minute: int = 20
+) -> AsyncIterator[tuple[Claims, Counters, RedisClient]]:
     counters = Counters()
-    claims = Claims(url, 1, per_minute, counters)
+    client = RedisClient(url, counters)
     try:
-        yield claims, counters
+        yield Claims(client, 1, per_minute, counters), counters, client
     finally:
-        await claims.close()
+        await client.close()
 
 
 async def test_hundreds_of_claims_in_one_moment_are_no_redis_that_is_away(
@@ -40,7 +43,7 @@ async def test_hundreds_of_claims_in_one_moment_are_no_redis_that_is_away(
 ) -> None:
     # Seen: the library's pool raises beyond 100, and limit and claims were off for five seconds.
     tag = uuid4().hex
-    async with claims_at(servers.file.redis) as (claims, counters):
+    async with claims_at(servers.file.redis) as (claims, counters, client):
         await claims.claim(message(f"{tag}-first"))
         # A moment may be longer than a claim is waited for on a busy machine; not each time.
         for tried in range(5):
@@ -51,7 +54,7 @@ async def test_hundreds_of_claims_in_one_moment_are_no_redis_that_is_away(
                 break
         assert verdicts == ["claimed"] * AT_ONCE
         again = await claims.claim(message(f"{tag}-first"))
-        assert (again.verdict, claims.away()) == ("pending", 0)
+        assert (again.verdict, client.away()) == ("pending", 0)
 
 
 @pytest.fixture
@@ -79,7 +82,7 @@ def cluster(tmp_path: Path) -> Iterator[str]:
 
 async def test_on_a_cluster_a_claim_and_its_rate_lie_at_one_place(cluster: str) -> None:
     # Seen: CROSSSLOT, taken for a Redis that is away, for ever.
-    async with claims_at(cluster, per_minute=2) as (claims, counters):
+    async with claims_at(cluster, per_minute=2) as (claims, counters, client):
         verdicts = [(await claims.claim(message("a:b", f"m{n}"))).verdict for n in range(3)]
         assert verdicts == ["claimed", "claimed", "limited"]
         claim = await claims.claim(message("a:b", "m0"))
@@ -87,16 +90,16 @@ async def test_on_a_cluster_a_claim_and_its_rate_lie_at_one_place(cluster: str) 
         assert (await claims.claim(message("a:b", "m0"))).verdict == "accepted"
         assert await claims.known("a:b", "m0") is True
         assert await claims.known("a:b", "none") is False
-        assert (counters.redis_failures, counters.claims_missing, claims.away()) == (0, 0, 0)
+        assert (counters.redis_failures, counters.claims_missing, client.away()) == (0, 0, 0)
 
 
 async def test_while_redis_is_away_the_rate_is_the_gateways_own_and_it_is_counted() -> None:
-    async with claims_at("redis://127.0.0.1:1/0", per_minute=2) as (claims, counters):
+    async with claims_at("redis://127.0.0.1:1/0", per_minute=2) as (claims, counters, client):
         verdicts = [(await claims.claim(message("s", f"m{n}"))).verdict for n in range(3)]
         assert verdicts == ["unknown", "unknown", "limited"]
         assert (await claims.claim(message("s", "m3"))).retry_after_ms > 0
         assert await claims.known("s", "m0") is None
-        assert (counters.redis_failures >= 1, counters.claims_missing, claims.away()) == (
+        assert (counters.redis_failures >= 1, counters.claims_missing, client.away()) == (
             True,
             4,
             1,

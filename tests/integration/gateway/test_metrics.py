@@ -1,5 +1,6 @@
 """Every number that a gateway exports moves when what it counts happens."""
 
+import socket
 from collections.abc import Callable
 from uuid import uuid4
 
@@ -33,7 +34,8 @@ async def test_every_number_moves(servers: RunningStack, writer: Writer, session
     # One that starts later than these records: what lies before it has to be scanned.
     first = await writer.answer(session_id, "m0", ["x"])
     await writer.answer(session_id, "m1", ["x"], "a2")
-    with running_gateway(servers, servers.state / f"{uuid4().hex}.log") as gateway:
+    tight = {"TALKLOG_FRAMES_PER_SECOND": "5", "TALKLOG_UNIDENTIFIED_CONNECTIONS": "3"}
+    with running_gateway(servers, servers.state / f"{uuid4().hex}.log", **tight) as gateway:
         moves = Moves(gateway, "gateway")
         async with Client(gateway.url, session_id) as client:
             await client.joined()
@@ -55,8 +57,14 @@ async def test_every_number_moves(servers: RunningStack, writer: Writer, session
             )
             await writer.answer(session_id, "m2", ["x"], "a3")
             await moves.until("shard_log_bytes", "records_read", "shards_read")
+            for number in range(25):
+                await client.send({"type": "ping", "nonce": number})
+            silent = [socket.create_connection(("127.0.0.1", gateway.port)) for _ in range(5)]
+            await moves.until("frames_held", "strangers_dropped")
+            for each in silent:
+                each.close()
             for name, numbers_that_move in {
-                "redis": ["redis_away", "redis_failures", "claims_missing"],
+                "redis": ["redis_away", "redis_failures", "claims_missing", "limits_local"],
                 "kafka": [
                     "outcomes_unknown",
                     "producers_replaced",
@@ -67,6 +75,8 @@ async def test_every_number_moves(servers: RunningStack, writer: Writer, session
                 servers.hold(name)
                 try:
                     await client.send(ask(f"while {name} is away".replace(" ", "-")))
+                    async with Client(gateway.url, f"{session_id}-{name}"):
+                        pass  # its session's sockets are counted here alone
                     await moves.until(*numbers_that_move)
                 finally:
                     servers.let_go(name)

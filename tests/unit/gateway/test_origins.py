@@ -8,11 +8,11 @@ import pytest
 import structlog
 from websockets.datastructures import Headers
 
-from gateway.feed.followers import Followers
 from gateway.origins import BadOrigin, normalised
 from gateway.settings import GatewaySettings
 from gateway.socket.admission import Admission, Refusal
 from schemas.process.settings import SettingsError, load
+from tests.unit.gateway.limits.alone import limiter
 
 
 @pytest.mark.parametrize(
@@ -66,7 +66,7 @@ def admit(admission: Admission, origin: str) -> None:
 
 def test_an_origin_that_is_refused_is_logged_once_and_one_that_is_listed_is_let_in() -> None:
     settings = GatewaySettings(epoch=1, origins="http://localhost:3000/,null")
-    server = Admission(settings, Followers(1), None)
+    server = Admission(settings, limiter(), None)
     admit(server, "http://localhost:3000")
     admit(server, "null")
     with structlog.testing.capture_logs() as logged:

@@ -26,5 +26,12 @@ def test_what_one_script_takes_lies_at_one_place_of_a_cluster() -> None:
     assert tagged == ["a:b", "a:b"]
 
 
-def test_a_users_buckets_are_apart() -> None:
-    assert len({redis_keys.rate("u"), redis_keys.connections("u"), redis_keys.session("u")}) == 3
+def test_what_is_counted_of_different_kinds_is_apart() -> None:
+    kinds = ("session", "user", "address")
+    assert len({redis_keys.limits(kind, "u") for kind in kinds} | {redis_keys.rate("u")}) == 4
+
+
+def test_what_a_worker_notes_of_a_user_lies_where_his_limits_do() -> None:
+    for user in ("alice", "a}b", "{", ""):
+        keys = (redis_keys.limits("user", user), redis_keys.counted(user, "s m"))
+        assert len({key.split("{", 1)[1].split("}")[0] for key in keys}) == 1

@@ -2,7 +2,8 @@
 
 import pytest
 
-from deploy.chat.reconnect import delay_s, why
+from deploy.chat.reconnect import delay_s, refused, why
+from schemas.close_codes import CloseCode
 
 
 @pytest.mark.parametrize("code", [1000, 1009, 4001, 4003, 4004, 4005])
@@ -33,3 +34,19 @@ def test_a_code_in_words() -> None:
     assert why(4009, "retry_after_ms=5") == "too many connections or messages (retry_after_ms=5)"
     assert why(1006, "") == "connection lost"
     assert why(1006, "(OSError)") == "connection lost (OSError)"
+
+
+@pytest.mark.parametrize(
+    ("status", "later", "waits_s"),
+    [(429, "7", 7.0), (429, None, 0.0), (429, "soon", 0.0), (429, "9" * 40, 0.0)],
+)
+def test_a_handshake_that_is_refused_is_tried_again_after_its_time(
+    status: int, later: str | None, waits_s: float
+) -> None:
+    code, reason = refused(status, {} if later is None else {"Retry-After": later})
+    assert code == CloseCode.TOO_MANY
+    assert delay_s(code, reason, 0, 0.0) == waits_s
+
+
+def test_another_status_is_a_connection_that_was_lost() -> None:
+    assert refused(503, {"Retry-After": "7"}) == (1006, "(HTTP 503)")

@@ -59,3 +59,12 @@ def test_a_message_is_over_when_nothing_will_come_of_it() -> None:
     assert view.over("m2")
     view.submitted("m2", "again")
     assert "m2" not in view.own
+
+
+def test_how_long_a_message_waits_is_told_and_changes_nothing() -> None:
+    view = View()
+    view.submitted("m1", "?")
+    frame = {"type": "status", "state": "queued", "message_id": "m1", "position": 3, "eta_ms": 9000}
+    assert view.receive(frame) == []
+    assert view.waits == {"m1": (3, 9000)}
+    assert view.own["m1"].submit == "sending"

@@ -10,10 +10,13 @@ from websockets.frames import Frame, Opcode
 
 from gateway.feed.followers import Followers
 from gateway.socket.address import Address
-from gateway.socket.connection import Connection, Shared
+from gateway.socket.connection import Connection
+from gateway.socket.frame_bucket import PER_SECOND
+from gateway.socket.shared import Shared
 from schemas.events import Chunk, encode
 from schemas.shard_log import Record, ShardLog
 from tests.unit.gateway.feed.frames import payloads
+from tests.unit.gateway.limits.alone import limiter
 
 AT = "2026-01-01T00:00:00.000Z"
 
@@ -56,6 +59,8 @@ class Shard:
             counters=cast(Any, SimpleNamespace(frames_sent=0, bytes_sent=0)),
             models=(),
             idle_limit_s=0.0,
+            frames_per_second=PER_SECOND,
+            limiter=limiter(),
             spawn=lambda work: None,
         )
         self.sockets = [Socket() for _ in joined_at]

@@ -1,6 +1,7 @@
 """Who is let in: token by verb by session, from the handshake to the frames on an open socket."""
 
 import asyncio
+import json
 import time
 from itertools import product
 from typing import Any, cast
@@ -13,18 +14,20 @@ from hypothesis import strategies as st
 from websockets.datastructures import Headers
 from websockets.http11 import Request
 
-from gateway.feed.followers import Followers
 from gateway.identity.claims import BadToken, CantTell, Expected
 from gateway.identity.hook import Hook, Visitor
 from gateway.identity.rights import EVERYTHING, VERBS, Rights
 from gateway.identity.signature import secret_key, signed
 from gateway.identity.tokens import Tokens
+from gateway.limits.limiter import Limiter
+from gateway.limits.rules import Who
 from gateway.settings import GatewaySettings
 from gateway.socket.admission import Admission, OwnPass, Refusal
 from gateway.socket.protocol import Protocol, Renew, Send
 from schemas.close_codes import CloseCode
 from schemas.frames import Refused
 from tests.unit.gateway.identity.minted import SECRET
+from tests.unit.gateway.limits.alone import limiter
 
 KEY = secret_key(SECRET, "HS256")
 JWT = GatewaySettings(epoch=1, auth="jwt", jwt_secret=SECRET)
@@ -66,20 +69,20 @@ async def admitted(
     tokens: Tokens | None = None,
     settings: GatewaySettings = JWT,
     own: OwnPass | None = None,
-    followers: Followers | None = None,
+    held: Limiter | None = None,
     headers: dict[str, str] | None = None,
 ) -> Any:
     """The rights, or what the socket is closed with."""
     if tokens is None and settings.auth == "jwt":
         tokens = Tokens(Expected(), KEY, {})
-    gate = Admission(settings, followers or Followers(1), tokens, own)
+    gate = Admission(settings, held or limiter(), tokens, own)
     socket = Socket(target, headers or {}, *frames)
     try:
-        _, rights = await gate.admit(cast(Any, socket))
+        admitted = await gate.admit(cast(Any, socket))
     except Refusal as refusal:
         return refusal.code, refusal.reason
     assert socket.request is None, "the token stays in memory"
-    return rights
+    return admitted.rights
 
 
 VERB_SETS = [None, ["read"], ["read", "say"], ["read", "cancel"], ["say"], []]
@@ -164,7 +167,7 @@ async def test_a_bad_token_says_why(minted: str, why: str) -> None:
 
 
 async def test_why_tokens_are_refused_is_logged_once_and_no_token() -> None:
-    gate = Admission(JWT, Followers(1), Tokens(Expected(), KEY, {}))
+    gate = Admission(JWT, limiter(), Tokens(Expected(), KEY, {}))
     old = token(exp=time.time() - 60)
     with structlog.testing.capture_logs() as logged:
         for minted in (old, old, "x", token(exp=None)):
@@ -190,18 +193,15 @@ async def test_while_keys_are_away_a_socket_is_to_come_again() -> None:
 
 
 async def test_a_full_session_is_told_only_to_those_who_may_read_it() -> None:
-    followers = Followers(1)
+    held = limiter()
     for _ in range(JWT.connections_per_session):
-        followers.add(cast(Any, Follower()))
-    code, reason = await admitted(f"/ws/chat/bob-1/?token={token()}", followers=followers)
+        await held.enter(Who("bob-1"))
+    code, reason = await admitted(f"/ws/chat/bob-1/?token={token()}", held=held)
     assert (code, reason) == (CloseCode.FORBIDDEN, "this session is none of yours")
     of_bob = token(sub="bob", sessions=["{sub}-*"])
-    code, reason = await admitted(f"/ws/chat/bob-1/?token={of_bob}", followers=followers)
+    code, reason = await admitted(f"/ws/chat/bob-1/?token={of_bob}", held=held)
     assert code is CloseCode.TOO_MANY
-
-
-class Follower:
-    session_id, shard = "bob-1", 0
+    assert json.loads(reason)["limit"] == "connections_per_session"
 
 
 async def test_the_gateways_own_password_opens_its_own_session_alone() -> None:
@@ -235,10 +235,11 @@ async def test_a_hook_is_told_the_headers_that_are_set_and_from_where() -> None:
     settings = GatewaySettings(
         epoch=1, auth="hook", hook_url="http://backend/who", trusted_proxies="203.0.113.0/24"
     )
-    gate = Admission(settings, Followers(1), None, None, hook)
+    gate = Admission(settings, limiter(), None, None, hook)
     sent = {"Cookie": "session=a", "X-Secret": "s", "X-Forwarded-For": "6.6.6.6, 198.51.100.9"}
-    _, rights = await gate.admit(cast(Any, Socket("/ws/chat/alice-1/?token=t", sent)))
-    assert rights.subject == "alice"
+    found = await gate.admit(cast(Any, Socket("/ws/chat/alice-1/?token=t", sent)))
+    assert found.rights.subject == "alice"
+    assert found.who == Who("alice-1", "alice", "198.51.100.9")
     assert hook.told == [Visitor("alice-1", "198.51.100.9", {"cookie": "session=a"})]
     for target, code in (("/ws/chat/bob-1/", 4003), ("/ws/chat/alice-1/", 4001)):
         headers = sent if code == 4003 else {}

@@ -5,9 +5,12 @@ from typing import Any, cast
 
 from gateway.feed.followers import Feed
 from gateway.socket.address import Address
-from gateway.socket.connection import Connection, Shared
+from gateway.socket.connection import Connection
+from gateway.socket.frame_bucket import PER_SECOND
+from gateway.socket.shared import Shared
 from schemas.frames import Snapshot
 from schemas.shard_log import Record, ShardLog
+from tests.unit.gateway.limits.alone import limiter
 
 EVENT = (
     b'{"type":"ai_response_chunk","session_id":"s","message_id":"m","created_at":"",'
@@ -41,6 +44,8 @@ def test_what_the_tail_had_not_read_at_the_join_comes_after_the_snapshot() -> No
         counters=cast(Any, SimpleNamespace(frames_sent=0, bytes_sent=0)),
         models=(),
         idle_limit_s=0.0,
+        frames_per_second=PER_SECOND,
+        limiter=limiter(),
         spawn=lambda work: None,
     )
     socket = Socket()

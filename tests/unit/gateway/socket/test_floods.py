@@ -13,12 +13,14 @@ from typing import Any, cast
 from gateway.counters import Counters
 from gateway.snapshot.snapshots import Fold, FoldUnavailable
 from gateway.socket.address import Address
-from gateway.socket.connection import Connection, Shared
-from gateway.socket.frame_bucket import BURST
+from gateway.socket.connection import Connection
+from gateway.socket.frame_bucket import BURST, PER_SECOND
+from gateway.socket.shared import Shared
 from schemas.events import Cancel
 from schemas.frames import Frame
 from schemas.shard_log import ShardLog
 from schemas.transcript import Message, Transcript
+from tests.unit.gateway.limits.alone import limiter
 
 PING = '{"type":"ping","nonce":1}'
 
@@ -106,6 +108,8 @@ async def served(socket: Socket, submitter: Submitter, snapshots: Snapshots) -> 
         counters=Counters(),
         models=(),
         idle_limit_s=0.0,
+        frames_per_second=PER_SECOND,
+        limiter=limiter(),
         spawn=lambda work: work.close(),
     )
     await Connection(cast(Any, socket), Address("s", None, 0), 0, shared).run(None)

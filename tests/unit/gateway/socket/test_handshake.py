@@ -13,30 +13,38 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 from websockets.datastructures import Headers
-from websockets.http11 import Request
+from websockets.http11 import Request, Response
 
+from gateway.counters import Counters
 from gateway.feed.resume import resume_position
 from gateway.settings import GatewaySettings
 from gateway.socket.address import CURSOR_MAX_CHARS, HISTORY_MAX, QUERY_MAX_CHARS, BadAddress, parse
 from gateway.socket.admission import Refusal
 from gateway.socket.server import ChatServer
 from schemas.close_codes import CloseCode
+from tests.unit.gateway.limits.alone import limiter
 
+SOCKET = SimpleNamespace(remote_address=("127.0.0.1", 4711))
 CODES = {code: code for code in (CloseCode.FORBIDDEN, CloseCode.BAD_SESSION)}
 
 
 @pytest.fixture(scope="module")
 def server() -> ChatServer:
-    settings = GatewaySettings(epoch=1)
-    followers = SimpleNamespace(of=lambda session_id: 0)
-    shared = cast(Any, SimpleNamespace(followers=followers, tokens=None, hook=None))
-    return ChatServer(settings, shared, lambda: None)
+    settings = GatewaySettings(epoch=1, connections_per_second=0)
+    shared = SimpleNamespace(
+        followers=SimpleNamespace(people=0),
+        tokens=None,
+        hook=None,
+        limiter=limiter(),
+        counters=Counters(),
+    )
+    return ChatServer(settings, cast(Any, shared), lambda: None)
 
 
 def admitted(server: ChatServer, target: str, *headers: tuple[str, str]) -> Any:
     """The address, or the code that it is closed with; anything else is raised."""
     request = Request(target, Headers([("Host", "localhost:8000"), *headers]))
-    assert server._answer(cast(Any, None), request) is not None or any(
+    assert server._answer(cast(Any, SOCKET), request) is not None or any(
         "websocket" in value.lower() for name, value in headers if name == "Upgrade"
     )
     try:
@@ -71,8 +79,8 @@ def test_without_authentication_no_page_is_given_through_a_proxy(
     server: ChatServer, path: str, status: int
 ) -> None:
     request = Request(path, Headers([("Host", "localhost:8000"), ("X-Forwarded-For", "6.6.6.6")]))
-    answer = server._answer(cast(Any, None), request)
-    assert answer is not None
+    answer = server._answer(cast(Any, SOCKET), request)
+    assert isinstance(answer, Response)
     assert answer.status_code == status
 
 
@@ -89,8 +97,8 @@ def test_without_authentication_no_page_is_given_through_a_proxy(
 def test_whoever_asks_is_told_the_shard_of_a_session(
     server: ChatServer, path: str, told: tuple[int, object]
 ) -> None:
-    answer = server._answer(cast(Any, None), Request(path, Headers(Host="localhost:8000")))
-    assert answer is not None
+    answer = server._answer(cast(Any, SOCKET), Request(path, Headers(Host="localhost:8000")))
+    assert isinstance(answer, Response)
     body = json.loads(answer.body) if answer.status_code == 200 else None
     assert (answer.status_code, body) == told
 

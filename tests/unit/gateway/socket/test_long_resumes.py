@@ -14,9 +14,12 @@ from gateway.counters import Counters
 from gateway.feed import delivery
 from gateway.feed.resume import RECORDS_MAX_BYTES, may_fit
 from gateway.socket.address import Address
-from gateway.socket.connection import Connection, Shared
+from gateway.socket.connection import Connection
+from gateway.socket.frame_bucket import PER_SECOND
+from gateway.socket.shared import Shared
 from schemas.events import Chunk, encode
 from schemas.shard_log import Record, ShardLog
+from tests.unit.gateway.limits.alone import limiter
 
 
 class Socket:
@@ -58,6 +61,8 @@ def connection_to(log: ShardLog) -> tuple[Connection, Socket, Counters]:
         counters=counters,
         models=(),
         idle_limit_s=0.0,
+        frames_per_second=PER_SECOND,
+        limiter=limiter(),
         spawn=lambda work: work.close(),
     )
     return Connection(cast(Any, socket), Address("s", None, 0), 0, shared), socket, counters

@@ -12,11 +12,15 @@ from gateway.counters import Counters
 from gateway.identity.claims import BadToken, CantTell
 from gateway.identity.hook import Hook
 from gateway.identity.rights import VERBS, Rights
+from gateway.limits.rules import Who
 from gateway.socket.address import Address
-from gateway.socket.connection import Connection, Shared
+from gateway.socket.connection import Connection
+from gateway.socket.frame_bucket import PER_SECOND
+from gateway.socket.shared import Shared
 from schemas.events import UserMessage
 from schemas.frames import Accepted, Frame
 from schemas.shard_log import ShardLog
+from tests.unit.gateway.limits.alone import limiter
 from tests.unit.gateway.socket.test_floods import PING, Snapshots, Socket, end
 
 SAY = '{"type":"user_message","content":"Hi","message_id":"m1"}'
@@ -29,7 +33,10 @@ class Submitter:
     def __init__(self) -> None:
         self.said: list[str | None] = []
 
-    async def submit(self, message: UserMessage) -> Frame:
+    def wait(self, accepted: Accepted) -> None:
+        pass
+
+    async def submit(self, message: UserMessage, who: Who) -> Frame:
         self.said.append(message.user)
         return Accepted(session_id="s", message_id="m1", duplicate=False, created_at="")
 
@@ -64,6 +71,8 @@ class Served:
             counters=self.counters,
             models=(),
             idle_limit_s=0.0,
+            frames_per_second=PER_SECOND,
+            limiter=limiter(),
             spawn=lambda work: work.close(),
             tokens=cast(Any, Gate(**gives)),
         )

@@ -34,6 +34,7 @@ class RowsBehind:
 def sessions_of(history: EmptyHistory, at_hand: AtHand | None) -> Sessions:
     return Sessions(
         history=cast(Any, history),
+        spent=cast(Any, None),
         conversations=cast(Any, RowsBehind()),
         scanner=cast(Any, None),
         at_hand=lambda shard, session_id: at_hand,

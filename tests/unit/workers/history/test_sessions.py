@@ -13,6 +13,7 @@ from schemas.transcript import Message, Place, Transcript
 from workers.history.prompt import Turn
 from workers.history.redis_history import History, HistoryUnavailable
 from workers.history.sessions import Sessions
+from workers.history.spent import Spent
 from workers.history.stored_conversation import (
     StoredConversation,
     StoredConversations,
@@ -127,6 +128,7 @@ class Around:
 
         self.sessions = Sessions(
             history=cast(History, self.redis),
+            spent=cast(Spent, None),
             conversations=cast(StoredConversations, self.postgres),
             scanner=cast(LogScanner, self.scanner),
             at_hand=lambda shard, session_id: self.at_hand,

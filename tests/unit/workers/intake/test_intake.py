@@ -24,6 +24,17 @@ def test_a_message_is_answered_read_back_stored_and_then_acknowledged() -> None:
     assert world.starts == {"m1": 1}
 
 
+def test_the_end_of_a_users_message_is_noted_once_and_nobodys_is_not() -> None:
+    world, member = one_worker()
+    world.ask("s", "m1", user="ada")
+    world.ask("s", "m2")
+    world.ask("s", "m3", on_busy="reject", user="ada")
+    world.settle()
+    assert world.committed == 3
+    noted = sorted((each.user, each.key.message_id) for each in member.noted)
+    assert noted == [("ada", "m1"), ("ada", "m3")]
+
+
 def test_a_text_stays_at_hand_if_no_history_took_it() -> None:
     world, member = one_worker()
     for message_id, remembers in (("m1", True), ("m2", False)):

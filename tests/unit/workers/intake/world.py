@@ -190,6 +190,7 @@ class Member:
         self.in_flight: list[Sent] = []
         self.look_ups: list[actions.LookUp] = []
         self.stores: list[actions.Store] = []
+        self.noted: list[actions.NoteEnd] = []
         self.remembers = True  # whether the turns find a history
         self.ends_asked: list[actions.AskEnd] = []
         self.end_told = 0
@@ -356,6 +357,8 @@ class Member:
                 self.stores.append(action)
             case actions.Forgo():
                 self.forgone.append(action.key)
+            case actions.NoteEnd():
+                self.noted.append(action)
             case actions.Follow():
                 self.follows = True
                 self.position = self.world.offset_at(action.from_ms)
@@ -414,9 +417,16 @@ class World:
 
     # -- people
 
-    def ask(self, session: str, message: str, on_busy: OnBusy = "enqueue") -> None:
+    def ask(
+        self, session: str, message: str, on_busy: OnBusy = "enqueue", user: str | None = None
+    ) -> None:
         event = UserMessage(
-            session_id=session, message_id=message, created_at=AT, content="?", on_busy=on_busy
+            session_id=session,
+            message_id=message,
+            created_at=AT,
+            content="?",
+            on_busy=on_busy,
+            user=user,
         )
         self.users.append((event, self.ms))
 

@@ -1,7 +1,7 @@
 """The rate that a gateway keeps by itself while Redis is away."""
 
-from gateway.submit import rates as module
-from gateway.submit.rates import Rates
+from gateway.limits import rates as module
+from gateway.limits.rates import Rates
 
 
 def test_so_many_at_once_then_one_at_its_time() -> None:
@@ -25,8 +25,8 @@ def test_no_limit_is_none() -> None:
 
 def test_the_sessions_that_are_remembered_are_bounded() -> None:
     rates = Rates(1)
-    for number in range(2 * module.SESSIONS_MAX):
+    for number in range(2 * module.REMEMBERED_MAX):
         rates.take(str(number), 0.0)
-    assert len(rates._full_at_s) == module.SESSIONS_MAX
+    assert len(rates._full_at_s) == module.REMEMBERED_MAX
     assert rates.take("0", 0.0) == 0
-    assert rates.take(str(2 * module.SESSIONS_MAX - 1), 0.0) == 60_000
+    assert rates.take(str(2 * module.REMEMBERED_MAX - 1), 0.0) == 60_000

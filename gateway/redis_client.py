@@ -1,0 +1,112 @@
+"""Asks Redis for a short time, and leaves it alone for a while when it does not answer.
+
+Nothing in a gateway is wrong without Redis, so nothing may wait for it: an answer that does not
+come is None, at once for a while, told once and counted.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from importlib.resources import files
+from typing import cast
+
+import structlog
+from redis.exceptions import RedisError
+
+from gateway.counters import Counters
+from schemas.process.redis_client import reason, redis_client
+
+log = structlog.get_logger(__name__)
+
+CONNECTIONS_MAX = 50
+ANSWER_LIMIT_S = 0.5
+LEAVE_ALONE_S = 5.0
+
+Script = Callable[[Sequence[str], Sequence[str | int]], Awaitable[object]]
+"""Runs with keys and arguments; None: Redis is away."""
+
+
+class RedisClient:
+    """One gateway's connections to Redis."""
+
+    def __init__(self, url: str, counters: Counters) -> None:
+        self._client = redis_client(
+            url, connections_max=CONNECTIONS_MAX, answer_limit_s=ANSWER_LIMIT_S
+        )
+        self._redis = self._client.redis
+        self._counters = counters
+        self._away = False
+        self._ask_again_at_s = 0.0
+
+    def script(self, folder: str, name: str) -> Script:
+        """Give what runs the Lua file `name` of the package `folder`."""
+        registered = self._redis.register_script(files(folder).joinpath(name).read_text())
+
+        async def run(keys: Sequence[str], args: Sequence[str | int]) -> object:
+            return await self._ask(lambda: registered(keys=keys, args=args))
+
+        return run
+
+    async def exists(self, key: str) -> bool | None:
+        """Say whether there is such a key; None: Redis is away."""
+        held = await self._ask(lambda: self._redis.exists(key))
+        return None if held is None else bool(held)
+
+    async def set(self, key: str, value: str, lives_s: int) -> None:
+        """Set a key for so long."""
+        await self._ask(lambda: self._redis.set(key, value, ex=lives_s))
+
+    async def fields(self, key: str) -> dict[bytes, bytes]:
+        """Give all of a hash; nothing while Redis is away."""
+        held = await self._ask(lambda: cast(Awaitable[object], self._redis.hgetall(key)))
+        return held if isinstance(held, dict) else {}
+
+    async def drop_fields(self, key: str, names: Sequence[bytes]) -> None:
+        """Take fields out of a hash."""
+        if names:
+            await self._ask(lambda: cast(Awaitable[object], self._redis.hdel(key, *names)))
+
+    async def set_fields(self, field: str, values: Sequence[tuple[str, int]], lives_s: int) -> bool:
+        """Set the field in many hashes, each to its number; 0 takes it out. False: away."""
+
+        async def written() -> bool:
+            pipeline = self._redis.pipeline(transaction=False)
+            for key, value in values:
+                if value:
+                    pipeline.hset(key, field, str(value))
+                    pipeline.expire(key, lives_s)
+                else:
+                    pipeline.hdel(key, field)
+            await pipeline.execute()
+            return True
+
+        return await self._ask(written) is not None
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._client.aclose()
+
+    def away(self) -> int:
+        """1 while Redis does not answer, as far as is known; else 0."""
+        return int(self._away)
+
+    async def _ask(self, question: Callable[[], Awaitable[object]]) -> object:
+        loop = asyncio.get_running_loop()
+        if loop.time() < self._ask_again_at_s:
+            return None
+        try:
+            # Twice: to wait for a connection, then for the answer.
+            async with asyncio.timeout(2 * ANSWER_LIMIT_S), self._client.place():
+                answer = await question()
+        # Said of a connection that was closed since it was last used: RuntimeError by uvloop,
+        # AttributeError by a cluster's client, where another question's failure has closed it.
+        except (RedisError, OSError, TimeoutError, RuntimeError, AttributeError) as error:
+            self._ask_again_at_s = loop.time() + LEAVE_ALONE_S
+            self._counters.redis_failures += 1
+            if not self._away:
+                log.warning("Redis is away: no claims, and limits of our own", error=reason(error))
+            self._away = True
+            return None
+        if self._away:
+            log.info("Redis answers again")
+        self._away = False
+        return answer
