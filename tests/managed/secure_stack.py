@@ -69,6 +69,11 @@ async def test_a_chat_goes_through_all_of_it(stack: RunningStack) -> None:
         assert asked == (True,)
     with redis.Redis.from_url(stack.file.redis) as client:
         assert client.exists("session:secret")
+        # The worker tells its load, the gateway that it lives: each as its own user.
+        await until(lambda: client.hgetall("load"), WITHIN_S, "the worker's load")
+        await until(lambda: client.hgetall("gateways"), WITHIN_S, "the gateway's name")
+    logs = "".join(path.read_text() for path in (stack.state / "logs").glob("*.log"))
+    assert "TALKLOG_REDIS_URL" not in logs
     # Another socket gets it from the table.
     async with Reader(url, "secret", "?history=10") as again:
         assert text in str(again.of_type("snapshot"))
