@@ -6,7 +6,7 @@ PY := .venv/bin/python
 .DEFAULT_GOAL := help
 
 .PHONY: help run up down status test check chat token replay lag dead-letters rebuild verify settings doctor clean schemas docs picture bench profile bench-stored bench-page mutants \
-	test-faults test-proxies chaos install-run install-test format lint types imports unit
+	test-faults test-proxies test-deploy image lock-image chaos install-run install-test format lint types imports unit
 
 help: ## what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -88,6 +88,20 @@ test-faults: install-test ## every fault, three times, under load; ends with the
 
 test-proxies: install-test ## the configurations of deploy/proxy, in the real nginx and HAProxy
 	@exec $(PY) -m pytest -n 0 tests/proxies/behind_proxies.py $(ARGS)
+
+test-deploy: install-test ## build the image, run it, and hold compose file and chart to their schemas: ARGS="-k chart"
+	@$(PY) -m tests.deployed.tools
+	@exec $(PY) -m pytest -q -o python_files='check_*.py' --timeout 1200 $(ARGS) tests/deployed
+
+image: ## build the image, by ENGINE=docker (or podman, buildah): IMAGE=talklog BASE=debian:12-slim
+	@exec $(or $(ENGINE),docker) build -f deploy/Dockerfile -t $(or $(IMAGE),talklog) \
+		$(if $(BASE),--build-arg BASE=$(BASE)) .
+
+lock-image: install-test ## write deploy/requirements-image.txt again: what the image holds, with hashes
+	@$(PY) -m tests.deployed.tools
+	@exec .cache/deploy-tools/bin/uv pip compile -q pyproject.toml -c constraints.txt --generate-hashes \
+		--python-version 3.11 --python-platform linux --no-annotate \
+		--custom-compile-command "make lock-image" -o deploy/requirements-image.txt
 
 chaos: install-test ## kill things under load and count what is lost: MINUTES SEED SESSIONS BROKERS BREAK
 	@exec $(PY) -m tests.faults.chaos $(if $(MINUTES),--minutes $(MINUTES)) $(if $(SEED),--seed $(SEED)) \

@@ -26,6 +26,15 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "Print a conversation, re-read from the log.",
     ),
     "lag": ("operators.lag.command:lag", "Show how far the readers are behind the log."),
+    "lag-exporter": (
+        "operators.lag.exporter:lag_exporter",
+        "Show the same as metrics, for alerts and scaling.",
+    ),
+    "make-topics": (
+        "operators.prepare:make_topics",
+        "Make the topics that are missing, and check them all.",
+    ),
+    "migrate": ("operators.prepare:migrate", "Bring the database to the newest form."),
     "verify": (
         "operators.verify.command:verify",
         "Hold the log and Postgres to every rule.",

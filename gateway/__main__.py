@@ -18,13 +18,14 @@ from gateway.feed.tail import Tail
 from gateway.identity.fetching import shown
 from gateway.open_files import room_for_sockets
 from gateway.parts import Gateway
-from gateway.settings import GatewaySettings, is_loopback
+from gateway.settings import GatewaySettings
 from gateway.socket.server import ChatServer
 from schemas.log.log_reader import LogUnavailable
 from schemas.log.producer import LogProducer
 from schemas.log.topic_check import TopicUnusable, check_topics
 from schemas.process import garbage
 from schemas.process.admin_port import AdminPort
+from schemas.process.connections import is_loopback
 from schemas.process.exit_codes import EXIT_FAILED, EXIT_INTERRUPTED
 from schemas.process.logs import configure
 from schemas.process.loop_watchdog import LoopWatchdog
@@ -78,7 +79,8 @@ def main() -> int:
 
 async def _run(settings: GatewaySettings) -> int:
     leaving = Exit()
-    stopped_by = _signals(lambda: leaving.within(settings.grace_s + STOP_MARGIN_S, EXIT_FAILED))
+    longest_s = settings.drain_delay_s + settings.grace_s + STOP_MARGIN_S
+    stopped_by = _signals(lambda: leaving.within(longest_s, EXIT_FAILED))
     producer = LogProducer(settings.kafka, linger_ms=LINGER_MS)
     canary = Canary(producer, settings.shards, settings.canary_every_s)
     followers = Followers(settings.epoch, canary.session_id)
@@ -117,7 +119,9 @@ async def _serve_until(
     server: ChatServer,
     canary: Canary,
 ) -> None:
-    admin = AdminPort(settings.admin_port, server.not_ready, server.failing)
+    admin = AdminPort(
+        settings.admin_port, server.not_ready, server.failing, host=settings.admin_host
+    )
     try:
         host, port = await server.start()
         await admin.start()
@@ -128,7 +132,10 @@ async def _serve_until(
     log.info("ready", url=f"http://{settings.host}:{port}/", epoch=settings.epoch)
     async with canary.beating(host, port):
         reason = await stopped_by
-    log.info("stopping", signal=reason.name)
+        log.info("stopping", signal=reason.name)
+        # Who is sent away comes back at once, and must not be sent here again: balancers first.
+        server.draining = True
+        await asyncio.sleep(settings.drain_delay_s)
     await server.drain(settings.grace_s)
     await admin.stop()
 

@@ -1,6 +1,5 @@
 """The gateway's settings; what is needed by every process is in `schemas.process.connections`."""
 
-from ipaddress import ip_address
 from pathlib import Path
 from typing import Literal
 
@@ -12,7 +11,7 @@ from gateway.identity.keys import BadKeys, keys_of
 from gateway.identity.signature import BadKey, secret_key
 from gateway.limits.settings import LimitSettings
 from gateway.origins import normalised
-from schemas.process.connections import Port
+from schemas.process.connections import Port, is_loopback
 from schemas.process.settings import listed
 
 
@@ -84,6 +83,13 @@ class GatewaySettings(LimitSettings):
         description="memory for the newest records of its shards; sockets are served from it",
     )
     grace_s: float = Field(5.0, ge=0, le=3600, description="longest time a drain may take")
+    drain_delay_s: float = Field(
+        0.0,
+        ge=0,
+        le=600,
+        description="at SIGTERM /readyz says so for this long before anybody is sent away; for "
+        "load balancers that ask it",
+    )
     canary_every_s: float = Field(
         5.0, ge=0, description="/readyz: how often the way through the log is tried; 0: never"
     )
@@ -172,16 +178,6 @@ class GatewaySettings(LimitSettings):
     def allowed_models(self) -> frozenset[str]:
         """Give the models that a client may name."""
         return frozenset(listed(self.models))
-
-
-def is_loopback(host: str) -> bool:
-    """Whether only this machine can reach the address."""
-    if host == "localhost":
-        return True
-    try:
-        return ip_address(host.strip("[]")).is_loopback
-    except ValueError:
-        return False
 
 
 def _check_key_file(place: str) -> None:

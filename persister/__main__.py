@@ -48,7 +48,7 @@ async def serve(settings: PersisterSettings) -> int:
         max_answers=settings.cache_max_answers,
     )
     consumer = Consumer(settings, store, writer)
-    admin = AdminPort(settings.admin_port, consumer.not_ready)
+    admin = AdminPort(settings.admin_port, consumer.not_ready, host=settings.admin_host)
     watchdog = LoopWatchdog(
         asyncio.get_running_loop(),
         log_s=settings.loop_blocked_log_s,

@@ -157,7 +157,10 @@ class Process:
 
     async def _show(self, intake: Intake, model: Model) -> None:
         """Open the admin port, and show the state of the parts among the metrics."""
-        admin = AdminPort(self._settings.admin_port, lambda: self._not_ready or None)
+        settings = self._settings
+        admin = AdminPort(
+            settings.admin_port, lambda: self._not_ready or None, host=settings.admin_host
+        )
         await admin.start()
         self._stack.push_async_callback(admin.stop)
         for endpoint in model.endpoints:

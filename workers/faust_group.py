@@ -1,4 +1,4 @@
-"""Intake through Faust, and the only file that knows Faust.
+"""Intake through Faust, which only this file and `faust_consumer` know.
 
 Faust gives group membership, delivery and commits. Its stock agents lose messages (it commits past
 a record that is still worked on), so here is one agent whose body never waits for work, raw bytes,
@@ -9,30 +9,21 @@ What must hold of the library, and is tested against it:
 * Handlers of `on_partitions_revoked` are awaited before the member rejoins, while its heartbeats go
   on. That is where starts in flight are waited for.
 * `message.generation_id` is the group's generation of the delivery.
-* Where nothing is committed yet (or 0), aiokafka's `seek_to_committed` does not seek, and what
-  Faust had fetched and thrown away during a rebalance is gone: later acknowledgements commit past
-  it. So this consumer seeks to the log's start there, and says where each delivery begins.
-* Faust holds for committed what the group has refused to commit (the member was thrown out while
-  the broker stood still), and would skip it, or acknowledge nothing before it. Here only what the
-  broker has said or taken is.
 * At the bound, `on_buffer_full` and `on_buffer_drop`; `pause_partitions` loses records of the batch
   in hand and commits past them.
 """
 
 import asyncio
-import contextlib
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
 import faust
 import structlog
-from aiokafka.errors import IllegalStateError
-from faust.transport.drivers.aiokafka import Consumer
 from faust.types import TP
 
 from schemas.topics import USER_MESSAGES, WORKER_GROUP
+from workers.faust_consumer import BATCH_RECORDS, SeekingConsumer
 
 log = structlog.get_logger(__name__)
 
@@ -72,55 +63,6 @@ class IntakeCrashed(Exception):
     """Faust has stopped by itself: leave the process, another start is safe."""
 
 
-class SeekingConsumer(Consumer):
-    """Begins at the group's position, or at the log's start where the group has none.
-
-    `begins` says where that is, for each partition of the assignment.
-    """
-
-    def __init__(self, *arguments: Any, **named: Any) -> None:
-        super().__init__(*arguments, **named)
-        self.begins: dict[int, int] = {}
-        self._group_stands: dict[TP, int | None] = {}
-
-    async def perform_seek(self) -> None:
-        """Go back to where the group stands; after a rebalance, before anything is delivered."""
-        await super().perform_seek()
-        mine = [tp for tp in self.assignment() if tp.topic == USER_MESSAGES]
-        for tp in mine:
-            # What the broker has just said; `_committed_offset` keeps what it had if that is None.
-            self._group_stands[tp] = self._committed_offset[tp] = self._read_offset[tp]
-        starts = await self.earliest_offsets(*mine) if mine else {}
-        for tp, start in starts.items():
-            committed = self._group_stands[tp]
-            position = max(committed or 0, start)
-            if committed is not None and committed < start:
-                log.error(
-                    "records were trimmed before they were delivered",
-                    shard=tp.partition,
-                    from_offset=committed,
-                    to_offset=start,
-                )
-            self.begins[tp.partition] = position
-            if position == start:
-                # Revoked meanwhile: it is sought again when it is assigned.
-                with contextlib.suppress(IllegalStateError):
-                    await self.seek(tp, start)
-
-    async def _commit_offsets(
-        self, offsets: Mapping[TP, int], start_new_transaction: bool = True
-    ) -> bool:
-        done: bool = await super()._commit_offsets(offsets, start_new_transaction)
-        for tp, offset in offsets.items():
-            if self._committed_offset[tp] != offset:
-                continue  # revoked meanwhile: it was not asked for
-            if done:
-                self._group_stands[tp] = offset
-            else:
-                self._committed_offset[tp] = self._group_stands.get(tp)
-        return done
-
-
 class FaustIntake:
     """Membership in the workers' group, from `start` to `stop`."""
 
@@ -150,8 +92,7 @@ class FaustIntake:
             broker_session_timeout=6.0,
             broker_heartbeat_interval=1.0,
             broker_request_timeout=10.0,
-            # What is delivered beyond the bound is one such batch at most.
-            broker_max_poll_records=100,
+            broker_max_poll_records=BATCH_RECORDS,
             consumer_auto_offset_reset="earliest",
             stream_buffer_maxsize=4096,
         )

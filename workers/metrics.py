@@ -1,5 +1,6 @@
 """What a worker counts, for its admin port."""
 
+import time
 from collections.abc import Callable
 from typing import Protocol
 
@@ -49,7 +50,7 @@ def gauge(name: str, text: str, value: Callable[[], float]) -> None:
 
 
 def show(intake: Intake, running: Callable[[], float]) -> None:
-    """Show how much this process has taken on."""
+    """Show how much this process has taken on, and how long what it has no room for waits."""
     membership = intake.membership
     gauge("running", "Answers that run", running)
     gauge("unfinished", "Records not acknowledged yet", lambda: membership.unfinished)
@@ -58,6 +59,11 @@ def show(intake: Intake, running: Callable[[], float]) -> None:
         "waiting_for_history",
         "Messages that only wait for their history",
         lambda: membership.waiting_for_history,
+    )
+    gauge(
+        "waiting_seconds",
+        "How long the first message waits that only lacks room to run",
+        lambda: intake.admission.waited_s(time.monotonic()),
     )
 
 

@@ -31,8 +31,9 @@ HEAD = """# Settings
 
 Written by `make docs` from the classes that check them. All come from the environment; a wrong
 value or a misspelt `TALKLOG_` name stops a process at its start, with every mistake named at once
-and exit code 2. A secret may lie in a file instead, which `NAME_FILE` names (without its last
-newline). The unit is in the name: `_S` seconds, `_MS` milliseconds, `_BYTES` bytes.
+and exit code 2 (`TALKLOG_UNKNOWN_NAMES=warn` only says what is misspelt). A secret may lie in a
+file instead, which `NAME_FILE` names (without its last newline). The unit is in the name: `_S`
+seconds, `_MS` milliseconds, `_BYTES` bytes.
 """
 
 

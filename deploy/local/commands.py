@@ -12,7 +12,7 @@ import typer
 
 from deploy.local.settings import BadStackSettings, StackSettings, from_environment
 from schemas.process.exit_codes import EXIT_RUNS_ALREADY, EXIT_SETTINGS
-from schemas.process.settings import misspelt
+from schemas.process.settings import refused_names
 
 ServersOnly = Annotated[
     bool,
@@ -70,7 +70,7 @@ def clean() -> None:
 
 
 def _settings() -> StackSettings:
-    problems = misspelt(os.environ)
+    problems = refused_names(os.environ)
     try:
         settings = from_environment(os.environ)
     except BadStackSettings as error:

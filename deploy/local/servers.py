@@ -19,7 +19,6 @@ from deploy.operators import topics
 from deploy.operators.migrate import migrate
 
 BROKERS_JOIN_S = 60.0
-TOPICS_SEEN_S = 20.0
 
 
 class Servers:
@@ -63,8 +62,7 @@ class Servers:
         settings, ours = self._settings, self._settings.kafka is None
         there = settings.brokers if ours else await topics.brokers_up(address)
         made = await topics.make(address, settings.shards, replication=3 if there >= 3 else 1)
-        within_s = TOPICS_SEEN_S if made else 0.0
-        for odd in await _topics_fit(address, settings.shards, within_s=within_s):
+        for odd in await topics.fit(address, settings.shards, new=made):
             self._say(f"{'topics':<12} {odd}")
         log = "local" if ours else address
         number = epoch_of(
@@ -121,23 +119,6 @@ class Servers:
                 model = local_model.url(self._layout.port("model"))
             self._supervisor.tell(links=proxy.url(self._layout))
             await self._supervisor.run(proxy.program(self._layout, model)).wait_ready()
-
-
-async def _topics_fit(address: str, shards: int, *, within_s: float) -> list[str]:
-    """Give what is odd about them. Raises TopicsUnusable if they are not as they must be.
-
-    Each broker answers from its own copy of the cluster's metadata: of three, one may not know yet
-    what was made a moment ago. So topics that are new have a while.
-    """
-    deadline = time.monotonic() + within_s
-    while True:
-        odd = await topics.problems(address, shards)
-        wrong = [each.text for each in odd if each.wrong]
-        if not wrong:
-            return [each.text for each in odd]
-        if time.monotonic() >= deadline:
-            raise topics.TopicsUnusable("; ".join(wrong))
-        await asyncio.sleep(0.1)
 
 
 async def _brokers_join(address: str, wanted: int) -> None:

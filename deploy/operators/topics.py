@@ -7,6 +7,7 @@ time in the log go backwards, and one with a short retention could forget a runn
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -18,6 +19,8 @@ from schemas.topic_settings import Oddity
 from schemas.topics import Topic, topics
 
 REQUEST_S = 10.0
+SEEN_WITHIN_S = 20.0
+SEEN_RETRY_S = 0.1
 
 
 class TopicsUnusable(Exception):
@@ -77,6 +80,26 @@ async def problems(kafka: str, shards: int) -> list[Oddity]:
             if topic.name in there
         }
     return [odd for topic in wanted for odd in differences(topic, found.get(topic.name))]
+
+
+async def fit(kafka: str, shards: int, *, new: bool) -> list[str]:
+    """Give what is odd about the topics, and `new` ones a while until every broker knows them.
+
+    Each broker answers from its own copy of the cluster's metadata: of three, one may not know yet
+    what was made a moment ago.
+
+    Raises:
+        TopicsUnusable: they are not as they must be, or the brokers did not answer.
+    """
+    deadline = time.monotonic() + (SEEN_WITHIN_S if new else 0.0)
+    while True:
+        odd = await problems(kafka, shards)
+        wrong = [each.text for each in odd if each.wrong]
+        if not wrong:
+            return [each.text for each in odd]
+        if time.monotonic() >= deadline:
+            raise TopicsUnusable("; ".join(wrong))
+        await asyncio.sleep(SEEN_RETRY_S)
 
 
 def differences(wanted: Topic, found: Found | None) -> list[Oddity]:

@@ -71,6 +71,7 @@ class ChatServer:
         self._page = PageFiles(shards=settings.shards)
         self._server: Server | None = None
         self.draining = False
+        """Not ready any more, whether or not the drain has begun."""
 
     async def start(self) -> tuple[str, int]:
         """Listen and give address and port. Raises OSError if it is taken."""

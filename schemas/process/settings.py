@@ -4,7 +4,9 @@ All processes of an installation may share one environment, so a name is misspel
 knows it: `NAMES` lists every tier's (a test holds it to the settings classes).
 
 An orchestrator puts the addresses of its services into every environment, under names that begin
-like ours where a service's does. Those forms are told and passed over.
+like ours where a service's does. Those forms are told and passed over. So is any other name that
+nobody knows where `TALKLOG_UNKNOWN_NAMES=warn`, as in the image: there others write into the
+environment too, and during a rollout an older version is given what only the newer one knows.
 
 A secret (a field without `repr`) may lie in a file instead, which the same name with `_FILE` behind
 it names: what is in an environment is seen by every child and in many a list of processes.
@@ -27,6 +29,7 @@ from schemas.process.workable import why_not
 PREFIX = "TALKLOG_"
 FILE = "_FILE"
 FILE_MAX_BYTES = 64 * 1024
+UNKNOWN_NAMES = f"{PREFIX}UNKNOWN_NAMES"
 
 NAMES: frozenset[str] = frozenset(
     PREFIX + name
@@ -40,10 +43,12 @@ NAMES: frozenset[str] = frozenset(
         "EPOCH",
         "SHARDS",
         "ADMIN_PORT",
+        "ADMIN_HOST",
         "STALL_LIMIT_S",
         "LOOP_BLOCKED_LOG_S",
         "LOG_LEVEL",
         "LOG_FORMAT",
+        "UNKNOWN_NAMES",
         # gateway
         "HOST",
         "PORT",
@@ -81,6 +86,7 @@ NAMES: frozenset[str] = frozenset(
         "GRACE_S",
         "IDLE_LIMIT_S",
         "CANARY_EVERY_S",
+        "DRAIN_DELAY_S",
         "SHARD_LOG_BYTES",
         # workers
         "SYSTEM_PROMPT",
@@ -175,7 +181,7 @@ def load(settings: type[S], environ: Mapping[str, str]) -> S:
         print(
             f"settings: passed over, an orchestrator's: {', '.join(passed_over)}", file=sys.stderr
         )
-    problems = misspelt(environ)
+    problems = refused_names(environ)
     from_files: dict[str, Any] = {}
     for name, field in secrets_of(settings):
         try:
@@ -241,6 +247,16 @@ def injected(name: str, value: str) -> bool:
     if name.endswith("_PORT") and _SERVICE_ADDRESS.fullmatch(value):
         return True
     return name not in NAMES and _SERVICE.fullmatch(name) is not None
+
+
+def refused_names(environ: Mapping[str, str]) -> list[str]:
+    """Give a line for every misspelt name, or only print them where that is what is wanted."""
+    lines = misspelt(environ)
+    if environ.get(UNKNOWN_NAMES) != "warn":
+        return lines
+    for line in lines:
+        print(f"settings: passed over: {line}", file=sys.stderr)
+    return []
 
 
 def misspelt(environ: Mapping[str, str]) -> list[str]:

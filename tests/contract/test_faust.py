@@ -5,7 +5,7 @@ the library, messages can be lost or answered twice.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,7 @@ from workers.faust_group import FaustIntake, UserRecord
 pytestmark = [pytest.mark.stack, pytest.mark.timeout(600)]
 
 SHARD = 5
+BACKLOG = 400
 MEMBERS: list[FaustIntake] = []
 
 
@@ -35,9 +36,12 @@ class Recorder:
         self.assignments = 0
         self.before_rejoin: Callable[[], asyncio.Future[None]] | None = None
         self.on_record: Callable[[UserRecord], None] | None = None
+        self.on_any: Callable[[UserRecord], None] | None = None
         self._changes = Changes()
 
     def delivered(self, record: UserRecord) -> None:
+        if self.on_any is not None:
+            self.on_any(record)
         if record.shard == SHARD:
             self.records.append(record)
             if self.on_record is not None:
@@ -92,9 +96,10 @@ class Log:
         await self._producer.stop()
         await self._group.stop()
 
-    async def write(self, count: int) -> None:
+    async def write(self, count: int, shards: Iterable[int] = (SHARD,)) -> None:
         for number in range(count):
-            await self._producer.send(USER_MESSAGES, f"{number}".encode(), partition=SHARD)
+            for shard in shards:
+                await self._producer.send(USER_MESSAGES, f"{number}".encode(), partition=shard)
         await self._producer.flush()
 
     async def committed(self) -> int:
@@ -257,6 +262,21 @@ async def test_a_full_buffer_stops_delivery_and_loses_nothing(log: Log, tmp_path
     assert most <= 5 + 100, "the bound is overshot by more than one batch"
     await reaches(log, 400)
     await intake.stop()
+
+
+async def test_a_backlog_of_one_shard_holds_up_no_other(log: Log, tmp_path: Path) -> None:
+    """Seen: with 600 messages in each of eight shards the last shard waited for all the others; on
+    a busy machine its watch took that for a standstill, and ended the worker again and again."""
+    await log.write(BACKLOG, range(8))
+    order: list[int] = []
+    recorder = Recorder()
+    recorder.on_any = lambda record: order.append(record.shard)
+    await joined(log, recorder, tmp_path)
+    await recorder.until(lambda: len(order) >= 8 * BACKLOG)
+    first = [order.index(shard) for shard in range(8)]
+    # By then two shards would have been given to their ends, had each to wait for those before it.
+    assert max(first) < 2 * BACKLOG, first
+    assert sorted(order) == [shard for shard in range(8) for _ in range(BACKLOG)]
 
 
 async def test_the_generation_is_that_of_the_delivery(log: Log, tmp_path: Path) -> None:

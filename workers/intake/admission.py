@@ -113,6 +113,11 @@ class Admission:
         """Whether something is known against any that is ready."""
         return bool(self._careful)
 
+    def waited_s(self, now_s: float) -> float:
+        """Give for how long the first in each queue has waited, the longer; 0 if none waits."""
+        first = [next(iter(queue.values()), None) for queue in (self._fresh, self._careful)]
+        return max((now_s - work.suspicion.ready_since_s for work in first if work), default=0.0)
+
     # -- who asks
 
     def ask(self, work: Work, now_s: float) -> None:

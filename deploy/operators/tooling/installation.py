@@ -13,7 +13,7 @@ from pathlib import Path
 import msgspec
 
 from deploy.local import kept, stack_file
-from schemas.process.settings import SettingsError, given, misspelt
+from schemas.process.settings import SettingsError, given, refused_names
 
 
 class NoInstallation(Exception):
@@ -50,7 +50,7 @@ def find(environ: Mapping[str, str]) -> Installation:
         NoInstallation: a misspelt `TALKLOG_` name, an epoch that is no number, or a secret that
             can't be read.
     """
-    problems = misspelt(environ)
+    problems = refused_names(environ)
     epoch = environ.get("TALKLOG_EPOCH")
     if epoch and not epoch.isdecimal():
         problems.append(f"TALKLOG_EPOCH={epoch!r}: not a whole number")

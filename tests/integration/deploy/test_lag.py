@@ -1,15 +1,19 @@
 """`talklog lag` on a real Kafka and Postgres: records and positions that the test writes itself."""
 
 import json
+import signal
 import uuid
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import psycopg
 import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 
+from deploy.local.ports import free_run
 from schemas.topics import PERSISTER_GROUP, SESSION_LOG, USER_MESSAGES, WORKER_GROUP
+from tests.service import Service, environment_for, started
 from tests.stack import RunningStack, running_stack, talklog
 
 pytestmark = pytest.mark.stack
@@ -85,3 +89,17 @@ def test_the_exit_code_is_the_health(servers: RunningStack) -> None:
     table = talklog(servers, "lag", check=False)
     assert "talklog-workers" in table.stdout
     assert table.stderr == ""
+
+
+async def test_the_exporter_shows_it_as_metrics(servers: RunningStack, tmp_path: Path) -> None:
+    first = await write(servers, USER_MESSAGES, 5, 3)
+    port, output = free_run(1), tmp_path / "exporter.log"
+    environment = environment_for(servers) | {"TALKLOG_ADMIN_PORT": str(port)}
+    with started(["deploy", "lag-exporter", "--every", "1"], environment, output) as process:
+        exporter = Service(process, port, output)
+        exporter.until_ready()
+        waits = f'group="{WORKER_GROUP}",shard="5",topic="{USER_MESSAGES}"'
+        assert exporter.value(f"talklog_lag_records{{{waits}}}") == first + 3
+        assert exporter.value("talklog_lag_up") == 1
+        exporter.send(signal.SIGTERM)
+        assert await exporter.exit_code() == 0

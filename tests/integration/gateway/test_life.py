@@ -65,6 +65,25 @@ async def test_sigterm_drains(servers: RunningStack, writer: Writer, session_id:
         await asyncio.gather(*(client.__aexit__(None, None, None) for client in clients))
 
 
+async def test_before_it_drains_it_is_not_ready_and_serves_all_the_same(
+    servers: RunningStack, writer: Writer, session_id: str
+) -> None:
+    output = servers.state / f"{uuid4().hex}.log"
+    with running_gateway(servers, output, TALKLOG_DRAIN_DELAY_S="600") as leaving:
+        async with Client(leaving.url, session_id) as stays:
+            await stays.joined()
+            leaving.terminate()
+            await asyncio.to_thread(leaving.until, lambda: leaving.health() == "draining\n")
+            assert leaving.get("/readyz")[:2] == (503, "draining\n")
+            # A balancer that has not asked yet still sends people here.
+            async with Client(leaving.url, session_id) as late:
+                await late.joined()
+                await writer.put(start(session_id, "m1"), *chunks(session_id, "m1", ["still"]))
+                for client in (stays, late):
+                    await client.until(partial(has_read, client, "still"))
+        leaving.process.kill()
+
+
 async def test_a_message_on_its_way_is_finished_by_the_drain(
     servers: RunningStack, session_id: str
 ) -> None:
@@ -84,6 +103,10 @@ async def test_ctrl_c_ends_with_130(servers: RunningStack) -> None:
     with running_gateway(servers, servers.state / f"{uuid4().hex}.log") as leaving:
         os.kill(leaving.process.pid, signal.SIGINT)
         assert await leaving.exit_code() == 130
+
+
+def has_read(client: Client, text: str) -> bool:
+    return client.text() == text
 
 
 def has_come_to(client: Client, sequence: int) -> bool:

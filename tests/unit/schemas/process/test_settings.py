@@ -19,6 +19,7 @@ from schemas.process.settings import (
     SettingsError,
     load,
     misspelt,
+    refused_names,
     variable,
 )
 
@@ -113,6 +114,28 @@ def test_a_secret_that_can_not_be_read_is_told_and_none_is_shown(
 def test_a_name_of_another_tier_is_no_mistake() -> None:
     assert misspelt({name: "x" for name in NAMES}) == []
     assert misspelt({"PATH": "/bin", "TALK": "1"}) == []
+
+
+def test_where_others_write_into_the_environment_unknown_names_are_told_and_passed_over(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    environ = {"TALKLOG_EPOCH": "5", "TALKLOG_SHARD": "9", "TALKLOG_UNKNOWN_NAMES": "warn"}
+    for name, value in environ.items():
+        monkeypatch.setenv(name, value)
+    assert load(Connections, environ).shards == 8
+    told = "settings: passed over: TALKLOG_SHARD: no such setting; meant TALKLOG_SHARDS?\n"
+    assert capsys.readouterr().err == told
+    assert refused_names(environ | {"TALKLOG_UNKNOWN_NAMES": "refuse"}) != []
+
+
+def test_the_admin_port_listens_on_an_address_and_not_on_a_name(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    (told,) = problems(Connections, monkeypatch, TALKLOG_EPOCH="5", TALKLOG_ADMIN_HOST="metrics")
+    assert told.startswith("TALKLOG_ADMIN_HOST='metrics': ")
+    for address in ("0.0.0.0", "::", "127.0.0.1"):
+        monkeypatch.setenv("TALKLOG_ADMIN_HOST", address)
+        assert load(Connections, {"TALKLOG_EPOCH": "5"}).admin_host == address
 
 
 def test_the_process_leaves_with_2_and_names_each_problem(

@@ -195,3 +195,14 @@ def test_each_rule_says_that_it_was_the_one(
     admission = ready(2, asking, *(work(token, other) for token, other in enumerate(others, 2)))
     verdict = admission.verdict(asking, beside(*running), 100.0 + waited_s)
     assert verdict == Verdict(begins, rule)
+
+
+def test_how_long_the_first_waits_is_known_and_0_when_none_does() -> None:
+    admission = ready(1, work(1))
+    admission.ask(work(2, SUSPECT), 103.0)
+    admission.ask(work(3), 104.0)
+    assert admission.waited_s(110.0) == 10.0
+    [started] = admission.next(beside(), 110.0)
+    admission.leave(started)
+    assert admission.waited_s(110.0) == 7.0, "the suspect"
+    assert Admission(1).waited_s(110.0) == 0.0
