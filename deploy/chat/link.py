@@ -20,7 +20,7 @@ from urllib.parse import urlencode
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus, InvalidURI
 
-from deploy.chat.reconnect import LOST, delay_s, refused, why
+from deploy.chat.reconnect import LOST, delay_s, held_s, refused, why
 from deploy.chat.view import View
 from schemas.close_codes import CloseCode
 from schemas.limits import HEARTBEAT_S
@@ -96,6 +96,7 @@ class Link:
         self._joined = False
         """This socket has told where it stands."""
         self._cancels: set[str] = set()
+        self._held_until_s = 0.0
         self._wanted = asyncio.Event()
         self._shards = 0
 
@@ -119,10 +120,15 @@ class Link:
 
     async def ask(self, message_id: str, content: str) -> None:
         """Submit a message now, or as soon as there is a connection that knows where it stands."""
+        await asyncio.sleep(self.held_s())
         self.view.submitted(message_id, content)
         self._wanted.set()
         if self.view.joined:
             await self._submit(message_id)
+
+    def held_s(self) -> float:
+        """For how long the gateway takes no message; 0: it takes one now."""
+        return max(0.0, self._held_until_s - asyncio.get_running_loop().time())
 
     async def cancel(self, message_id: str) -> None:
         """Stop an answer."""
@@ -189,6 +195,8 @@ class Link:
 
     async def _receive(self, text: str | bytes) -> None:
         frame = json.loads(text)
+        if hold_s := held_s(frame, random.random()):  # noqa: S311 - jitter
+            self._held_until_s = asyncio.get_running_loop().time() + hold_s
         again = self.view.receive(frame)
         if frame.get("state") == "connected":
             self._shards = frame.get("shards", 0)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
+from typing import Any
 
 from schemas.close_codes import RECONNECT, CloseCode
 
@@ -17,6 +18,8 @@ LOST = 1006
 HTTP_TOO_MANY = 429
 FIRST_DELAY_S = 0.5
 LONGEST_DELAY_S = 30.0
+HELD_MAX_S = 60.0
+HELD_SPREAD = 0.5
 _RETRY_AFTER = re.compile(r"retry_after_ms\D{0,4}(\d{1,9})", re.ASCII)
 
 
@@ -36,6 +39,18 @@ def delay_s(code: int, reason: str, failures: int, random: float) -> float | Non
     if code == CloseCode.TOO_MANY and (named := _RETRY_AFTER.search(reason)):
         waited += int(named[1]) / 1000
     return waited
+
+
+def held_s(frame: Mapping[str, Any], random: float) -> float:
+    """Seconds for which no message is to be sent after this frame; `gateway/page/hold.js` too.
+
+    Who must wait longer than HELD_MAX_S is told so each time instead.
+    """
+    wait_ms = frame.get("retry_after_ms") or 0
+    about_message = frame.get("type") == "error" and "cursor" not in frame
+    if not (about_message and frame.get("message_id") and 0 < wait_ms <= HELD_MAX_S * 1000):
+        return 0.0
+    return float(wait_ms) / 1000 * (1 + HELD_SPREAD * random)
 
 
 def refused(status: int, headers: Mapping[str, str]) -> tuple[int, str]:

@@ -105,6 +105,8 @@ class _Terminal:
         """Ask, and write the answer as it comes; False if the person leaves."""
         message_id = str(ULID())
         self._shown.add(message_id)
+        if hold_s := self._link.held_s():
+            self.dim(f"[it is sent in {hold_s:.0f} s]")
         await self._link.ask(message_id, content)
         task = asyncio.create_task(self._stream(message_id))
         stops = 0

@@ -2,24 +2,28 @@
 
 What a silent socket costs its gateway in memory and CPU; then the gateway is killed and all of them
 come to the other one, where a few people are reading answers: how long until everybody is back, and
-what those who were there feel of it. The clients run on the same cores.
+what those who were there feel of it. The clients run on the same cores; the people who read have a
+process of their own, for that of the crowd is busy.
 """
 
 import argparse
 import asyncio
 import contextlib
+import multiprocessing
 import random
 import resource
 import shutil
 import tempfile
 import time
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import psutil
 from websockets.asyncio.client import connect
-from websockets.exceptions import WebSocketException
+from websockets.exceptions import InvalidStatus, WebSocketException
 
+from deploy.chat.reconnect import LOST, delay_s, refused
 from tests.bench.cost import cpu_of
 from tests.bench.load import Seen, load
 from tests.bench.scenarios import Scenario
@@ -40,6 +44,7 @@ class Crowd:
 
     urls: list[str]
     joined: int = 0
+    refused: int = 0
     opening: asyncio.Semaphore | None = None
     """While set: so many at once. A storm has no such order."""
     changes: Changes = field(default_factory=Changes)
@@ -48,7 +53,8 @@ class Crowd:
         """Keep a socket for ever."""
         at, failures = 0, 0
         while True:
-            with contextlib.suppress(WebSocketException, OSError, TimeoutError):
+            code, reason = LOST, ""
+            try:
                 async with self.opening or contextlib.nullcontext():
                     socket = await connect(
                         f"{self.urls[at % len(self.urls)]}/ws/chat/silent-{number}/",
@@ -67,9 +73,15 @@ class Crowd:
                 finally:
                     self.joined -= 1
                     self.changes.tell()
+            except InvalidStatus as error:
+                self.refused += 1
+                code, reason = refused(error.response.status_code, error.response.headers)
+            except (WebSocketException, OSError, TimeoutError):
+                pass
             at, failures = at + 1, failures + 1
-            # As docs/protocol.md says it of clients.
-            await asyncio.sleep(random.random() * min(0.5 * 2 ** (failures - 1), 30.0))
+            wait_s = delay_s(code, reason, failures - 1, random.random())
+            assert wait_s is not None, "none is sent away for good"
+            await asyncio.sleep(wait_s)
 
     async def are_in(self, count: int) -> None:
         """Wait until so many have joined."""
@@ -90,7 +102,12 @@ def main() -> None:
     )
     parser.add_argument("--connections", type=int, default=10_000)
     parser.add_argument("--idle-seconds", type=float, default=30.0)
+    parser.add_argument(
+        "--connections-per-second", default="", help="TALKLOG_CONNECTIONS_PER_SECOND; 0: no limit"
+    )
     asked = parser.parse_args()
+    limit = {"TALKLOG_CONNECTIONS_PER_SECOND": asked.connections_per_second}
+    limit = limit if asked.connections_per_second else {}
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     if asked.connections + 1000 > most:
@@ -101,7 +118,12 @@ def main() -> None:
         with (
             scripted_model() as model,
             running_stack(
-                folder, OPENAI_BASE_URL=model.url, GATEWAYS="2", RESTART="0", _JAVA_OPTIONS=""
+                folder,
+                OPENAI_BASE_URL=model.url,
+                GATEWAYS="2",
+                RESTART="0",
+                _JAVA_OPTIONS="",
+                **limit,
             ) as stack,
         ):
             asyncio.run(_measure(stack, asked.connections, asked.idle_seconds))
@@ -128,21 +150,32 @@ async def _measure(stack: RunningStack, count: int, idle_s: float) -> None:
     ms_a_s = 1000 * (cpu_of(first.pid) - cpu_before) / idle_s
     print(f"CPU of {count:,} silent sockets: {ms_a_s:.0f} ms a second")
 
-    quiet = await load([second.url], READERS, READERS.tokens_in(READ_S), "quiet")
-    reading = asyncio.create_task(
-        load([second.url], READERS, READERS.tokens_in(READ_S), "in-the-storm")
-    )
-    await asyncio.sleep(2.0)
+    loop, spawning = asyncio.get_running_loop(), multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(1, mp_context=spawning) as people:
+        quiet = await loop.run_in_executor(people, _read, second.url, "quiet")
+        reading = loop.run_in_executor(people, _read, second.url, "in-the-storm")
+        await asyncio.sleep(2.0)
+        await _storm(stack, crowd, count)
+        print(f"readers on the other gateway: {_told(quiet)} before, {_told(await reading)} in it")
+    for client in clients:
+        client.cancel()
+
+
+def _read(url: str, name: str) -> Seen:
+    return asyncio.run(load([url], READERS, READERS.tokens_in(READ_S), name))
+
+
+async def _storm(stack: RunningStack, crowd: Crowd, count: int) -> None:
     crowd.opening = None
     stack.kill("gateway-1")
     began = time.monotonic()
     await crowd.are_out()
     await crowd.are_in(count)
     took_s = time.monotonic() - began
-    print(f"storm: the gateway of {count:,} was killed, all were back after {took_s:.1f} s")
-    print(f"readers on the other gateway: {_told(quiet)} before, {_told(await reading)} in it")
-    for client in clients:
-        client.cancel()
+    print(
+        f"storm: the gateway of {count:,} was killed, all were back after {took_s:.1f} s;"
+        f" {crowd.refused:,} handshakes were answered 429"
+    )
 
 
 def _told(seen: Seen) -> str:

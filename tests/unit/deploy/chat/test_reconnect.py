@@ -2,7 +2,7 @@
 
 import pytest
 
-from deploy.chat.reconnect import delay_s, refused, why
+from deploy.chat.reconnect import delay_s, held_s, refused, why
 from schemas.close_codes import CloseCode
 
 
@@ -50,3 +50,15 @@ def test_a_handshake_that_is_refused_is_tried_again_after_its_time(
 
 def test_another_status_is_a_connection_that_was_lost() -> None:
     assert refused(503, {"Retry-After": "7"}) == (1006, "(HTTP 503)")
+
+
+def test_no_message_is_sent_before_the_time_that_a_refusal_of_one_names() -> None:
+    frame = {"type": "error", "code": "rate_limited", "message_id": "m1", "retry_after_ms": 4_000}
+    assert (held_s(frame, 0.0), held_s(frame, 1.0)) == (4.0, 6.0)
+    others: list[dict[str, object]] = [
+        {"retry_after_ms": 7_200_000},  # tomorrow, perhaps
+        {"message_id": None},  # of a page of history
+        {"retry_after_ms": None},
+        {"cursor": "1.0.5"},
+    ]
+    assert [held_s(frame | other, 0.5) for other in others] == [0.0] * 4
