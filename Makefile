@@ -6,7 +6,7 @@ PY := .venv/bin/python
 .DEFAULT_GOAL := help
 
 .PHONY: help run up down status test check chat token replay lag dead-letters rebuild verify settings doctor clean schemas docs picture bench profile bench-stored bench-page mutants \
-	test-faults test-proxies test-deploy image lock-image chaos install-run install-test format lint types imports unit
+	test-faults test-managed test-proxies test-deploy image lock-image chaos install-run install-test format lint types imports unit
 
 help: ## what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -85,6 +85,11 @@ mutants: install-test ## break one rule at a time in a copy; a test must notice:
 
 test-faults: install-test ## every fault, three times, under load; ends with the table: ARGS="--list"
 	@exec $(PY) -m tests.faults $(ARGS)
+
+test-managed: install-test ## servers as a team has them: TLS, passwords, PgBouncer, Redis sentinels and cluster
+	@for each in redis-server pgbouncer; do PATH="$$PATH:/usr/sbin" command -v $$each > /dev/null \
+		|| { echo "$$each is missing (Debian: apt-get install redis-server postgresql pgbouncer)"; exit 1; }; done
+	@exec $(PY) -m pytest -n 0 tests/managed/secure_stack.py tests/managed/behind_pgbouncer.py tests/managed/redis_kinds.py $(ARGS)
 
 test-proxies: install-test ## the configurations of deploy/proxy, in the real nginx and HAProxy
 	@exec $(PY) -m pytest -n 0 tests/proxies/behind_proxies.py $(ARGS)

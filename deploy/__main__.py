@@ -39,6 +39,10 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "operators.verify.command:verify",
         "Hold the log and Postgres to every rule.",
     ),
+    "topics": (
+        "operators.topics_command:topics",
+        "Check the topics; --acls: the rights that each tier needs in Kafka.",
+    ),
     "rebuild": (
         "operators.rebuild.command:rebuild",
         "Make the tables anew from the log, and compare.",

@@ -20,7 +20,7 @@ from gateway.open_files import room_for_sockets
 from gateway.parts import Gateway
 from gateway.settings import GatewaySettings
 from gateway.socket.server import ChatServer
-from schemas.log.log_reader import LogUnavailable
+from schemas.log.log_reader import LogRefused, LogUnavailable
 from schemas.log.producer import LogProducer
 from schemas.log.topic_check import TopicUnusable, check_topics
 from schemas.process import garbage
@@ -81,7 +81,7 @@ async def _run(settings: GatewaySettings) -> int:
     leaving = Exit()
     longest_s = settings.drain_delay_s + settings.grace_s + STOP_MARGIN_S
     stopped_by = _signals(lambda: leaving.within(longest_s, EXIT_FAILED))
-    producer = LogProducer(settings.kafka, linger_ms=LINGER_MS)
+    producer = LogProducer(settings.brokers(), linger_ms=LINGER_MS)
     canary = Canary(producer, settings.shards, settings.canary_every_s)
     followers = Followers(settings.epoch, canary.session_id)
     try:
@@ -161,18 +161,18 @@ async def _started(settings: GatewaySettings, followers: Followers) -> Tail:
     reason = ""
     for _ in range(START_TRIES):
         tail = Tail(
-            settings.kafka,
+            settings.brokers(),
             settings.shards,
             followers,
             stall_limit_s=settings.stall_limit_s,
             budget_bytes=settings.shard_log_bytes,
         )
         try:
-            await check_topics(settings.kafka, (USER_MESSAGES, SESSION_LOG))
+            await check_topics(settings.brokers(), (USER_MESSAGES, SESSION_LOG))
             await tail.start()
         except LogUnavailable as error:
             silent = f"no broker answers at TALKLOG_KAFKA={settings.kafka}"
-            reason = str(error) if isinstance(error, TopicUnusable) else silent
+            reason = str(error) if isinstance(error, TopicUnusable | LogRefused) else silent
             log.warning("the log can't be used yet", kafka=settings.kafka, reason=str(error))
             await tail.stop()
             await asyncio.sleep(START_RETRY_S)

@@ -47,7 +47,7 @@ class Gateway:
         self._redis = RedisClient(settings.redis_url, self._counters)
         self._limiter = Limiter(settings, self._redis, self._counters)
         self._overload = Overload(self._redis, settings.busy_after_s)
-        store = Store(settings.postgres_dsn, settings.epoch)
+        store = Store(settings.postgres_dsn, settings.epoch, pooled=settings.pooled)
         self._snapshots = Snapshots(store, tail, settings.epoch, self._counters)
         self._tokens, self._hook = tokens_of(settings), _hook_of(settings)
         self._gate = self._tokens or self._hook

@@ -10,10 +10,10 @@ from importlib.resources import files
 from typing import cast
 
 import structlog
-from redis.asyncio import BlockingConnectionPool, Redis
 from redis.exceptions import RedisError
 
 from gateway.counters import Counters
+from schemas.process.redis_client import reason, redis_client
 
 log = structlog.get_logger(__name__)
 
@@ -29,17 +29,10 @@ class RedisClient:
     """One gateway's connections to Redis."""
 
     def __init__(self, url: str, counters: Counters) -> None:
-        # Who comes when all connections are taken waits for one. The library's own pool raises at
-        # once: a hundred claims in one moment looked like a Redis that is away.
-        self._redis = Redis.from_pool(
-            BlockingConnectionPool.from_url(
-                url,
-                max_connections=CONNECTIONS_MAX,
-                timeout=ANSWER_LIMIT_S,
-                socket_timeout=ANSWER_LIMIT_S,
-                socket_connect_timeout=ANSWER_LIMIT_S,
-            )
+        self._client = redis_client(
+            url, connections_max=CONNECTIONS_MAX, answer_limit_s=ANSWER_LIMIT_S
         )
+        self._redis = self._client.redis
         self._counters = counters
         self._away = False
         self._ask_again_at_s = 0.0
@@ -90,7 +83,7 @@ class RedisClient:
 
     async def close(self) -> None:
         """Close the connections."""
-        await self._redis.aclose()
+        await self._client.aclose()
 
     def away(self) -> int:
         """1 while Redis does not answer, as far as is known; else 0."""
@@ -102,14 +95,15 @@ class RedisClient:
             return None
         try:
             # Twice: to wait for a connection, then for the answer.
-            answer = await asyncio.wait_for(question(), 2 * ANSWER_LIMIT_S)
-        # RuntimeError: what uvloop says of a connection that was reset since it was last used.
-        except (RedisError, OSError, TimeoutError, RuntimeError) as error:
+            async with asyncio.timeout(2 * ANSWER_LIMIT_S), self._client.place():
+                answer = await question()
+        # Said of a connection that was closed since it was last used: RuntimeError by uvloop,
+        # AttributeError by a cluster's client, where another question's failure has closed it.
+        except (RedisError, OSError, TimeoutError, RuntimeError, AttributeError) as error:
             self._ask_again_at_s = loop.time() + LEAVE_ALONE_S
             self._counters.redis_failures += 1
             if not self._away:
-                reason = f"{type(error).__name__}: {error}"
-                log.warning("Redis is away: no claims, and limits of our own", error=reason)
+                log.warning("Redis is away: no claims, and limits of our own", error=reason(error))
             self._away = True
             return None
         if self._away:

@@ -37,9 +37,9 @@ def main() -> None:
 
 async def serve(settings: PersisterSettings) -> int:
     """Write rows until a signal; give the exit code."""
-    store = Store(settings.postgres_dsn, settings.timeouts())
+    store = Store(settings.postgres_dsn, settings.timeouts(), pooled=settings.pooled)
     # It connects when the first bad record comes.
-    producer = LogProducer(settings.kafka, linger_ms=0)
+    producer = LogProducer(settings.brokers(), linger_ms=0)
     writer = Writer(
         store,
         DeadLetters(producer),

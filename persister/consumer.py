@@ -78,7 +78,7 @@ class Consumer:
         """Read and write until `stop` is set. Raises EpochBehind."""
         while not stop.is_set():
             group = Group(
-                self._settings.kafka,
+                self._settings.brokers(),
                 self._writing,
                 fetch_min_bytes=self._settings.fetch_min_bytes,
                 fetch_wait_ms=self._settings.fetch_wait_ms,

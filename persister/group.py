@@ -11,7 +11,7 @@ import time
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
+from aiokafka import ConsumerRecord, TopicPartition
 from aiokafka.abc import ConsumerRebalanceListener
 from aiokafka.coordinator.assignors.range import RangePartitionAssignor
 from aiokafka.errors import (
@@ -22,6 +22,8 @@ from aiokafka.errors import (
 )
 
 from persister.batch import Partition
+from schemas.brokers import Kafka
+from schemas.log.kafka_client import Consumer
 from schemas.log.log_reader import (
     CLIENT_TIMEOUT_S,
     REQUEST_TIMEOUT_S,
@@ -54,22 +56,22 @@ class Group:
     """
 
     def __init__(
-        self, bootstrap: str, writing: asyncio.Lock, *, fetch_min_bytes: int, fetch_wait_ms: int
+        self, kafka: Kafka, writing: asyncio.Lock, *, fetch_min_bytes: int, fetch_wait_ms: int
     ) -> None:
         self.assigned: frozenset[Partition] = frozenset()
         self.joined = False
         self.generation = 0
         """Changes whenever the assignment does: what was read before is no longer ours."""
         self._polled_s = 0.0
-        self._bootstrap = bootstrap
+        self._kafka = kafka
         self._writing = writing
         self._wait_ms = fetch_wait_ms
         self._positions: dict[Partition, int] = {}
         self._sought_again: set[Partition] = set()
         # Questions go over a connection of their own: behind the long poll each would wait for it.
-        self._asker = consumer(bootstrap)
-        self._consumer = AIOKafkaConsumer(
-            bootstrap_servers=bootstrap.split(","),
+        self._asker = consumer(kafka)
+        self._consumer = Consumer(
+            kafka,
             group_id=PERSISTER_GROUP,
             enable_auto_commit=False,
             auto_offset_reset="none",
@@ -88,7 +90,7 @@ class Group:
 
     async def start(self) -> None:
         """Connect and join, if the topics are such as can be stored. Raises LogUnavailable."""
-        await check_topics(self._bootstrap, (USER_MESSAGES, SESSION_LOG))
+        await check_topics(self._kafka, (USER_MESSAGES, SESSION_LOG))
         listener = _Listener(self)
         self._consumer.subscribe(topics=[USER_MESSAGES, SESSION_LOG], listener=listener)
         await answered(self._asker.start(), START_TIMEOUT_S)

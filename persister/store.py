@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 import os
 import socket
-from collections.abc import Awaitable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -80,10 +80,12 @@ class Position:
 class Store:
     """One connection, made when it is needed; not for use by two tasks at once."""
 
-    def __init__(self, dsn: str, timeouts: Timeouts, search_path: str | None = None) -> None:
+    def __init__(
+        self, dsn: str, timeouts: Timeouts, search_path: str | None = None, *, pooled: bool = False
+    ) -> None:
         self._dsn = dsn
         self._timeouts = timeouts
-        self._search_path = search_path
+        self._limits = timeouts.limits(search_path, pooled=pooled)
         self._connection: AsyncConnection[DictRow] | None = None
 
     async def close(self) -> None:
@@ -95,7 +97,7 @@ class Store:
 
     async def positions(self) -> dict[Partition, Position]:
         """Give every stored position. Raises StoreUnavailable, as every method does."""
-        rows = await self._bounded(self._all("positions", {}))
+        rows = await self._asked("positions", {})
         return {
             Partition(row["topic"], row["shard"]): Position(row["epoch"], row["next_offset"])
             for row in rows
@@ -105,8 +107,8 @@ class Store:
         """Make the position of a shard that was never read, or not in this epoch."""
         values = {"topic": partition.topic, "shard": partition.shard}
         values_at = {**values, "epoch": epoch, "start": start}
-        await self._bounded(self._run("begin_position", values_at))
-        await self._bounded(self._run("begin_epoch", values_at))
+        await self._bounded(self._alone(lambda: self._run("begin_position", values_at)))
+        await self._bounded(self._alone(lambda: self._run("begin_epoch", values_at)))
 
     async def lookup(
         self, keys: Iterable[Key], sessions: Iterable[str]
@@ -114,9 +116,9 @@ class Store:
         """Give the rows of `answers` of these messages, and each session's next number."""
         wanted = list(keys)
         split = {"sessions": [key[0] for key in wanted], "messages": [key[1] for key in wanted]}
-        rows = await self._bounded(self._all("answers_of", split)) if wanted else []
+        rows = await self._asked("answers_of", split) if wanted else []
         asked = {"sessions": list(sessions)}
-        found = await self._bounded(self._all("highest_of", asked)) if asked["sessions"] else []
+        found = await self._asked("highest_of", asked) if asked["sessions"] else []
         return rows, {row["session_id"]: row["next_chunk_sequence"] for row in found}
 
     async def save(self, changes: Changes, moves: Sequence[Move]) -> None:
@@ -146,7 +148,7 @@ class Store:
         """
         values = {"epoch": epoch, "shard": shard, "start": start}
         values_after = {**values, "after_session": after[0], "after_message": after[1]}
-        return await self._bounded(self._all("open_before", values_after))
+        return await self._asked("open_before", values_after)
 
     async def end_lost(self, keys: Sequence[Key], moves: Sequence[Move]) -> None:
         """End these answers as lost, if the positions are what `moves` expects.
@@ -158,18 +160,16 @@ class Store:
     async def end_stalled_writers(self) -> int:
         """End the sessions of writers that were stopped within a transaction, and say how many."""
         values = {"stalled_s": self._timeouts.idle_in_transaction_s}
-        rows = await self._bounded(self._all("end_stalled_writers", values))
+        rows = await self._asked("end_stalled_writers", values)
         return int(rows[0]["ended"])
 
     async def _save(self, changes: Changes, moves: Sequence[Move]) -> None:
-        connection = await self._connected()
-        async with connection.transaction():
+        async with self._transaction() as connection:
             await self._move(moves)
             await self._write(connection, changes)
 
     async def _try_out(self, changes: Changes) -> None:
-        connection = await self._connected()
-        async with connection.transaction(force_rollback=True):
+        async with self._transaction(force_rollback=True) as connection:
             await self._write(connection, changes)
 
     async def _write(self, connection: AsyncConnection[DictRow], changes: Changes) -> None:
@@ -197,8 +197,7 @@ class Store:
             await self._run("see_cancels", {"rows": _json(_cancel_rows(changes))})
 
     async def _note_gap(self, move: Move, cuts_answers: bool) -> None:
-        connection = await self._connected()
-        async with connection.transaction():
+        async with self._transaction():
             await self._move([move])
             topic, shard = move.partition
             between = {"from_offset": move.expected, "to_offset": move.next}
@@ -207,8 +206,7 @@ class Store:
                 await self._run("damage_open", {"shard": shard})
 
     async def _end_lost(self, keys: Sequence[Key], moves: Sequence[Move]) -> None:
-        connection = await self._connected()
-        async with connection.transaction():
+        async with self._transaction():
             await self._move(moves)
             split = {"sessions": [key[0] for key in keys], "messages": [key[1] for key in keys]}
             await self._run("end_lost", split)
@@ -228,6 +226,9 @@ class Store:
         if moved != len(moves):
             raise Superseded(f"{len(moves) - moved} of {len(moves)} positions have moved")
 
+    async def _asked(self, name: str, values: Mapping[str, Any]) -> list[DictRow]:
+        return await self._bounded(self._alone(lambda: self._all(name, values)))
+
     async def _all(self, name: str, values: Mapping[str, Any]) -> list[DictRow]:
         connection = await self._connected()
         cursor = await connection.execute(STATEMENTS[name], values)
@@ -238,28 +239,39 @@ class Store:
         return (await connection.execute(STATEMENTS[name], values)).rowcount
 
     async def _connected(self) -> AsyncConnection[DictRow]:
-        if self._connection is None or self._connection.closed:
+        connection: AsyncConnection[DictRow] | None = self._connection
+        if connection is None or connection.closed:
             connect = AsyncConnection.connect(
                 self._dsn,
                 autocommit=True,
                 row_factory=dict_row,
                 application_name=APPLICATION,
                 connect_timeout=int(CONNECT_S),
-                options=self._options(),
+                **self._limits.connection(),
             )
-            self._connection = await asyncio.wait_for(connect, CONNECT_S)
-        return self._connection
+            try:
+                made: AsyncConnection[DictRow] = await asyncio.wait_for(connect, CONNECT_S)
+            except psycopg.OperationalError as error:
+                raise StoreUnavailable(f"TALKLOG_POSTGRES_DSN: {_line(error)}") from error
+            self._connection = connection = made
+        return connection
 
-    def _options(self) -> str:
-        limits = {
-            "statement_timeout": self._timeouts.statement_s,
-            "lock_timeout": self._timeouts.lock_s,
-            "idle_in_transaction_session_timeout": self._timeouts.idle_in_transaction_s,
-        }
-        options = [f"-c {name}={int(seconds * 1000)}" for name, seconds in limits.items()]
-        if self._search_path:
-            options.append(f"-c search_path={self._search_path}")
-        return " ".join(options)
+    @contextlib.asynccontextmanager
+    async def _transaction(
+        self, *, force_rollback: bool = False
+    ) -> AsyncIterator[AsyncConnection[DictRow]]:
+        connection = await self._connected()
+        async with connection.transaction(force_rollback=force_rollback):
+            if (begin := self._limits.transaction()) is not None:
+                await connection.execute(begin)
+            yield connection
+
+    async def _alone(self, statement: Callable[[], Awaitable[T]]) -> T:
+        """Run one statement in a transaction of its own, as far as the limits need one."""
+        if not self._limits.pooled:
+            return await statement()
+        async with self._transaction():
+            return await statement()
 
     async def _bounded(self, work: Awaitable[T]) -> T:
         """Wait for the work, not for ever, and translate what goes wrong."""

@@ -17,7 +17,7 @@ import uvloop
 from ulid import ULID
 
 from schemas.log.gap import first_record_in
-from schemas.log.log_reader import LogReader
+from schemas.log.log_reader import REFUSED, LogReader
 from schemas.log.log_scan import LogScanner
 from schemas.log.producer import LogProducer
 from schemas.log.topic_check import check_topics
@@ -107,6 +107,7 @@ class Process:
     async def wire(self) -> None:
         """Make every part and connect it; nothing is delivered yet."""
         settings, stack = self._settings, self._stack
+        kafka = settings.brokers()
         model, clock = self._model(), BrokerClock()
         intake = Intake(
             epoch=settings.epoch,
@@ -116,17 +117,17 @@ class Process:
             clock=clock,
         )
         producer = LogProducer(
-            settings.kafka,
+            kafka,
             linger_ms=settings.linger_ms,
             on_failed=metrics.SENDS_FAILED.inc,
             on_appended=lambda timestamp_ms: clock.heard(timestamp_ms, time.monotonic()),
         )
         await self._started(stack.enter_async_context(producer))
-        await self._started(check_topics(settings.kafka, (USER_MESSAGES, SESSION_LOG)))
+        await self._started(check_topics(kafka, (USER_MESSAGES, SESSION_LOG)))
         # Its own: a letter that fails must not throw away the producer of the answers.
-        dead_letters = LogProducer(settings.kafka, linger_ms=0, on_failed=metrics.SENDS_FAILED.inc)
+        dead_letters = LogProducer(kafka, linger_ms=0, on_failed=metrics.SENDS_FAILED.inc)
         stack.push_async_callback(dead_letters.aclose)
-        scanner = LogScanner(settings.kafka, SESSION_LOG, settings.shards)
+        scanner = LogScanner(kafka, SESSION_LOG, settings.shards)
         reader = self._reader()
         sessions = await self._sessions(intake, reader, scanner)
         tick = Tick(producer, chunk_every_s=settings.attempts().chunk_every_s)
@@ -144,7 +145,7 @@ class Process:
             longest_answer_s=settings.answer_timeout_s,
         )
         folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="talklog-worker-"))
-        self._group = worker.group = FaustIntake(settings.kafka, worker, folder=Path(folder))
+        self._group = worker.group = FaustIntake(kafka, worker, folder=Path(folder))
         await self._show(intake, model)
         stack.push_async_callback(reader.stop)
         await self._started(reader.start())
@@ -169,7 +170,7 @@ class Process:
 
     def _reader(self) -> LogReader:
         return LogReader(
-            self._settings.kafka,
+            self._settings.brokers(),
             SESSION_LOG,
             self._settings.shards,
             on_records=lambda shard, records: self._worker.read_back(shard, records),
@@ -179,7 +180,7 @@ class Process:
         )
 
     async def _first_record_in(self, shard: int, gap: Gap) -> int | None:
-        return await first_record_in(self._settings.kafka, USER_MESSAGES, shard, *gap)
+        return await first_record_in(self._settings.brokers(), USER_MESSAGES, shard, *gap)
 
     def _model(self) -> Model:
         model = Model(
@@ -195,9 +196,8 @@ class Process:
         settings, redis = self._settings, connect(self._settings.redis_url)
         self._redis = redis
         self._stack.push_async_callback(redis.aclose)
-        conversations = StoredConversations(
-            settings.postgres_dsn, budget_tokens=settings.prompt_budget_tokens
-        )
+        dsn, budget, pooled = settings.postgres_dsn, settings.prompt_budget_tokens, settings.pooled
+        conversations = StoredConversations(dsn, budget_tokens=budget, pooled=pooled)
         await conversations.open()
         self._stack.push_async_callback(conversations.close)
 
@@ -208,7 +208,7 @@ class Process:
             history=History(
                 redis,
                 now=lambda: datetime.now(UTC),  # noqa: TID251 - the edge
-                budget_tokens=settings.prompt_budget_tokens,
+                budget_tokens=budget,
             ),
             spent=Spent(redis, metrics.ENDS_FORGONE.inc),
             conversations=conversations,
@@ -286,8 +286,9 @@ def main() -> None:
         code = 0
     except KeyboardInterrupt:
         code = EXIT_INTERRUPTED
-    except Exception:
-        log.exception("the worker has failed")
+    except Exception as error:
+        traced = not isinstance(error, REFUSED)
+        log.error("the worker has failed", exc_info=traced, reason=str(error))
         code = EXIT_FAILED
     # Not sys.exit: a thread of the consumer that stands still would keep the process alive.
     logging.shutdown()

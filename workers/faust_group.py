@@ -20,8 +20,11 @@ from typing import Any, Protocol
 
 import faust
 import structlog
+from faust.auth import OAuthCredentials, SASLCredentials, SSLCredentials
 from faust.types import TP
 
+from schemas.brokers import Kafka
+from schemas.log.kafka_client import arguments
 from schemas.topics import USER_MESSAGES, WORKER_GROUP
 from workers.faust_consumer import BATCH_RECORDS, SeekingConsumer
 
@@ -67,7 +70,7 @@ class FaustIntake:
     """Membership in the workers' group, from `start` to `stop`."""
 
     def __init__(
-        self, kafka: str, receiver: Receiver, *, folder: Path, group: str = WORKER_GROUP
+        self, kafka: Kafka, receiver: Receiver, *, folder: Path, group: str = WORKER_GROUP
     ) -> None:
         self._receiver = receiver
         self._events: dict[tuple[int, int], Any] = {}
@@ -76,7 +79,8 @@ class FaustIntake:
         self._leaving: asyncio.Task[None] | None = None
         self._app = faust.App(
             group,
-            broker=[f"aiokafka://{address}" for address in kafka.split(",")],
+            broker=[f"aiokafka://{address}" for address in str(kafka).split(",")],
+            broker_credentials=_credentials(kafka),
             datadir=str(folder),
             autodiscover=False,
             web_enabled=False,
@@ -181,6 +185,22 @@ class FaustIntake:
 
     async def _on_assigned(self, *arguments: Any, **_: Any) -> None:
         self._receiver.assigned({tp.partition for tp in arguments[1] if tp.topic == USER_MESSAGES})
+
+
+def _credentials(kafka: Kafka) -> Any:
+    """Give what Faust makes its own clients' arguments of. Raises BrokersRefuse."""
+    ours = arguments(kafka)
+    context = ours.get("ssl_context")
+    if "sasl_oauth_token_provider" in ours:
+        return OAuthCredentials(oauth_cb=ours["sasl_oauth_token_provider"], ssl_context=context)
+    if "sasl_mechanism" in ours:
+        return SASLCredentials(
+            mechanism=ours["sasl_mechanism"],
+            username=ours["sasl_plain_username"],
+            password=ours["sasl_plain_password"],
+            ssl_context=context,
+        )
+    return None if context is None else SSLCredentials(context)
 
 
 def _seen(leaving: "asyncio.Task[None]") -> None:

@@ -2,13 +2,13 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from typing import Protocol, cast
+from typing import Protocol
 
-from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from schemas import redis_keys
 from schemas.load import Load, encode
+from schemas.process.redis_client import RedisClient
 from workers.handover import Durations
 from workers.intake.intake import Intake
 
@@ -30,13 +30,14 @@ class LoadTeller:
     """`room`: so many answers may run at once."""
 
     def __init__(
-        self, redis: Redis, name: str, intake: Intake, worker: Answering, room: int
+        self, client: RedisClient, name: str, intake: Intake, worker: Answering, room: int
     ) -> None:
         self._name = name
         self._intake = intake
         self._worker = worker
         self._room = room
-        self._command = cast(Callable[..., Awaitable[object]], redis.execute_command)
+        self._place = client.place
+        self._command: Callable[..., Awaitable[object]] = client.redis.execute_command
 
     async def run(self) -> None:
         """Tell it again and again, until cancelled; then take it back."""
@@ -63,8 +64,9 @@ class LoadTeller:
     async def _ask(self, command: str, *value: bytes) -> None:
         """Ask Redis; whatever it does, the next second has another answer."""
         try:
-            async with asyncio.timeout(CALL_LIMIT_S):
+            async with asyncio.timeout(CALL_LIMIT_S), self._place():
                 await self._command(command, redis_keys.load(), self._name, *value)
-        # RuntimeError: what uvloop says of a connection that was reset since it was last used.
-        except (RedisError, OSError, TimeoutError, RuntimeError):
+        # Of a connection that was closed meanwhile: RuntimeError of uvloop, AttributeError of a
+        # cluster's client.
+        except (RedisError, OSError, TimeoutError, RuntimeError, AttributeError):
             return

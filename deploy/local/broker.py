@@ -13,8 +13,10 @@ from importlib.resources import files
 from pathlib import Path
 from string import Template
 
+from deploy.local.certificates import write_secret
 from deploy.local.probe import listens
 from deploy.local.program import Program, StartFailed, environment_of_servers, wrapped
+from deploy.local.secured import BROKER, MECHANISM, Secured
 
 FORMAT_S = 60.0
 HEAP = "-Xmx512m"
@@ -49,12 +51,16 @@ class Node:
     tiers: tuple[TierListener, ...] = ()
 
 
-def properties(node: Node, nodes: Sequence[Node], data: Path) -> str:
+def properties(
+    node: Node, nodes: Sequence[Node], data: Path, secured: Secured | None = None
+) -> str:
     """The node's configuration file. Three nodes keep three copies and need two to agree."""
     replication = min(3, len(nodes))
     names = [(tier.tier.upper(), tier) for tier in node.tiers]
     template = files("deploy").joinpath("kafka/broker.properties.template").read_text()
-    return Template(template).substitute(
+    return Template(template + _secured_properties(secured)).substitute(
+        broker_protocol="SASL_SSL" if secured else "PLAINTEXT",
+        controller_protocol="SSL" if secured else "PLAINTEXT",
         node_id=node.number,
         voters=",".join(f"{n.number}@127.0.0.1:{n.controller_port}" for n in nodes),
         port=node.port,
@@ -68,6 +74,19 @@ def properties(node: Node, nodes: Sequence[Node], data: Path) -> str:
         ),
         inter_broker="KAFKA" if any(name == "KAFKA" for name, _ in names) else "BROKER",
         tier_protocols="".join(f",{name}:PLAINTEXT" for name, _ in names),
+    )
+
+
+def _secured_properties(secured: Secured | None) -> str:
+    if secured is None:
+        return ""
+    template = files("deploy").joinpath("kafka/secured.properties.template").read_text()
+    return Template(template).substitute(
+        certificate=secured.certificate("kafka"),
+        ca=secured.ca,
+        mechanisms=MECHANISM,
+        user=BROKER,
+        password=secured.password(BROKER),
     )
 
 
@@ -91,7 +110,13 @@ def java() -> str:
 
 
 def program(
-    node: Node, nodes: Sequence[Node], folder: Path, *, jars: Path, cluster_id: str
+    node: Node,
+    nodes: Sequence[Node],
+    folder: Path,
+    *,
+    jars: Path,
+    cluster_id: str,
+    secured: Secured | None = None,
 ) -> Program:
     """How to run `node` with its data in `folder`."""
     folder = folder.resolve()
@@ -107,8 +132,9 @@ def program(
     ]
 
     async def prepare() -> None:
-        if not _write_config(folder, properties(node, nodes, data)):
-            await _format([java(), "-Xmx128m", *options], config, cluster_id)
+        if not _write_config(folder, properties(node, nodes, data, secured)):
+            users = [f"@{secured.scram_arguments()}"] if secured else []
+            await _format([java(), "-Xmx128m", *options], config, cluster_id, users)
             _mark_formatted(folder)
 
     async def ready() -> bool:
@@ -129,7 +155,7 @@ def program(
 def _write_config(folder: Path, content: str) -> bool:
     """Write the configuration; whether the storage is formatted already."""
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / CONFIG).write_text(content)
+    write_secret(folder / CONFIG, content.encode())
     if (folder / FORMATTED).exists():
         return True
     # The mark is missing: whatever lies there is a format that was cut off.
@@ -141,11 +167,13 @@ def _mark_formatted(folder: Path) -> None:
     (folder / FORMATTED).touch()
 
 
-async def _format(java_command: Sequence[str], config: Path, cluster_id: str) -> None:
+async def _format(
+    java_command: Sequence[str], config: Path, cluster_id: str, users: Sequence[str]
+) -> None:
     # In one word: one id in 64 begins with a dash and would pass for an option.
     tool = ["kafka.tools.StorageTool", "format", f"--cluster-id={cluster_id}", "-c", str(config)]
     process = await asyncio.create_subprocess_exec(
-        *wrapped([*java_command, *tool], uid=None, death_signal=signal.SIGKILL),
+        *wrapped([*java_command, *tool, *users], uid=None, death_signal=signal.SIGKILL),
         stdin=asyncio.subprocess.DEVNULL,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,

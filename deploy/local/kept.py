@@ -16,8 +16,8 @@ import msgspec
 class Kept(msgspec.Struct, kw_only=True, frozen=True):
     """The memory of one state folder.
 
-    `epochs` is keyed by the brokers' address, "local" for our own. `brokers` and `shards` are
-    what the data was made with: neither can change under data that exists.
+    `epochs` is keyed by the brokers' address, "local" for our own. `brokers`, `shards`
+    and `secure` are what the data was made with: none can change under data that exists.
     """
 
     brokers: int
@@ -26,13 +26,14 @@ class Kept(msgspec.Struct, kw_only=True, frozen=True):
     postgres_password: str
     ports: dict[str, int] = {}
     epochs: dict[str, int] = {}
+    secure: bool = False
 
 
 class OtherShape(Exception):
-    """The data in the folder was made with other BROKERS or SHARDS."""
+    """The data in the folder was made with other BROKERS or SHARDS, or another SECURE."""
 
 
-def load(state: Path, *, brokers: int, shards: int) -> Kept:
+def load(state: Path, *, brokers: int, shards: int, secure: bool = False) -> Kept:
     """What is kept in `state`, or a new memory if nothing is kept yet.
 
     Raises:
@@ -44,10 +45,15 @@ def load(state: Path, *, brokers: int, shards: int) -> Kept:
         return Kept(
             brokers=brokers,
             shards=shards,
+            secure=secure,
             cluster_id=secrets.token_urlsafe(16),
             postgres_password=secrets.token_urlsafe(16),
         )
-    for name, old, new in (("BROKERS", kept.brokers, brokers), ("SHARDS", kept.shards, shards)):
+    for name, old, new in (
+        ("BROKERS", kept.brokers, brokers),
+        ("SHARDS", kept.shards, shards),
+        ("SECURE", int(kept.secure), int(secure)),
+    ):
         if old != new:
             raise OtherShape(
                 f"the data in {state} was made with {name}={old}: start with {name}={old}, "

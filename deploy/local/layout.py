@@ -8,6 +8,7 @@ from deploy.local import kept, ports
 from deploy.local.broker import Node, TierListener
 from deploy.local.program import Kind
 from deploy.local.proxy.routes import servers_of
+from deploy.local.secured import Secured
 from deploy.local.settings import StackSettings
 
 
@@ -26,7 +27,10 @@ class Layout:
         """
         self.state = settings.state.resolve()
         self.services = () if servers_only else _services(settings)
-        self._kept = kept.load(self.state, brokers=settings.brokers, shards=settings.shards)
+        self._kept = kept.load(
+            self.state, brokers=settings.brokers, shards=settings.shards, secure=settings.secure
+        )
+        self.secured = Secured(self.state) if settings.secure else None
         self._first_public = 0 if servers_only else _first_gateway_port(settings)
         names = _port_names(settings, self.services)
         chosen = ports.choose(names, self._kept.ports)

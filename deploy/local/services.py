@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import deploy
 from deploy.local.probe import http_ok
 from deploy.local.program import Kind, Program
+from schemas.brokers import PASSWORD, VARIABLES
 from schemas.process.settings import FILE
 
 GRACE_S = 5
@@ -28,6 +29,8 @@ class Addresses:
     model_name: str | None
     epoch: int
     shards: int
+    kafka_way_in: Mapping[str, str] = field(default_factory=dict)
+    """The settings of Kafka for this tier, where the stack's own brokers ask who it is."""
 
 
 def variables(
@@ -39,6 +42,10 @@ def variables(
     if addresses.model_name is not None:
         # The local model: a key or a model's name that is meant for another one would be wrong.
         told |= {"OPENAI_API_KEY": "local", "OPENAI_MODEL": addresses.model_name}
+    if addresses.kafka_way_in:
+        told |= addresses.kafka_way_in
+        for name in (*VARIABLES.values(), PASSWORD + FILE):
+            given.pop(name, None)
     for name in told:
         given.pop(name + FILE, None)  # it has been read, or is for another one
     return given | {

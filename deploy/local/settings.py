@@ -14,7 +14,9 @@ from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from schemas.process.settings import SettingsError, given
+from schemas.brokers import PASSWORD, VARIABLES
+from schemas.process.connections import brokers_in
+from schemas.process.settings import FILE, SettingsError, given
 
 SECRETS = ("TALKLOG_REDIS_URL", "TALKLOG_POSTGRES_DSN")
 """Addresses that may hold a password, and may lie in a file."""
@@ -47,6 +49,12 @@ class StackSettings(BaseModel):
         description="1: services reach servers through a proxy whose links can be cut",
     )
 
+    secure: bool = Field(
+        False,
+        alias="SECURE",
+        description="1: TLS and passwords everywhere, and each tier with the rights it needs",
+    )
+
     kafka: str | None = Field(
         None, alias="TALKLOG_KAFKA", description="brokers that run already, host:port[,host:port]"
     )
@@ -70,20 +78,28 @@ class StackSettings(BaseModel):
         if self.port and self.port + self.gateways - 1 > 65535:
             raise ValueError("PORT + GATEWAYS goes past 65535")
         if self.links:
+            # A given broker sends its clients where it wants, past any proxy.
+            self._check_all_are_ours("LINKS")
             self._check_links()
+        if self.secure:
+            # What is given has rules of its own.
+            self._check_all_are_ours("SECURE")
         return self
 
-    def _check_links(self) -> None:
+    def _check_all_are_ours(self, name: str) -> None:
         given = {
             "TALKLOG_KAFKA": self.kafka,
             "TALKLOG_REDIS_URL": self.redis,
             "TALKLOG_POSTGRES_DSN": self.postgres,
         }
-        # A given broker sends its clients where it wants, past any proxy.
-        if names := [name for name, value in given.items() if value]:
+        if names := [each for each, value in given.items() if value]:
             raise ValueError(
-                f"LINKS=1 needs servers of the stack's own, without {', '.join(names)}"
+                f"{name}=1 needs servers of the stack's own, without {', '.join(names)}"
             )
+
+    def _check_links(self) -> None:
+        if self.secure:
+            raise ValueError("LINKS=1 reads what goes over a link, and SECURE=1 encrypts it")
         if self.model and urlsplit(self.model).scheme != "http":
             raise ValueError("LINKS=1 can carry a model only at an http:// address")
 
@@ -98,11 +114,21 @@ def from_environment(environment: Mapping[str, str]) -> StackSettings:
     try:
         secrets = {name: given(name, environment) for name in SECRETS}
         found = {name: environment.get(name) for name in sorted(names)} | secrets
+        if not found["TALKLOG_KAFKA"]:
+            _check_no_way_in(environment)
+        brokers_in(environment, found["TALKLOG_KAFKA"] or "")
         return StackSettings.model_validate({name: text for name, text in found.items() if text})
     except SettingsError as error:
         raise BadStackSettings(str(error)) from error
     except ValidationError as error:
         raise BadStackSettings("\n".join(_mistakes(error))) from error
+
+
+def _check_no_way_in(environment: Mapping[str, str]) -> None:
+    """Refuse what would be for brokers that are not given. Raises SettingsError."""
+    names = [name for name in (*VARIABLES.values(), PASSWORD + FILE) if environment.get(name)]
+    if names:
+        raise SettingsError([f"{name}: for brokers that TALKLOG_KAFKA names" for name in names])
 
 
 def _mistakes(error: ValidationError) -> list[str]:

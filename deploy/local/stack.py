@@ -26,6 +26,7 @@ from deploy.local.servers import Servers
 from deploy.local.settings import StackSettings
 from deploy.local.stack_file import StackFile
 from deploy.local.supervisor import Supervisor
+from deploy.local.tier_addresses import as_tier
 
 FREE_DISK_MIN_BYTES = 512 * 1024 * 1024
 
@@ -136,7 +137,9 @@ class Stack:
             self._say(f"killed what an earlier start left behind: {', '.join(left)}")
 
     async def _start(self) -> None:
-        servers = Servers(self.settings, self._layout, self.supervisor, self._say)
+        servers = Servers(
+            self.settings, self._layout, self.supervisor, self._say, self._environment
+        )
         model = asyncio.ensure_future(servers.start_model())
         try:
             try:
@@ -170,6 +173,8 @@ class Stack:
             admin_port = self._layout.admin_port(kind, number)
             links = self.settings.links
             addresses = proxy.through(self._layout, kind, direct) if links else direct
+            if (secured := self._layout.secured) is not None:
+                addresses = as_tier(self._layout, secured, kind, direct)
             program = services.program(
                 kind,
                 number,

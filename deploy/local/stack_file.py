@@ -41,6 +41,7 @@ class StackFile(msgspec.Struct, kw_only=True):
 
     ready: bool = False
     kafka: str = ""
+    kafka_way_in: dict[str, str] | msgspec.UnsetType = msgspec.UNSET  # only with SECURE=1
     redis: str = ""
     postgres: str = ""
     model: str = ""

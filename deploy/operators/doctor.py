@@ -178,11 +178,16 @@ def topics(environment: Mapping[str, str]) -> list[Finding]:
     try:
         from schemas.log.log_reader import LogUnavailable
         from schemas.log.topic_check import look_at_topics
+        from schemas.process.connections import brokers_in
+        from schemas.process.settings import SettingsError
         from schemas.topics import topics as wanted
     except ImportError:
         return [Finding("topics", "checked once the packages are there")]
     try:
-        found = asyncio.run(look_at_topics(kafka, [topic.name for topic in wanted(1, 1)]))
+        brokers = brokers_in(environment, kafka)
+        found = asyncio.run(look_at_topics(brokers, [topic.name for topic in wanted(1, 1)]))
+    except SettingsError as error:
+        return [Finding("kafka", line, True) for line in error.problems]
     except LogUnavailable as error:
         return [Finding("topics", f"can't be looked at: {error}", True)]
     return [Finding("topics", odd.text, odd.wrong) for odd in found] or [Finding("topics", "fine")]

@@ -5,7 +5,8 @@ table `alembic_version`. It is given the files as its revisions, so there is no 
 a change of the tables: the next file is `0007.its_name.sql`.
 
 Several may migrate at once: the first one works, the others wait for it. What they wait for is a
-lock that PostgreSQL lets go of when its connection ends, also when a start is killed in the middle.
+lock that PostgreSQL lets go of when its transaction ends, also when a start is killed in the middle
+or a pooler lends the connection to somebody else.
 
 Databases from before Alembic were migrated by yoyo, and have its table of what was run. It is read
 once and left where it is, so that an older version that is started again still finds it.
@@ -47,9 +48,10 @@ def migrate(dsn: str, files: Sequence[SchemaFile] | None = None) -> list[str]:
     from sqlalchemy.exc import SQLAlchemyError
 
     try:
-        with psycopg.connect(dsn, connect_timeout=CONNECT_S, autocommit=True) as holder:
-            holder.execute(f"SET lock_timeout = '{LOCK_WAIT_S}s'")
-            holder.execute("SELECT pg_advisory_lock(%s)", (LOCK,))
+        with psycopg.connect(dsn, connect_timeout=CONNECT_S, prepare_threshold=None) as holder:
+            holder.execute(f"SET LOCAL lock_timeout = '{LOCK_WAIT_S}s'")
+            holder.execute("SET LOCAL idle_in_transaction_session_timeout = 0")
+            holder.execute("SELECT pg_advisory_xact_lock(%s)", (LOCK,))
             return _Run(dsn, files or schema_files(), _run_by_yoyo(holder)).run()
     except (psycopg.Error, SQLAlchemyError) as error:
         raise MigrationFailed(f"PostgreSQL: {error}".strip()) from error
@@ -71,7 +73,9 @@ class _Run:
 
         engine = create_engine(
             "postgresql+psycopg://",
-            creator=lambda: psycopg.connect(self._dsn, connect_timeout=CONNECT_S),
+            creator=lambda: psycopg.connect(
+                self._dsn, connect_timeout=CONNECT_S, prepare_threshold=None
+            ),
             poolclass=NullPool,
         )
         with engine.connect() as connection:

@@ -41,10 +41,10 @@ def make_topics(
     settings = _settings()
 
     async def made() -> bool:
-        there = await log.brokers_up(settings.kafka)
+        there = await log.brokers_up(settings.brokers())
         copies = replication or (COPIES if there >= COPIES else 1)
-        new = await log.make(settings.kafka, settings.shards, replication=copies)
-        for odd in await log.fit(settings.kafka, settings.shards, new=new):
+        new = await log.make(settings.brokers(), settings.shards, replication=copies)
+        for odd in await log.fit(settings.brokers(), settings.shards, new=new):
             print(f"topics: {odd}", file=sys.stderr)
         return new
 

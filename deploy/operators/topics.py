@@ -14,6 +14,8 @@ from contextlib import asynccontextmanager
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
 
+from schemas.brokers import Kafka
+from schemas.log.kafka_client import Admin
 from schemas.log.topic_check import Found, about, described
 from schemas.topic_settings import Oddity
 from schemas.topics import Topic, topics
@@ -27,20 +29,20 @@ class TopicsUnusable(Exception):
     """The topics could not be made or read."""
 
 
-async def brokers_up(kafka: str) -> int:
+async def brokers_up(kafka: Kafka) -> int:
     """How many brokers take part in the cluster now."""
-    async with _admin(kafka) as admin:
+    async with connected(kafka) as admin:
         return len((await admin.describe_cluster())["brokers"])
 
 
-async def make(kafka: str, shards: int, *, replication: int) -> bool:
+async def make(kafka: Kafka, shards: int, *, replication: int) -> bool:
     """Make the topics that are missing; True if the session log was made just now.
 
     Raises:
         TopicsUnusable: the brokers refused, or did not answer in time.
     """
     wanted = topics(shards, 2 if replication >= 3 else 1)
-    async with _admin(kafka) as admin:
+    async with connected(kafka) as admin:
         there = set(await admin.list_topics())
         missing = [topic for topic in wanted if topic.name not in there]
         new = [NewTopic(t.name, t.partitions, replication, topic_configs=t.config) for t in missing]
@@ -53,26 +55,26 @@ async def make(kafka: str, shards: int, *, replication: int) -> bool:
         return any(topic.partitions == shards for topic in missing)
 
 
-async def exist(kafka: str) -> bool:
+async def exist(kafka: Kafka) -> bool:
     """Whether any of the topics is there."""
-    async with _admin(kafka) as admin:
+    async with connected(kafka) as admin:
         names = {topic.name for topic in topics(1, 1)}
         return bool(names.intersection(await admin.list_topics()))
 
 
-async def partitions_of(kafka: str, name: str) -> int:
+async def partitions_of(kafka: Kafka, name: str) -> int:
     """How many partitions the topic has; 0 if there is no such topic. Raises TopicsUnusable."""
-    async with _admin(kafka) as admin:
+    async with connected(kafka) as admin:
         if name not in await admin.list_topics():
             return 0
         [described] = await admin.describe_topics([name])
         return len(described["partitions"])
 
 
-async def problems(kafka: str, shards: int) -> list[Oddity]:
+async def problems(kafka: Kafka, shards: int) -> list[Oddity]:
     """Everything about the topics that is not as it should be."""
     wanted = topics(shards, 1)
-    async with _admin(kafka) as admin:
+    async with connected(kafka) as admin:
         there = set(await admin.list_topics())
         found = {
             topic.name: await described(admin, topic.name)
@@ -82,7 +84,7 @@ async def problems(kafka: str, shards: int) -> list[Oddity]:
     return [odd for topic in wanted for odd in differences(topic, found.get(topic.name))]
 
 
-async def fit(kafka: str, shards: int, *, new: bool) -> list[str]:
+async def fit(kafka: Kafka, shards: int, *, new: bool) -> list[str]:
     """Give what is odd about the topics, and `new` ones a while until every broker knows them.
 
     Each broker answers from its own copy of the cluster's metadata: of three, one may not know yet
@@ -114,9 +116,9 @@ def differences(wanted: Topic, found: Found | None) -> list[Oddity]:
 
 
 @asynccontextmanager
-async def _admin(kafka: str) -> AsyncIterator[AIOKafkaAdminClient]:
+async def connected(kafka: Kafka) -> AsyncIterator[AIOKafkaAdminClient]:
     """A client for a few questions, given up when the brokers don't answer."""
-    admin = AIOKafkaAdminClient(bootstrap_servers=kafka, request_timeout_ms=int(REQUEST_S * 1000))
+    admin = Admin(kafka, request_timeout_ms=int(REQUEST_S * 1000))
     try:
         async with asyncio.timeout(2 * REQUEST_S):
             await admin.start()

@@ -19,6 +19,7 @@ from gateway.feed.ends import Ends, each_by_itself
 from gateway.feed.followers import Followers
 from gateway.feed.shares import shares
 from gateway.feed.unneeded import Unneeded
+from schemas.brokers import Kafka
 from schemas.log.log_reader import LogReader, LogUnavailable
 from schemas.log.log_scan import LogScanner
 from schemas.process.reader_watch import ReaderWatch
@@ -46,7 +47,7 @@ class Tail:
 
     def __init__(
         self,
-        bootstrap: str,
+        kafka: Kafka,
         shards: int,
         followers: Followers,
         *,
@@ -61,16 +62,14 @@ class Tail:
         self._followers = followers
         self._budget_bytes = budget_bytes
         self._reader = LogReader(
-            bootstrap,
+            kafka,
             SESSION_LOG,
             shards,
             on_records=self._append,
             on_gap=self._gap,
             fetch_max_wait_ms=FETCH_WAIT_MS,
         )
-        self.scanner = LogScanner(
-            bootstrap, SESSION_LOG, shards, bytes_an_offset=self._bytes_an_offset
-        )
+        self.scanner = LogScanner(kafka, SESSION_LOG, shards, bytes_an_offset=self._bytes_an_offset)
         self.ends = Ends(self._ends_and_follow)
         self._unneeded = Unneeded()
         self._reading = ReaderWatch("the tail", self._reader.seen, stall_limit_s)

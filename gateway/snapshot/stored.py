@@ -12,6 +12,7 @@ from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
 from schemas.conversation import message_of, prompt_of
 from schemas.limits import ENDED_MAX_IDS, SNAPSHOT_MAX_BYTES
+from schemas.session_limits import SessionLimits
 from schemas.statements import statements
 from schemas.topics import SESSION_LOG
 from schemas.transcript import Message, Place
@@ -22,8 +23,8 @@ CONNECTION: dict[str, Any] = {
     "connect_timeout": 2,
     "tcp_user_timeout": 5000,
     "application_name": "talklog-gateway",
-    "options": "-c statement_timeout=5000",
 }
+STATEMENT_TIMEOUT_MS = 5000
 STATEMENTS = statements("gateway.snapshot", "queries.sql")
 Ask = Callable[..., Awaitable[list[DictRow]]]
 _END = Place(2**62, 0)
@@ -73,9 +74,12 @@ class Page:
 class Store:
     """Reads sessions; open between `open` and `close`."""
 
-    def __init__(self, dsn: str, epoch: int) -> None:
+    def __init__(self, dsn: str, epoch: int, *, pooled: bool = False) -> None:
         self._epoch = epoch
         self._dsn = dsn
+        limits = SessionLimits({"statement_timeout": STATEMENT_TIMEOUT_MS}, pooled)
+        self._begin = limits.transaction()
+        self._connection = CONNECTION | limits.connection()
         self._pool: AsyncConnectionPool[AsyncConnection[DictRow]] = AsyncConnectionPool(
             dsn,
             min_size=0,
@@ -84,7 +88,7 @@ class Store:
             timeout=WAIT_LIMIT_S,
             max_idle=60.0,
             reconnect_timeout=2.0,
-            kwargs=CONNECTION | {"row_factory": dict_row},
+            kwargs=self._connection | {"row_factory": dict_row},
             configure=_configure,
         )
 
@@ -100,11 +104,14 @@ class Store:
         """Say whether Postgres takes a connection, one beside the pool's."""
         try:
             connection = await asyncio.wait_for(
-                AsyncConnection.connect(self._dsn, autocommit=True, **CONNECTION), WAIT_LIMIT_S
+                AsyncConnection.connect(self._dsn, autocommit=True, **self._connection),
+                WAIT_LIMIT_S,
             )
+            async with connection:
+                # A pooler takes a connection, whether there is a Postgres behind it or not.
+                await asyncio.wait_for(connection.execute("SELECT 1"), WAIT_LIMIT_S)
         except (Error, TimeoutError, OSError):
             return False
-        await connection.close()
         return True
 
     async def read(self, wanted: Wanted) -> Stored:
@@ -167,6 +174,8 @@ class Store:
         """Give what asks by a statement's name, in one transaction. Raises StoreUnavailable."""
         try:
             async with self._pool.connection() as connection, connection.cursor() as cursor:
+                if self._begin is not None:
+                    await cursor.execute(self._begin)
 
                 async def ask(statement: str, **values: object) -> list[DictRow]:
                     await cursor.execute(STATEMENTS[statement], values)

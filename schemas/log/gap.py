@@ -7,6 +7,7 @@ look is a reader of its own, because whoever has passed the gap can't be asked.
 from aiokafka import TopicPartition
 from aiokafka.errors import OffsetOutOfRangeError
 
+from schemas.brokers import Kafka
 from schemas.log.log_reader import (
     REQUEST_TIMEOUT_S,
     START_TIMEOUT_S,
@@ -24,9 +25,7 @@ class GapTrimmed(Exception):
     """The log no longer holds the beginning of the gap: what was in it is gone."""
 
 
-async def first_record_in(
-    bootstrap: str, topic: str, shard: int, start: int, end: int
-) -> int | None:
+async def first_record_in(kafka: Kafka, topic: str, shard: int, start: int, end: int) -> int | None:
     """Give the offset of the first record in [start, end), or None; the log must reach `end`.
 
     Raises:
@@ -34,7 +33,7 @@ async def first_record_in(
         LogUnavailable: the broker did not answer in time.
     """
     partition = TopicPartition(topic, shard)
-    reader = consumer(bootstrap)
+    reader = consumer(kafka)
     try:
         await answered(reader.start(), START_TIMEOUT_S)
         reader.assign([partition])

@@ -23,6 +23,8 @@ from typing import Any, Literal, TypeVar
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from aiokafka.errors import KafkaError, OffsetOutOfRangeError
 
+from schemas.brokers import Kafka
+from schemas.log.kafka_client import BrokersRefuse, Consumer
 from schemas.process.standstill import Seen
 from schemas.shard_log import Record
 
@@ -55,10 +57,17 @@ class LogUnavailable(Exception):
     """The broker did not answer in time: try again."""
 
 
-def consumer(bootstrap: str, **options: Any) -> AIOKafkaConsumer:
+class LogRefused(LogUnavailable):
+    """The brokers are there and refuse us; the text names the setting. Somebody may repair it."""
+
+
+REFUSED = (BrokersRefuse, LogRefused)
+"""What says all in one line: where it was raised is of no use to anybody."""
+
+
+def consumer(kafka: Kafka, **options: Any) -> AIOKafkaConsumer:
     """Make a consumer without a group that never jumps: a position out of range is an error."""
     settings: dict[str, Any] = {
-        "bootstrap_servers": bootstrap.split(","),
         "group_id": None,
         "enable_auto_commit": False,
         "auto_offset_reset": "none",
@@ -68,7 +77,7 @@ def consumer(bootstrap: str, **options: Any) -> AIOKafkaConsumer:
         "max_partition_fetch_bytes": 2 * 1024 * 1024,
         "request_timeout_ms": int(CLIENT_TIMEOUT_S * 1000),
     }
-    return AIOKafkaConsumer(**(settings | options))
+    return Consumer(kafka, **(settings | options))
 
 
 def to_record(raw: ConsumerRecord) -> Record:
@@ -131,7 +140,7 @@ class LogReader:
 
     def __init__(
         self,
-        bootstrap: str,
+        kafka: Kafka,
         topic: str,
         shards: int,
         *,
@@ -145,14 +154,14 @@ class LogReader:
         `gather`: while records come, a fetch is answered when there are so many bytes, or after so
         many milliseconds; for who reads much and is not watched.
         """
-        self._bootstrap = bootstrap
-        self._consumer = consumer(bootstrap, **options)
+        self._kafka = kafka
+        self._consumer = consumer(kafka, **options)
         self._gather = gather
         self._gathers = False
         self._came_s = 0.0
         # Questions go over a connection of their own. A broker answers a connection's requests one
         # at a time, so a question would wait behind the fetch that waits for new records.
-        self._asker = consumer(bootstrap)
+        self._asker = consumer(kafka)
         self._topic = topic
         self._partitions = [TopicPartition(topic, shard) for shard in range(shards)]
         self._on_records = on_records
@@ -257,7 +266,7 @@ class LogReader:
         starts = await offsets_of(self._asker, ends, "starts")
         left = {each for each in starts if ends[each] > starts[each]}
         newest_ms = None
-        reader = consumer(self._bootstrap, max_partition_fetch_bytes=LOOKED_AT_BYTES)
+        reader = consumer(self._kafka, max_partition_fetch_bytes=LOOKED_AT_BYTES)
         try:
             await answered(reader.start(), START_TIMEOUT_S)
             reader.assign(left)
@@ -357,10 +366,12 @@ async def answered(request: Awaitable[T], timeout_s: float = REQUEST_TIMEOUT_S) 
     """Wait for a broker's answer, not for ever.
 
     Raises:
-        LogUnavailable: no answer in time, or an error of Kafka.
+        LogUnavailable: no answer in time, or an error of Kafka; LogRefused: for a setting.
     """
     try:
         return await asyncio.wait_for(request, timeout_s)
+    except BrokersRefuse as error:
+        raise LogRefused(str(error)) from error
     except (TimeoutError, KafkaError, OSError) as error:
         raise LogUnavailable(f"{type(error).__name__}: {error}") from error
 

@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import OffsetOutOfRangeError
 
+from schemas.brokers import Kafka
 from schemas.limits import SCAN_MAX_BYTES
 from schemas.log.log_reader import (
     POLL_MS,
@@ -64,7 +65,7 @@ class LogScanner:
 
     def __init__(
         self,
-        bootstrap: str,
+        kafka: Kafka,
         topic: str,
         shards: int,
         *,
@@ -72,7 +73,7 @@ class LogScanner:
         bytes_an_offset: Callable[[int], float | None] = lambda _: None,
     ) -> None:
         self._partitions = [TopicPartition(topic, shard) for shard in range(shards)]
-        self._bootstrap = bootstrap
+        self._kafka = kafka
         self._queue: ScanQueue[_Request] = ScanQueue(max_bytes, bytes_an_offset)
         self._wake = asyncio.Event()
         self.scans = 0
@@ -108,7 +109,7 @@ class LogScanner:
             tasks.create_task(self._serve_lane("long"))
 
     async def _serve_lane(self, lane: Lane) -> None:
-        reader = _Reader(self._bootstrap)
+        reader = _Reader(self._kafka)
         try:
             while True:
                 while (taken := self._queue.take(lane)) is None:
@@ -178,14 +179,14 @@ class LogScanner:
 class _Reader:
     """A consumer that is kept from scan to scan."""
 
-    def __init__(self, bootstrap: str) -> None:
-        self._bootstrap = bootstrap
+    def __init__(self, kafka: Kafka) -> None:
+        self._kafka = kafka
         self._client: AIOKafkaConsumer | None = None
 
     async def sought(self, partition: TopicPartition, position: int) -> AIOKafkaConsumer:
         """Give the consumer, at this position of this partition. Raises LogUnavailable."""
         if self._client is None:
-            self._client = consumer(self._bootstrap)
+            self._client = consumer(self._kafka)
             await answered(self._client.start(), SCAN_TIMEOUT_S)
         self._client.assign([partition])
         self._client.seek(partition, position)

@@ -19,7 +19,9 @@ import structlog
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError, ProducerClosed
 
+from schemas.brokers import Kafka
 from schemas.limits import SEND_TIMEOUT_S
+from schemas.log.kafka_client import Producer
 from schemas.topics import HEADERS, MAX_RECORD_BYTES, Entry
 from schemas.topics import Headers as Headers  # callers of `send` name it
 
@@ -50,7 +52,7 @@ class LogProducer:
 
     def __init__(
         self,
-        bootstrap: str,
+        kafka: Kafka,
         *,
         linger_ms: int,
         send_timeout_s: float = SEND_TIMEOUT_S,
@@ -59,7 +61,7 @@ class LogProducer:
     ) -> None:
         self.replaced = 0
         """How many producers have been thrown away after a failed send."""
-        self._bootstrap = bootstrap
+        self._kafka = kafka
         self._linger_ms = linger_ms
         self._send_timeout_s = send_timeout_s
         self._on_failed = on_failed
@@ -193,8 +195,8 @@ class LogProducer:
     async def _started(self) -> AIOKafkaProducer:
         while len(self._ending) >= ENDING_MAX:
             await asyncio.wait(self._ending, return_when=asyncio.FIRST_COMPLETED)
-        producer = AIOKafkaProducer(
-            bootstrap_servers=self._bootstrap.split(","),
+        producer = Producer(
+            self._kafka,
             acks="all",
             enable_idempotence=True,
             linger_ms=self._linger_ms,

@@ -9,6 +9,8 @@ from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import KafkaError, for_code
 
+from schemas.brokers import USER, Kafka, brokers_at
+from schemas.log.kafka_client import Admin
 from schemas.log.log_reader import CLIENT_TIMEOUT_S, LogUnavailable, answered
 from schemas.topic_settings import Oddity, oddities
 
@@ -50,11 +52,9 @@ def about(name: str, found: Found) -> list[Oddity]:
     return oddities(name, found.config, found.replicas)
 
 
-async def look_at_topics(kafka: str, names: Iterable[str]) -> list[Oddity]:
+async def look_at_topics(kafka: Kafka, names: Iterable[str]) -> list[Oddity]:
     """Say what is odd about these topics; one that does not exist is. Raises LogUnavailable."""
-    admin = AIOKafkaAdminClient(
-        bootstrap_servers=kafka, request_timeout_ms=int(CLIENT_TIMEOUT_S * 1000)
-    )
+    admin = Admin(kafka, request_timeout_ms=int(CLIENT_TIMEOUT_S * 1000))
     try:
         await answered(admin.start(), CLIENT_TIMEOUT_S)
         there = set(await answered(admin.list_topics(), CLIENT_TIMEOUT_S))
@@ -63,14 +63,19 @@ async def look_at_topics(kafka: str, names: Iterable[str]) -> list[Oddity]:
             if name in there:
                 odd += about(name, await answered(described(admin, name), CLIENT_TIMEOUT_S))
             else:
-                odd.append(Oddity(f"topic {name} does not exist"))
+                odd.append(Oddity(f"topic {name} does not exist{_or_hidden(kafka)}"))
         return odd
     finally:
         with contextlib.suppress(LogUnavailable, KafkaError):
             await answered(admin.close())
 
 
-async def check_topics(kafka: str, names: Iterable[str]) -> None:
+def _or_hidden(kafka: Kafka) -> str:
+    brokers = brokers_at(kafka)
+    return f", or {USER}={brokers.user!r} may not know of it" if brokers.sasl else ""
+
+
+async def check_topics(kafka: Kafka, names: Iterable[str]) -> None:
     """Log what is odd about the topics, at a process's start.
 
     Raises:

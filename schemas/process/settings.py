@@ -36,10 +36,22 @@ NAMES: frozenset[str] = frozenset(
     for name in (
         # every process (schemas.process.connections)
         "KAFKA",
+        "KAFKA_SECURITY",
+        "KAFKA_SASL_MECHANISM",
+        "KAFKA_USER",
+        "KAFKA_PASSWORD",
+        "KAFKA_PASSWORD_FILE",
+        "KAFKA_TOKEN_FILE",
+        "KAFKA_TOKEN_URL",
+        "KAFKA_TOKEN_SCOPE",
+        "KAFKA_CA",
+        "KAFKA_CERTIFICATE",
+        "KAFKA_KEY",
         "REDIS_URL",
         "REDIS_URL_FILE",
         "POSTGRES_DSN",
         "POSTGRES_DSN_FILE",
+        "POSTGRES_POOLER",
         "EPOCH",
         "SHARDS",
         "ADMIN_PORT",
@@ -163,6 +175,10 @@ class Settings(BaseSettings):
             raise ValueError(why)
         return value
 
+    def contradictions(self) -> list[str]:
+        """Give a line for each setting that can't be right beside the others, by its name."""
+        return []
+
 
 def variable(name: str, field: FieldInfo) -> str:
     """Give the environment variable of a field (an alias stands for the whole name)."""
@@ -194,6 +210,8 @@ def load(settings: type[S], environ: Mapping[str, str]) -> S:
         loaded = settings(**from_files)
     except ValidationError as error:
         problems += [_problem(settings, detail) for detail in error.errors()]
+    else:
+        problems += loaded.contradictions()
     if problems:
         raise SettingsError(problems)
     return loaded

@@ -7,9 +7,10 @@ the first answer, that names nothing.
 import re
 from collections.abc import Callable
 
+from schemas.redis_address import BadAddress, redis_address
+
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _BROKER = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[^\s/:?#@\[\]]+):(\d{1,5})")
-_REDIS = re.compile(r"(rediss?|unix)://.+")
 _ADDRESS = re.compile(
     r"https?://(?:[^\s/?#@]*@)?(?:\[[0-9A-Fa-f:.]+\]|[^\s/?#:\[\]@]+)(?::(\d{1,5}))?(/.*)?"
 )
@@ -43,8 +44,10 @@ def _address(text: str) -> str | None:
 
 
 def _redis(text: str) -> str | None:
-    if not _REDIS.fullmatch(text):
-        return "no address of a Redis: begins with redis://, rediss:// or unix://"
+    try:
+        redis_address(text)
+    except BadAddress as error:
+        return str(error)
     return None
 
 

@@ -169,6 +169,15 @@ def test_a_secret_is_mounted_where_it_is_needed_and_in_no_environment() -> None:
     assert not any("change-me" in value for value in values)
 
 
+def test_a_tier_may_have_a_secret_of_its_own() -> None:
+    name, key = "TALKLOG_REDIS_PASSWORD_FILE", "workers-password"
+    found = pods(rendered("large", "--set", f"worker.secretFiles.{name}={key}"))
+    assert told(found["worker"])[name] == f"/run/secrets/talklog/{key}"
+    [volume] = [each for each in found["worker"]["volumes"] if each["name"] == "secrets"]
+    assert {"key": key, "path": key} in volume["secret"]["items"]
+    assert [tier for tier, pod in found.items() if name in told(pod)] == ["worker"]
+
+
 def test_numbers_are_numbers_however_large() -> None:
     assert (
         told(pods(rendered("small", "--set", "epoch=1767225600"))["gateway"])["TALKLOG_EPOCH"]
@@ -187,6 +196,7 @@ def test_numbers_are_numbers_however_large() -> None:
         (["worker.replicas=9"], "9 processes, but only 8 shards"),
         (["worker.autoscaling.enabled=true"], "monitoring.prometheusUrl"),
         (["worker.env.TALKLOG_GRACE_S=600"], "graceSeconds"),
+        (["worker.secretFiles.OTHER_FILE=other"], "secret.existing"),
         (["wroker.replicas=1"], "wroker"),
     ],
 )

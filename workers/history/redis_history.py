@@ -16,10 +16,10 @@ from importlib.resources import files
 from typing import Literal
 
 import msgspec
-from redis.asyncio import BlockingConnectionPool, Redis
 from redis.exceptions import RedisError
 
 from schemas import redis_keys
+from schemas.process.redis_client import RedisClient, reason, redis_client
 from workers.history.prompt import Turn
 
 CALL_LIMIT_S = 1.0
@@ -42,16 +42,9 @@ _decode = msgspec.json.Decoder(_Stored).decode
 _encode = msgspec.json.Encoder().encode
 
 
-def connect(url: str) -> Redis:
+def connect(url: str) -> RedisClient:
     """A client for History. Nothing is sent yet; close it with `aclose`."""
-    pool = BlockingConnectionPool.from_url(
-        url,
-        max_connections=CONNECTIONS_MAX,
-        timeout=CALL_LIMIT_S,
-        socket_connect_timeout=CALL_LIMIT_S,
-        socket_timeout=CALL_LIMIT_S,
-    )
-    return Redis.from_pool(pool)
+    return redis_client(url, connections_max=CONNECTIONS_MAX, answer_limit_s=CALL_LIMIT_S)
 
 
 class History:
@@ -59,20 +52,20 @@ class History:
 
     def __init__(
         self,
-        redis: Redis,
+        client: RedisClient,
         *,
         now: Callable[[], datetime],
         budget_tokens: int,
         ttl_s: int = redis_keys.SESSION_TTL_S,
         call_limit_s: float = CALL_LIMIT_S,
     ) -> None:
-        self._redis = redis
+        self._redis, self._place = client.redis, client.place
         self._now = now
         self._budget_tokens = budget_tokens
         self._ttl_s = ttl_s
         self._call_limit_s = call_limit_s
         script = files("workers.history").joinpath("redis_history.lua").read_text()
-        self._merge_script = redis.register_script(script)
+        self._merge_script = self._redis.register_script(script)
 
     async def load(self, session_id: str) -> list[Turn] | None:
         """Give the turns in order, and another day to live; None if missing (or unreadable).
@@ -128,8 +121,9 @@ class History:
     async def _limited(self) -> AsyncIterator[None]:
         """One call: bounded here, as the client retries and reconnects on its own."""
         try:
-            async with asyncio.timeout(self._call_limit_s):
+            async with asyncio.timeout(self._call_limit_s), self._place():
                 yield
-        # RuntimeError: what uvloop says of a connection that was reset since it was last used.
-        except (RedisError, OSError, TimeoutError, RuntimeError) as error:
-            raise HistoryUnavailable(f"{type(error).__name__}: {error}") from error
+        # Said of a connection that was closed since it was last used: RuntimeError by uvloop,
+        # AttributeError by a cluster's client, where another question's failure has closed it.
+        except (RedisError, OSError, TimeoutError, RuntimeError, AttributeError) as error:
+            raise HistoryUnavailable(reason(error)) from error

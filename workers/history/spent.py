@@ -9,10 +9,10 @@ from collections.abc import Callable
 from importlib.resources import files
 
 import structlog
-from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from schemas import redis_keys
+from schemas.process.redis_client import RedisClient
 from workers.intake.actions import NoteEnd
 
 log = structlog.get_logger(__name__)
@@ -28,9 +28,10 @@ WAITING_MAX = 10_000
 class Spent:
     """`forgone` is called for each note that is given up."""
 
-    def __init__(self, redis: Redis, forgone: Callable[[], object]) -> None:
+    def __init__(self, client: RedisClient, forgone: Callable[[], object]) -> None:
         script = files("workers.history").joinpath("message_ended.lua").read_text()
-        self._script = redis.register_script(script)
+        self._place = client.place
+        self._script = client.redis.register_script(script)
         self._slots = asyncio.Semaphore(AT_ONCE)
         self._waiting = 0
         self._forgone = forgone
@@ -59,9 +60,10 @@ class Spent:
         ]
         lives = [redis_keys.COUNTED_S, redis_keys.LIMITS_LIVE_S]
         try:
-            async with self._slots, asyncio.timeout(CALL_LIMIT_S):
+            async with self._slots, asyncio.timeout(CALL_LIMIT_S), self._place():
                 await self._script(keys=keys, args=[message, ended.tokens, *lives])
-        # RuntimeError: what uvloop says of a connection that was reset since it was last used.
-        except (RedisError, OSError, TimeoutError, RuntimeError):
+        # Of a connection that was closed meanwhile: RuntimeError of uvloop, AttributeError of a
+        # cluster's client.
+        except (RedisError, OSError, TimeoutError, RuntimeError, AttributeError):
             return False
         return True

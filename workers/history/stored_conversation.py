@@ -15,6 +15,7 @@ from psycopg.rows import dict_row
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
 from schemas.conversation import message_of
+from schemas.session_limits import SessionLimits
 from schemas.statements import statements
 from schemas.topics import SESSION_LOG
 from schemas.transcript import Message, Place, Transcript
@@ -57,8 +58,11 @@ class StoredConversations:
         *,
         budget_tokens: int,
         read_limit_s: float = READ_LIMIT_S,
+        pooled: bool = False,
     ) -> None:
         self._read_limit_s = read_limit_s
+        limits = SessionLimits({"statement_timeout": round(read_limit_s * 1000)}, pooled)
+        self._begin = limits.transaction()
         # Each message has two turns of at least one token: more can't be in any prompt.
         self._texts = budget_tokens // (2 * estimate_tokens("a")) + 1
         self._reads: set[asyncio.Task[Any]] = set()
@@ -71,11 +75,11 @@ class StoredConversations:
             timeout=read_limit_s,
             open=False,
             check=AsyncConnectionPool.check_connection,
-            kwargs={
+            kwargs=limits.connection()
+            | {
                 "autocommit": True,
                 "row_factory": dict_row,
                 "connect_timeout": max(2, round(read_limit_s)),
-                "options": f"-c statement_timeout={round(read_limit_s * 1000)}",
                 "keepalives_idle": 5,
                 "keepalives_interval": 2,
                 "keepalives_count": 3,
@@ -138,8 +142,11 @@ class StoredConversations:
         self, statement: LiteralString, parameters: Mapping[str, object]
     ) -> Sequence[dict[str, Any]]:
         async with self._pool.connection() as connection:
-            cursor = await connection.execute(statement, parameters)
-            return await cursor.fetchall()
+            if self._begin is None:
+                return await (await connection.execute(statement, parameters)).fetchall()
+            async with connection.transaction():
+                await connection.execute(self._begin)
+                return await (await connection.execute(statement, parameters)).fetchall()
 
     async def _within_limit(self, reading: Coroutine[Any, Any, T]) -> T | None:
         # A pooled read is never cancelled, neither at its limit nor with whoever waits for it: that

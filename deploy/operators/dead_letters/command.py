@@ -30,6 +30,7 @@ from deploy.operators.dead_letters.letter import (
 from deploy.operators.tooling.conversation_text import harmless
 from deploy.operators.tooling.installation import NoInstallation, find
 from deploy.operators.tooling.since import BadSince, since_ms
+from schemas.brokers import Brokers, Kafka
 from schemas.events import iso
 from schemas.process.exit_codes import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_SETTINGS
 
@@ -120,7 +121,7 @@ def redrive(
         raise typer.Exit(EXIT_FAILED)
 
 
-async def _redrive(kafka: str, wanted: list[Letter], *, dry_run: bool, force: bool) -> int:
+async def _redrive(kafka: Kafka, wanted: list[Letter], *, dry_run: bool, force: bool) -> int:
     """Redrive them in order, and say so; give how many were refused. Raises as `shelf` does."""
     from deploy.operators.dead_letters.shelf import put_back, with_original
     from deploy.operators.topics import partitions_of
@@ -185,7 +186,7 @@ def _letters() -> list[Letter]:
     return _run(read(_kafka()))
 
 
-def _kafka() -> str:
+def _kafka() -> Brokers:
     try:
         return find(os.environ).need_kafka()
     except NoInstallation as error:

@@ -15,12 +15,13 @@ from deploy.operators.dead_letters.letter import (
 )
 from deploy.operators.tooling.log_range import LogRanges
 from deploy.operators.topics import partitions_of
+from schemas.brokers import Kafka
 from schemas.log.log_scan import RangeTrimmed
 from schemas.log.producer import LogProducer
 from schemas.topics import DEAD_LETTERS, SESSION_LOG, USER_MESSAGES
 
 
-async def read(kafka: str) -> list[Letter]:
+async def read(kafka: Kafka) -> list[Letter]:
     """Give every letter that the log still holds.
 
     Raises:
@@ -43,7 +44,7 @@ async def read(kafka: str) -> list[Letter]:
     return letters(found)
 
 
-async def with_original(kafka: str, letter: Letter) -> Letter:
+async def with_original(kafka: Kafka, letter: Letter) -> Letter:
     """Read again, at its place, the original of a letter that was cut; any other as it is.
 
     Raises:

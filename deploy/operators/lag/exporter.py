@@ -27,6 +27,7 @@ from schemas.process.admin_port import AdminPort
 from schemas.process.connections import Connections
 from schemas.process.logs import configure
 from schemas.process.settings import SettingsError, exit_with, load
+from schemas.process.stopping import GIVE_UP_LIMIT_S
 
 AGAIN_S = 2.0
 FIRST_S = 1.0
@@ -109,8 +110,10 @@ async def _export(settings: Connections, every_s: float) -> None:
         if looking.done():
             looking.result()
     finally:
-        looking.cancel()
         stopping.cancel()
+        looking.cancel()
+        # It closes its connections; a broker that stands still is not waited for.
+        await asyncio.wait({looking}, timeout=GIVE_UP_LIMIT_S)
         await admin.stop()
 
 
@@ -119,7 +122,9 @@ async def _look(settings: Connections, metrics: LagMetrics, every_s: float) -> N
 
     while True:
         try:
-            async with watching(settings.kafka, settings.postgres_dsn, settings.epoch) as watcher:
+            async with watching(
+                settings.brokers(), settings.postgres_dsn, settings.epoch
+            ) as watcher:
                 before, pause_s = await watcher.sample(_now_ms()), FIRST_S
                 while True:
                     await asyncio.sleep(pause_s)

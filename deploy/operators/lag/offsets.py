@@ -18,6 +18,8 @@ from aiokafka.errors import KafkaError
 
 from deploy.operators.lag.sample import GroupShard, Sample, Standing
 from deploy.operators.tooling.coordinator import REQUEST_S, committed_by, coordinated
+from schemas.brokers import Kafka
+from schemas.log.kafka_client import Admin
 from schemas.log.log_reader import LogUnavailable, answered, consumer, next_offset
 from schemas.topics import PERSISTER_GROUP, SESSION_LOG, USER_MESSAGES, WORKER_GROUP
 
@@ -102,7 +104,7 @@ class Watcher:
         query = files("deploy.operators.lag").joinpath("positions.sql").read_text()
         try:
             with psycopg.connect(self.postgres or "", connect_timeout=POSTGRES_S) as connection:
-                connection.execute(f"SET statement_timeout = '{POSTGRES_S}s'")
+                connection.execute(f"SET LOCAL statement_timeout = '{POSTGRES_S}s'")
                 rows = connection.execute(query).fetchall()
         except psycopg.Error as error:
             why = str(error).strip().splitlines()[0]
@@ -153,13 +155,13 @@ class Watcher:
 
 
 @asynccontextmanager
-async def watching(kafka: str, postgres: str | None, epoch: int | None) -> AsyncIterator[Watcher]:
+async def watching(kafka: Kafka, postgres: str | None, epoch: int | None) -> AsyncIterator[Watcher]:
     """Connect for as many samples as are wanted.
 
     Raises:
         LogUnavailable: no broker answered, or there are no topics.
     """
-    admin = AIOKafkaAdminClient(bootstrap_servers=kafka, request_timeout_ms=int(REQUEST_S * 1000))
+    admin = Admin(kafka, request_timeout_ms=int(REQUEST_S * 1000))
     reader = consumer(kafka, max_partition_fetch_bytes=4096, fetch_max_wait_ms=50)
     try:
         await answered(admin.start(), REQUEST_S)

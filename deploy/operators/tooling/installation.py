@@ -13,6 +13,8 @@ from pathlib import Path
 import msgspec
 
 from deploy.local import kept, stack_file
+from schemas.brokers import Brokers
+from schemas.process.connections import brokers_in
 from schemas.process.settings import SettingsError, given, refused_names
 
 
@@ -24,15 +26,15 @@ class NoInstallation(Exception):
 class Installation:
     """Addresses; what is not known is None. `url` is a gateway's."""
 
-    kafka: str | None
+    kafka: Brokers | None
     postgres: str | None
     epoch: int | None
     url: str | None
     state: Path
 
-    def need_kafka(self) -> str:
+    def need_kafka(self) -> Brokers:
         """The brokers. Raises NoInstallation."""
-        return self.kafka or _missing("TALKLOG_KAFKA", self.state)
+        return self.kafka or Brokers(_missing("TALKLOG_KAFKA", self.state))
 
     def need_postgres(self) -> str:
         """The database. Raises NoInstallation."""
@@ -59,13 +61,20 @@ def find(environ: Mapping[str, str]) -> Installation:
         postgres = given("TALKLOG_POSTGRES_DSN", environ)
     except SettingsError as error:
         problems += error.problems
-    if problems:
-        raise NoInstallation("\n".join(problems))
     state = Path(environ.get("STATE") or ".local")
     stack = stack_file.read(state) or stack_file.StackFile()
     kafka = environ.get("TALKLOG_KAFKA")
+    brokers = None
+    try:
+        # With the stack's address goes the stack's way in, and with a given one the given.
+        way_in = environ if kafka else stack.kafka_way_in or {}
+        brokers = brokers_in(way_in, kafka or stack.kafka)
+    except SettingsError as error:
+        problems += error.problems
+    if problems:
+        raise NoInstallation("\n".join(problems))
     return Installation(
-        kafka=kafka or stack.kafka or None,
+        kafka=brokers if brokers and brokers.addresses else None,
         postgres=postgres or stack.postgres or None,
         epoch=int(epoch) if epoch else _remembered_epoch(state, kafka or "local"),
         url=stack.gateways[0].url if stack.gateways else None,

@@ -13,6 +13,7 @@ from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from aiokafka import ConsumerRecord, TopicPartition
 from aiokafka.errors import KafkaError, OffsetOutOfRangeError
 
+from schemas.brokers import Kafka
 from schemas.log.log_reader import POLL_MS, LogUnavailable, answered, consumer, next_offset
 from schemas.log.log_scan import RangeTrimmed
 
@@ -25,9 +26,9 @@ FETCH_BYTES = 4 * 1024 * 1024
 class LogRanges:
     """Use as `async with`; one reading at a time."""
 
-    def __init__(self, bootstrap: str) -> None:
+    def __init__(self, kafka: Kafka) -> None:
         self._consumer = consumer(
-            bootstrap,
+            kafka,
             max_partition_fetch_bytes=FETCH_BYTES,
             fetch_max_bytes=2 * FETCH_BYTES,
             check_crcs=True,

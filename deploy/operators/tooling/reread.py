@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from deploy.operators.tooling.log_range import STALL_S
+from schemas.brokers import Kafka
 from schemas.log.log_reader import LogReader, LogUnavailable
 from schemas.shard_log import Record
 
@@ -32,7 +33,7 @@ class Trimmed:
 
 
 async def reread(
-    bootstrap: str,
+    kafka: Kafka,
     topic: str,
     shard: int,
     shards: int,
@@ -49,7 +50,7 @@ async def reread(
     """
     reading = _Reading(on_records)
     reader = LogReader(
-        bootstrap, topic, shards, on_records=reading.records, on_gap=reading.trimmed_range
+        kafka, topic, shards, on_records=reading.records, on_gap=reading.trimmed_range
     )
     try:
         await reader.start()

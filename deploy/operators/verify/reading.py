@@ -16,7 +16,6 @@ from dataclasses import dataclass
 from itertools import islice
 
 from aiokafka import ConsumerRecord
-from aiokafka.admin import AIOKafkaAdminClient
 
 from deploy.operators.tooling.coordinator import committed_by
 from deploy.operators.tooling.log_range import LogRanges
@@ -27,7 +26,9 @@ from deploy.operators.verify.shard_check import ShardCheck
 from deploy.operators.verify.stored_rows import StoredRows
 from persister.batch import Partition
 from persister.reading import LogRecord
+from schemas.brokers import Kafka
 from schemas.cursor import Cursor
+from schemas.log.kafka_client import Admin
 from schemas.log.log_reader import answered
 from schemas.topics import SESSION_LOG, USER_MESSAGES, WORKER_GROUP
 
@@ -72,7 +73,7 @@ class Reading:
         self,
         log: LogRanges,
         rows: StoredRows,
-        kafka: str,
+        kafka: Kafka,
         epoch: int,
         shards: int,
         scope: Scope,
@@ -263,9 +264,9 @@ def _timed(records: Iterable[ConsumerRecord]) -> list[tuple[LogRecord, int]]:
     return [(record, record.timestamp) for record in records]
 
 
-async def _committed(kafka: str) -> dict[int, int]:
+async def _committed(kafka: Kafka) -> dict[int, int]:
     """Ask for the workers' committed offsets on user_messages, by shard. Raises LogUnavailable."""
-    admin = AIOKafkaAdminClient(bootstrap_servers=kafka)
+    admin = Admin(kafka)
     try:
         await answered(admin.start(), START_S)
         committed = await committed_by(admin, WORKER_GROUP)

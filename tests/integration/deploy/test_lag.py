@@ -103,3 +103,4 @@ async def test_the_exporter_shows_it_as_metrics(servers: RunningStack, tmp_path:
         assert exporter.value("talklog_lag_up") == 1
         exporter.send(signal.SIGTERM)
         assert await exporter.exit_code() == 0
+        assert "never awaited" not in output.read_text()

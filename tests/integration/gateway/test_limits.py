@@ -228,7 +228,8 @@ async def test_who_has_to_wait_is_told_and_what_would_wait_too_long_is_in_no_log
     limited: Gateway, servers: RunningStack, session_id: str
 ) -> None:
     shard, told = shard_of(session_id, 8), count(1)
-    redis = connect_redis(servers.file.redis)
+    client_of_redis = connect_redis(servers.file.redis)
+    redis = client_of_redis.redis
 
     async def asks(client: Client, waiting: int) -> dict[str, Any]:
         """Say something while so many wait; give the last that is told about it."""
@@ -263,7 +264,7 @@ async def test_who_has_to_wait_is_told_and_what_would_wait_too_long_is_in_no_log
         assert found["message_id"] not in [message.message_id for message in said]
     finally:
         await redis.hdel(redis_keys.load(), "a worker")
-        await redis.aclose()
+        await client_of_redis.aclose()
 
 
 async def test_pages_of_history_have_a_rate(limited: Gateway, session_id: str) -> None:

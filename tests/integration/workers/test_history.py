@@ -14,10 +14,11 @@ from redis.asyncio import Redis
 from ulid import ULID
 
 from schemas import redis_keys
+from schemas.process.redis_client import RedisClient
 from tests.stack import RunningStack
 from tests.turn_cases import CASES, TURNS, TURNS_AGAIN, Case, pair
 from workers.history.prompt import Turn
-from workers.history.redis_history import History, HistoryUnavailable, connect
+from workers.history.redis_history import CONNECTIONS_MAX, History, HistoryUnavailable, connect
 from workers.history.turns import merged
 
 MUCH_TOO_LONG_S = 15.0
@@ -27,7 +28,7 @@ NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 @pytest.fixture
 async def redis(servers: RunningStack) -> AsyncIterator[Redis]:
     client = connect(servers.file.redis)
-    yield client
+    yield client.redis
     await client.aclose()
 
 
@@ -37,7 +38,8 @@ def session() -> str:
 
 
 def history(redis: Redis, *, budget_tokens: int = 3000, ttl_s: int = 86_400) -> History:
-    return History(redis, now=lambda: NOW, budget_tokens=budget_tokens, ttl_s=ttl_s)
+    client = RedisClient(redis, CONNECTIONS_MAX)
+    return History(client, now=lambda: NOW, budget_tokens=budget_tokens, ttl_s=ttl_s)
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.story)
@@ -164,7 +166,7 @@ async def test_the_script_is_loaded_again_after_redis_forgot_it(redis: Redis, se
 
 async def test_nobody_listens() -> None:
     client = connect("redis://127.0.0.1:1/0")
-    store = history(client)
+    store = history(client.redis)
     for call in (
         store.load("s"),
         store.merge("s", pair(1)),

@@ -11,6 +11,7 @@ from ulid import ULID
 from schemas import redis_keys
 from schemas.events import UserMessage
 from schemas.load import Load, decode
+from schemas.process.redis_client import RedisClient
 from tests.integration.workers.conversation import AT, SHARDS, Conversation
 from tests.integration.workers.process import Workers
 from tests.stack import RunningStack
@@ -21,14 +22,21 @@ from workers.intake.actions import MessageKey, NoteEnd
 
 
 @pytest.fixture
-async def redis(servers: RunningStack) -> AsyncIterator[Redis]:
-    client = connect(servers.file.redis)
-    yield client
-    await client.aclose()
+async def client(servers: RunningStack) -> AsyncIterator[RedisClient]:
+    made = connect(servers.file.redis)
+    yield made
+    await made.aclose()
 
 
-async def test_what_has_ended_is_taken_out_and_its_tokens_are_counted_once(redis: Redis) -> None:
-    user, spent = f"ada}}{ULID()}", Spent(redis, lambda: None)
+@pytest.fixture
+def redis(client: RedisClient) -> Redis:
+    return cast(Redis, client.redis)
+
+
+async def test_what_has_ended_is_taken_out_and_its_tokens_are_counted_once(
+    client: RedisClient, redis: Redis
+) -> None:
+    user, spent = f"ada}}{ULID()}", Spent(client, lambda: None)
     key = redis_keys.limits("user", user)
     for number in (1, 2):
         field = "open:" + redis_keys.open_message("s", f"m{number}")

@@ -60,6 +60,11 @@ until it is killed. */}}
 {{- if and (eq .Values.auth.mode "hook") (not .Values.auth.hookUrl) -}}
 {{- fail "auth.mode=hook needs auth.hookUrl" -}}
 {{- end -}}
+{{- range $of := list .Values .Values.gateway .Values.worker .Values.persister .Values.lagExporter .Values.jobs -}}
+{{- if and $of.secretFiles (not $.Values.secret.existing) -}}
+{{- fail "secretFiles: needs secret.existing, the Secret that holds their keys" -}}
+{{- end -}}
+{{- end -}}
 {{- range $name := list "TALKLOG_GRACE_S" "TALKLOG_DRAIN_DELAY_S" -}}
 {{- range $env := list $.Values.env $.Values.gateway.env $.Values.worker.env $.Values.persister.env -}}
 {{- if hasKey $env $name -}}

@@ -111,6 +111,9 @@ spec:
           - {key: {{ . }}, path: {{ . }}}
           {{- end }}
           {{- end }}
+          {{- range $name, $key := merge dict (default dict (.of).secretFiles) $root.Values.secretFiles }}
+          - {key: {{ $key }}, path: {{ $key }}}
+          {{- end }}
     {{- with $root.Values.extraVolumes }}{{ toYaml . | nindent 4 }}{{ end }}
 {{- end -}}
 
@@ -129,6 +132,10 @@ know (the first that has a name counts), and the files of its secrets. */}}
 - name: {{ index $files $secret }}
   value: /run/secrets/talklog/{{ . }}
 {{- end }}
+{{- end }}
+{{- range $name, $key := merge dict (default dict (.of).secretFiles) $root.Values.secretFiles }}
+- name: {{ $name }}
+  value: /run/secrets/talklog/{{ $key }}
 {{- end }}
 {{- with $root.Values.extraEnv }}
 {{ toYaml . }}

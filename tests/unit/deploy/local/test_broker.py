@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from deploy.local.broker import Node, TierListener, addresses, properties
+from deploy.local.secured import Secured
 
 ONE = [Node(1, 9092, 9093)]
 THREE = [Node(1, 9092, 9093), Node(2, 9094, 9095), Node(3, 9096, 9097)]
@@ -62,3 +63,14 @@ def test_nothing_is_left_unfilled() -> None:
 
 def test_clients_get_every_broker() -> None:
     assert addresses(THREE) == "127.0.0.1:9092,127.0.0.1:9094,127.0.0.1:9096"
+
+
+def test_a_secured_node_lets_nobody_in_without_a_name(tmp_path: Path) -> None:
+    secured = Secured(tmp_path)
+    config = read(properties(ONE[0], ONE, Path("/data"), secured))
+    assert config["listener.security.protocol.map"] == "BROKER:SASL_SSL,CONTROLLER:SSL"
+    assert config["listener.name.controller.ssl.client.auth"] == "required"
+    assert config["allow.everyone.if.no.acl.found"] == "false"
+    assert "StandardAuthorizer" in config["authorizer.class.name"]
+    # Made once: a second start finds the same passwords.
+    assert Secured(tmp_path).password("gateway") == secured.password("gateway")

@@ -18,6 +18,12 @@ def test_what_is_kept_comes_back(tmp_path: Path) -> None:
     assert (tmp_path / "kept.json").stat().st_mode & 0o077 == 0, "it holds a password"
 
 
+def test_data_without_users_is_not_made_secure_by_a_word(tmp_path: Path) -> None:
+    save(tmp_path, load(tmp_path, brokers=1, shards=8))
+    with pytest.raises(OtherShape, match=r"SECURE=0.*make clean"):
+        load(tmp_path, brokers=1, shards=8, secure=True)
+
+
 @pytest.mark.parametrize(("brokers", "shards", "name"), [(3, 8, "BROKERS=1"), (1, 4, "SHARDS=8")])
 def test_data_of_another_shape_is_refused_with_a_way_out(
     tmp_path: Path, brokers: int, shards: int, name: str

@@ -78,3 +78,12 @@ def test_an_address_that_was_in_a_file_is_told_once() -> None:
     made = variables(files, ADDRESSES, 1)
     assert made["TALKLOG_POSTGRES_DSN"] == "postgresql://p"
     assert not files.keys() & made.keys()
+
+
+def test_a_way_into_given_brokers_is_told_to_all_and_the_stacks_own_replaces_it() -> None:
+    given = {"TALKLOG_KAFKA_USER": "me", "TALKLOG_KAFKA_PASSWORD_FILE": "/mine"}
+    assert variables(given, ADDRESSES, 1).items() >= given.items()
+    own = {"TALKLOG_KAFKA_SECURITY": "ssl", "TALKLOG_KAFKA_CA": "/ca"}
+    made = variables(given, replace(ADDRESSES, kafka_way_in=own), 1)
+    assert made.items() >= own.items()
+    assert not given.keys() & made.keys()

@@ -72,3 +72,22 @@ def test_an_address_with_a_password_may_lie_in_a_file(tmp_path: Path) -> None:
     assert found.postgres == "postgresql://user:secret@far/x"
     with pytest.raises(BadStackSettings, match="TALKLOG_REDIS_URL_FILE='/nowhere'"):
         from_environment({"TALKLOG_REDIS_URL_FILE": "/nowhere"})
+
+
+@pytest.mark.parametrize(
+    ("given", "mistake"),
+    [
+        ({"TALKLOG_KAFKA": "b:1"}, "SECURE=1 needs servers of the stack's own"),
+        ({"LINKS": "1"}, "SECURE=1 encrypts it"),
+        ({"TALKLOG_KAFKA_USER": "me"}, "TALKLOG_KAFKA_USER: for brokers that TALKLOG_KAFKA names"),
+    ],
+)
+def test_a_secure_stack_has_servers_of_its_own(given: dict[str, str], mistake: str) -> None:
+    assert from_environment({"SECURE": "1"}).secure is True
+    with pytest.raises(BadStackSettings, match=mistake):
+        from_environment({"SECURE": "1"} | given)
+
+
+def test_the_way_into_given_brokers_is_checked_with_them() -> None:
+    with pytest.raises(BadStackSettings, match="TALKLOG_KAFKA_SASL_MECHANISM"):
+        from_environment({"TALKLOG_KAFKA": "b:1", "TALKLOG_KAFKA_SECURITY": "sasl_ssl"})

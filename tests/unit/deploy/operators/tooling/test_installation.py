@@ -1,11 +1,13 @@
 """Which installation a command talks to."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from deploy.operators.tooling.installation import NoInstallation, find
+from schemas.brokers import Brokers
 
 
 @pytest.fixture
@@ -25,7 +27,7 @@ def state(tmp_path: Path) -> Path:
 
 def test_the_local_stack_is_found_without_any_setting(state: Path) -> None:
     found = find({"STATE": str(state)})
-    assert (found.need_kafka(), found.need_epoch()) == ("127.0.0.1:1", 17)
+    assert (found.need_kafka(), found.need_epoch()) == (Brokers("127.0.0.1:1"), 17)
     assert found.need_postgres() == "postgresql://127.0.0.1:3/x"
     assert found.url == "http://127.0.0.1:8000"
 
@@ -37,7 +39,11 @@ def test_the_environment_wins(state: Path) -> None:
         "TALKLOG_POSTGRES_DSN": "postgresql://far/x",
     }
     found = find(environ)
-    assert (found.kafka, found.postgres, found.epoch) == ("far:9", "postgresql://far/x", 99)
+    assert (found.kafka, found.postgres, found.epoch) == (
+        Brokers("far:9"),
+        "postgresql://far/x",
+        99,
+    )
     assert find(environ | {"TALKLOG_EPOCH": "5"}).epoch == 5
 
 
@@ -47,6 +53,25 @@ def test_the_database_may_be_named_in_a_file(state: Path) -> None:
     assert find(environ).postgres == "postgresql://user:secret@far/x"
     with pytest.raises(NoInstallation, match="TALKLOG_POSTGRES_DSN_FILE"):
         find(environ | {"TALKLOG_POSTGRES_DSN_FILE": "/nowhere"})
+
+
+def test_with_the_brokers_goes_their_way_in(state: Path) -> None:
+    (state / "password").write_text("hush\n")
+    way_in = {
+        "TALKLOG_KAFKA_SECURITY": "SASL_PLAINTEXT",
+        "TALKLOG_KAFKA_SASL_MECHANISM": "PLAIN",
+        "TALKLOG_KAFKA_USER": "me",
+        "TALKLOG_KAFKA_PASSWORD_FILE": str(state / "password"),
+    }
+    as_me = Brokers("far:9", "sasl_plaintext", "PLAIN", "me", "hush")
+    assert find(way_in | {"STATE": str(state), "TALKLOG_KAFKA": "far:9"}).kafka == as_me
+    # The stack's own brokers have a way in of their own, or none.
+    assert find(way_in | {"STATE": str(state)}).kafka == Brokers("127.0.0.1:1")
+    stack = json.loads((state / "stack.json").read_text()) | {"kafka_way_in": way_in}
+    (state / "stack.json").write_text(json.dumps(stack))
+    assert find({"STATE": str(state)}).kafka == replace(as_me, addresses="127.0.0.1:1")
+    with pytest.raises(NoInstallation, match="TALKLOG_KAFKA_USER"):
+        find({"TALKLOG_KAFKA": "far:9", "TALKLOG_KAFKA_USER": "me"})
 
 
 def test_what_is_not_known_is_named_when_it_is_needed(tmp_path: Path) -> None:

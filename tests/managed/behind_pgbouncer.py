@@ -1,0 +1,116 @@
+"""Postgres behind PgBouncer in transaction mode: every tier works, and every limit holds."""
+
+import asyncio
+from collections.abc import Iterator
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from deploy.operators.migrate import migrate
+from gateway.snapshot.stored import Store
+from persister.store import Store as PersisterStore
+from persister.timeouts import TIMEOUTS, Timeouts
+from schemas.session_limits import SessionLimits
+from tests.end_to_end.reader import Reader
+from tests.managed.pgbouncer import pgbouncer
+from tests.scripted_model.control import scripted_model
+from tests.scripted_model.script import answer_text
+from tests.stack import RunningStack, running_stack
+from tests.waiting import WITHIN_S, until
+from workers.history.stored_conversation import StoredConversations
+
+pytestmark = [pytest.mark.stack, pytest.mark.timeout(600)]
+
+OFTEN = 12
+"""From its sixth time on the library would prepare a statement."""
+
+
+@pytest.fixture(scope="module")
+def pooled(servers: RunningStack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    with pgbouncer(servers.file.postgres, tmp_path_factory.mktemp("pgbouncer")) as place:
+        yield place
+
+
+async def test_a_chat_goes_through_all_of_it(pooled: str, tmp_path: Path) -> None:
+    with (
+        scripted_model() as model,
+        running_stack(
+            tmp_path / "stack",
+            OPENAI_BASE_URL=model.url,
+            TALKLOG_POSTGRES_DSN=pooled,
+            TALKLOG_POSTGRES_POOLER="transaction",
+        ) as stack,
+    ):
+        url = stack.file.gateways[0].url
+        for number in range(OFTEN):
+            session = f"pooled-{number % 3}"
+            async with Reader(url, session, "?history=10") as reader:
+                order = f"go [[key=p{number} tokens=20 rate=400]]"
+                await reader.ask(order, f"m{number}")
+                message = await reader.ended(f"m{number}")
+                assert message.text == answer_text(f"p{number}", 1, 20)
+        async with Reader(url, "pooled-1", "?history=10") as again:
+            assert answer_text("p1", 1, 20) in str(again.of_type("snapshot"))
+
+        def stored() -> bool:
+            with psycopg.connect(pooled, prepare_threshold=None) as connection:
+                ended = "SELECT count(*) FROM answers WHERE session_id LIKE 'pooled-%'"
+                return connection.execute(ended + " AND state = 'complete'").fetchone() == (OFTEN,)
+
+        await until(stored, WITHIN_S, "all answers are stored")
+        logs = [path.read_text() for path in (stack.state / "logs").glob("*.log")]
+        assert not [line for line in "".join(logs).splitlines() if "postgres unavailable" in line]
+
+
+def test_the_tables_are_migrated_through_it(pooled: str) -> None:
+    for _ in range(3):
+        assert migrate(pooled) == []
+    with psycopg.connect(pooled, prepare_threshold=None) as connection:
+        held = connection.execute("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'")
+        assert held.fetchone() == (0,), "a lock of a session would stay with its connection"
+
+
+async def test_a_limit_is_its_transactions_and_no_others(pooled: str) -> None:
+    limits = SessionLimits({"statement_timeout": 250}, pooled=True)
+    begin = limits.transaction()
+    assert begin is not None
+    connect = psycopg.AsyncConnection.connect(pooled, **limits.connection())
+    async with await connect as connection:
+        await connection.execute(begin)
+        with pytest.raises(psycopg.errors.QueryCanceled):
+            await connection.execute("SELECT pg_sleep(60)")
+        await connection.rollback()
+        shown = await (await connection.execute("SHOW statement_timeout")).fetchone()
+        assert shown == ("0",)
+
+
+async def test_gateway_and_worker_read_again_and_again(pooled: str) -> None:
+    store = Store(pooled, 1, pooled=True)
+    conversations = StoredConversations(pooled, budget_tokens=50, pooled=True)
+    await store.open()
+    await conversations.open()
+    try:
+        for _ in range(OFTEN):
+            assert (await store.earlier("nobody", None, 10)).messages == []
+            assert await store.answers()
+            reads = [conversations.read("nobody", shard=0, epoch=1) for _ in range(4)]
+            assert all(read is not None for read in await asyncio.gather(*reads))
+    finally:
+        await store.close()
+        await conversations.close()
+
+
+async def test_a_persister_gives_up_what_takes_too_long(pooled: str) -> None:
+    patient = PersisterStore(pooled, TIMEOUTS, pooled=True)
+    for _ in range(OFTEN):
+        await patient.positions()
+    with psycopg.connect(pooled, prepare_threshold=None) as holder:
+        holder.execute("LOCK TABLE kafka_offsets IN ACCESS EXCLUSIVE MODE")
+        short = Timeouts(statement_s=5.0, lock_s=0.2, idle_in_transaction_s=5.0)
+        hasty = PersisterStore(pooled, short, pooled=True)
+        with pytest.raises(Exception, match="LockNotAvailable"):
+            await hasty.positions()
+        await hasty.close()
+    await patient.positions()
+    await patient.close()
