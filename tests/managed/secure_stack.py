@@ -101,6 +101,29 @@ async def test_the_commands_work_on_it(stack: RunningStack, command: list[str]) 
     await until(works, WITHIN_S, lambda: str(talklog(stack, *command, check=False)))
 
 
+@pytest.mark.parametrize(("user", "may"), [("admin", True), ("operator", False)])
+@pytest.mark.parametrize(
+    "command", [["topics", "--acls", "--apply"], ["make-topics", "--wait", "0"]]
+)
+def test_topics_and_rights_are_the_administrators(
+    stack: RunningStack, secured: Secured, user: str, may: bool, command: list[str]
+) -> None:
+    environment = {name: value for name, value in os.environ.items() if "TALKLOG" not in name}
+    done = subprocess.run(
+        [sys.executable, "-m", "deploy", *command],
+        env=environment
+        | secured.way_in(user)
+        | {"TALKLOG_KAFKA": stack.file.kafka, "TALKLOG_EPOCH": str(stack.epoch)},
+        capture_output=True,
+        text=True,
+        timeout=WITHIN_S,
+    )
+    # What is there already is made by anybody.
+    may = may or command[0] == "make-topics"
+    assert (done.returncode == 0) is may, done.stdout + done.stderr
+    assert may or "ClusterAuthorizationFailed" in done.stderr
+
+
 def test_what_is_secret_is_its_owners_alone(stack: RunningStack, secured: Secured) -> None:
     assert stat.S_IMODE(secured.folder.stat().st_mode) == 0o700
     open_to_others = [

@@ -1,10 +1,11 @@
 """What can't be noted is given up in the end, and counted: nothing waits for it."""
 
-from typing import Any, cast
+from typing import Any
 
 import pytest
 from redis.exceptions import ConnectionError as Refused
 
+from schemas.process.redis_client import RedisClient
 from workers.history import spent as module
 from workers.history.spent import Spent
 from workers.intake.actions import MessageKey, NoteEnd
@@ -35,5 +36,6 @@ async def test_it_is_tried_again_for_a_while(
     monkeypatch.setattr(module, "AGAIN_S", 0.0)
     monkeypatch.setattr(module, "TRIED_S", 0.05 if forgone else 60.0)
     redis, given_up = Redis(failures), list[int]()
-    await Spent(cast(Any, redis), lambda: given_up.append(1)).note(ENDED)
+    client = RedisClient(redis, connections_max=1)
+    await Spent(client, lambda: given_up.append(1)).note(ENDED)
     assert (len(given_up), redis.calls >= min(failures, 2)) == (forgone, True)
