@@ -170,12 +170,20 @@ def test_a_secret_is_mounted_where_it_is_needed_and_in_no_environment() -> None:
 
 
 def test_a_tier_may_have_a_secret_of_its_own() -> None:
-    name, key = "TALKLOG_REDIS_PASSWORD_FILE", "workers-password"
-    found = pods(rendered("large", "--set", f"worker.secretFiles.{name}={key}"))
-    assert told(found["worker"])[name] == f"/run/secrets/talklog/{key}"
-    [volume] = [each for each in found["worker"]["volumes"] if each["name"] == "secrets"]
-    assert {"key": key, "path": key} in volume["secret"]["items"]
-    assert [tier for tier, pod in found.items() if name in told(pod)] == ["worker"]
+    keys = {}
+    for tier, pod in pods(rendered("external")).items():
+        keys[tier] = told(pod)["TALKLOG_KAFKA_PASSWORD_FILE"].removeprefix("/run/secrets/talklog/")
+        [volume] = [each for each in pod["volumes"] if each["name"] == "secrets"]
+        mounted = {item["key"] for item in volume["secret"]["items"]}
+        assert {key for key in mounted if key.startswith("kafka-")} == {keys[tier]}
+    assert keys == {
+        "gateway": "kafka-gateway",
+        "worker": "kafka-worker",
+        "persister": "kafka-persister",
+        "lag": "kafka-operator",
+        "topics": "kafka-admin",
+        "migrate": "kafka-admin",
+    }
 
 
 def test_numbers_are_numbers_however_large() -> None:
