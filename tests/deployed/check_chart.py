@@ -1,6 +1,7 @@
 """deploy/helm/talklog: rendered by helm, and held to the schemas of those who read its objects."""
 
 import json
+import os
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -8,13 +9,30 @@ from typing import Any
 import pytest
 import yaml
 
+from gateway.settings import GatewaySettings
+from persister.settings import PersisterSettings
+from schemas.process.connections import Connections
+from schemas.process.settings import load
 from schemas.process.stopping import STOP_MARGIN_S
 from tests.deployed.compose_file import DEPLOY
+from tests.deployed.container import CA
 from tests.deployed.tools import HELM, HERE, KUBERNETES_VALIDATE, TOOLS
+from workers.settings import WorkerSettings
 
 CHART = DEPLOY / "helm" / "talklog"
 SIZES = ("small", "large", "external")
 OF_OTHERS = ("ScaledObject", "ServiceMonitor")
+READ_BY: dict[str, type[Connections]] = {
+    "gateway": GatewaySettings,
+    "worker": WorkerSettings,
+    "persister": PersisterSettings,
+    "lag": Connections,
+    "topics": Connections,
+    "migrate": Connections,
+}
+MOUNTED = "/run/secrets/talklog"
+AUTHORITY = "/etc/talklog/authorities/kafka.pem"
+SECRETS = {"redis-url": "rediss://user:secret@redis/0", "jwt-secret": "x" * 48}
 KUBERNETES = "1.37"
 
 EVERYTHING = [
@@ -132,6 +150,23 @@ def test_what_scales_and_measures_it_is_what_its_makers_read() -> None:
         if each["kind"] == "ScaledObject":
             del each["spec"]["triggers"]
     assert of_others(objects).count("triggers") == 2, "a fault would be noticed"
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_each_process_takes_what_it_is_told(
+    size: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = pods(rendered(size))
+    for name in [name for name in os.environ if name.startswith(("TALKLOG_", "OPENAI_"))]:
+        monkeypatch.delenv(name)
+    for tier, settings in READ_BY.items():
+        with monkeypatch.context() as environment:
+            for name, value in told(found[tier]).items():
+                place = value.replace(AUTHORITY, str(CA)).replace(MOUNTED, str(tmp_path))
+                if value.startswith(MOUNTED):
+                    Path(place).write_text(SECRETS.get(Path(place).name, "secret"))
+                environment.setenv(name, place)
+            load(settings, os.environ)
 
 
 @pytest.mark.parametrize("size", SIZES)
