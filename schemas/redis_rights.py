@@ -7,11 +7,13 @@ from collections.abc import Mapping
 
 _CONNECT = "+auth +hello +ping +select +client|setname +client|id"
 _SCRIPTS = "+eval +evalsha +script|load"
+_HASHES = "+hget +hgetall +hset +hdel +expire"
 
 RIGHTS: Mapping[str, str] = {
-    "gateway": f"~message:* ~rate:* ~connections:* -@all {_CONNECT} {_SCRIPTS} "
-    "+get +set +del +exists +time",
-    "worker": f"~session:* -@all {_CONNECT} {_SCRIPTS} +get +getex +set +del",
+    "gateway": f"~message:* ~rate:* ~limits:* ~load ~gateways -@all {_CONNECT} {_SCRIPTS} "
+    f"+get +set +del +exists +time {_HASHES} +pexpire",
+    "worker": f"~session:* ~limits:* ~load -@all {_CONNECT} {_SCRIPTS} +get +getex +set +del "
+    f"+time {_HASHES} +hincrby",
     "admin": "~* &* +@all",
 }
 """By tier; a persister asks no Redis. Whoever adds a command or a key to a tier adds it here."""

@@ -6,9 +6,10 @@ import json
 import time
 import urllib.request
 from collections.abc import AsyncIterator, Iterator
+from functools import partial
 from itertools import count
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 from uuid import uuid4
 
 import pytest
@@ -21,8 +22,11 @@ from gateway.limits.limiter import Limiter
 from gateway.limits.rules import Over, Who
 from gateway.limits.settings import LimitSettings
 from gateway.redis_client import RedisClient
+from gateway.submit.claims import Claims
 from schemas import redis_keys
+from schemas.events import UserMessage
 from schemas.load import Load, encode
+from schemas.redis_rights import RIGHTS
 from schemas.topics import shard_of
 from tests.integration.gateway.client import Client
 from tests.integration.gateway.process import Gateway, running_gateway
@@ -324,3 +328,43 @@ def test_behind_tls_a_browser_is_told_to_come_by_no_other_way(limited: Gateway) 
         with urllib.request.urlopen(asked) as answer:
             found.append(answer.headers["Strict-Transport-Security"])
     assert found == ["max-age=31536000", None]
+
+
+async def test_a_gateway_and_a_worker_need_no_more_than_their_rights_in_redis(
+    servers: RunningStack,
+) -> None:
+    # A command that is not allowed looks like a Redis that is away.
+    admin, who = connect_redis(servers.file.redis), somebody()
+    assert who.user is not None
+    acl = partial(cast(Any, admin.redis).execute_command, "ACL")
+    urls = {}
+    for tier in ("gateway", "worker"):
+        rights = RIGHTS[tier].split()
+        await acl("SETUSER", f"a-{tier}", "reset", "on", ">pw", *rights)
+        urls[tier] = servers.file.redis.replace("redis://", f"redis://a-{tier}:pw@")
+    counters, given_up = Counters(), list[int]()
+    client = RedisClient(urls["gateway"], counters)
+    held = Limiter(LimitSettings(epoch=1, user_tokens_per_day=10), client, Counters())
+    worker = connect_redis(urls["worker"])
+    message = UserMessage(session_id=who.session_id, message_id="m1", created_at="", content="x")
+    try:
+        await held.beat()
+        assert await held.enter(who) is None
+        held.leave(who)
+        await held.beat()
+        assert await held.message(who, "m1") is None
+        claims = Claims(client, 1, 20, counters)
+        claim = await claims.claim(message)
+        await claims.release(claim)
+        await claims.accept(await claims.claim(message))
+        await admin.redis.hset(redis_keys.load(), "gone", "x")
+        assert b"gone" in await client.fields(redis_keys.load())
+        await client.drop_fields(redis_keys.load(), [b"gone"])
+        spent = Spent(worker, lambda: given_up.append(1))
+        await spent.note(NoteEnd(who.user, MessageKey(who.session_id, "m1"), 10))
+        assert limit_of(await held.message(who, "m2")) == "user_tokens_per_day"
+        assert (counters.redis_failures, client.away(), given_up) == (0, 0, [])
+    finally:
+        await asyncio.gather(client.close(), worker.aclose())
+        await acl("DELUSER", "a-gateway", "a-worker")
+        await admin.aclose()
