@@ -1,7 +1,7 @@
 """Reads settings from the environment, once, and reports every mistake by its variable.
 
 All processes of an installation may share one environment, so a name is misspelt only if no tier
-knows it: `NAMES` lists every tier's (a test holds it to the settings classes).
+knows it: `setting_names` lists every tier's (a test holds it to the settings classes).
 
 An orchestrator puts the addresses of its services into every environment, under names that begin
 like ours where a service's does. Those forms are told and passed over. So is any other name that
@@ -24,119 +24,13 @@ from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from schemas.process.exit_codes import EXIT_SETTINGS
+from schemas.process.setting_names import NAMES as NAMES
+from schemas.process.setting_names import PREFIX as PREFIX
 from schemas.process.workable import why_not
 
-PREFIX = "TALKLOG_"
 FILE = "_FILE"
 FILE_MAX_BYTES = 64 * 1024
 UNKNOWN_NAMES = f"{PREFIX}UNKNOWN_NAMES"
-
-NAMES: frozenset[str] = frozenset(
-    PREFIX + name
-    for name in (
-        # every process (schemas.process.connections)
-        "KAFKA",
-        "KAFKA_SECURITY",
-        "KAFKA_SASL_MECHANISM",
-        "KAFKA_USER",
-        "KAFKA_PASSWORD",
-        "KAFKA_PASSWORD_FILE",
-        "KAFKA_TOKEN_FILE",
-        "KAFKA_TOKEN_URL",
-        "KAFKA_TOKEN_SCOPE",
-        "KAFKA_CA",
-        "KAFKA_CERTIFICATE",
-        "KAFKA_KEY",
-        "REDIS_URL",
-        "REDIS_URL_FILE",
-        "POSTGRES_DSN",
-        "POSTGRES_DSN_FILE",
-        "POSTGRES_POOLER",
-        "EPOCH",
-        "SHARDS",
-        "ADMIN_PORT",
-        "ADMIN_HOST",
-        "STALL_LIMIT_S",
-        "LOOP_BLOCKED_LOG_S",
-        "LOG_LEVEL",
-        "LOG_FORMAT",
-        "UNKNOWN_NAMES",
-        # gateway
-        "HOST",
-        "PORT",
-        "ORIGINS",
-        "TRUSTED_PROXIES",
-        "AUTH",
-        "JWT_SECRET",
-        "JWT_SECRET_FILE",
-        "JWT_SECRET_ALGORITHM",
-        "JWT_JWKS",
-        "JWT_JWKS_EVERY_S",
-        "JWT_ISSUER",
-        "JWT_AUDIENCE",
-        "JWT_LEEWAY_S",
-        "HOOK_URL",
-        "HOOK_SECRET",
-        "HOOK_SECRET_FILE",
-        "HOOK_HEADERS",
-        "HOOK_TIMEOUT_S",
-        "MESSAGES_PER_MINUTE",
-        "USER_MESSAGES_PER_MINUTE",
-        "ADDRESS_MESSAGES_PER_MINUTE",
-        "USER_RUNNING",
-        "USER_TOKENS_PER_DAY",
-        "CONNECTIONS_PER_SESSION",
-        "CONNECTIONS_PER_USER",
-        "CONNECTIONS_PER_ADDRESS",
-        "CONNECTIONS",
-        "ADDRESS_CONNECTIONS_PER_SECOND",
-        "CONNECTIONS_PER_SECOND",
-        "ADDRESS_READS_PER_MINUTE",
-        "BUSY_AFTER_S",
-        "FRAMES_PER_SECOND",
-        "UNIDENTIFIED_CONNECTIONS",
-        "GRACE_S",
-        "IDLE_LIMIT_S",
-        "CANARY_EVERY_S",
-        "DRAIN_DELAY_S",
-        "SHARD_LOG_BYTES",
-        # workers
-        "SYSTEM_PROMPT",
-        "MAX_RUNNING",
-        "CHUNK_EVERY_MS",
-        "LINGER_MS",
-        "CONNECT_TIMEOUT_S",
-        "FIRST_TOKEN_TIMEOUT_S",
-        "IDLE_TIMEOUT_S",
-        "ANSWER_TIMEOUT_S",
-        "INCLUDE_USAGE",
-        "PROMPT_BUDGET_TOKENS",
-        "MAX_TOKENS",
-        "MODELS",
-        "READ_AHEAD_MESSAGES",
-        "READ_AHEAD_BYTES",
-        "MODEL_RETRIES",
-        "RETRY_AFTER_MAX_S",
-        "BREAKER_FAILURES",
-        "BREAKER_OPEN_S",
-        "FALLBACK_BASE_URL",
-        "FALLBACK_API_KEY",
-        "FALLBACK_API_KEY_FILE",
-        "FALLBACK_MODEL",
-        "CONTINUE",
-        "FALLBACK_CONTINUE",
-        "REASONING",
-        # persister
-        "BATCH_MAX_RECORDS",
-        "BATCH_MAX_BYTES",
-        "FETCH_MIN_BYTES",
-        "FETCH_WAIT_MS",
-        "CACHE_MAX_ANSWERS",
-        "STATEMENT_TIMEOUT_S",
-        "LOCK_TIMEOUT_S",
-        "IDLE_IN_TRANSACTION_S",
-    )
-)
 
 _SERVICE = re.compile(
     r"TALKLOG(_[A-Z0-9_]+)?_("

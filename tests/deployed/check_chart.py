@@ -1,6 +1,7 @@
 """deploy/helm/talklog: rendered by helm, and held to the schemas of those who read its objects."""
 
 import json
+import os
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -8,13 +9,30 @@ from typing import Any
 import pytest
 import yaml
 
+from gateway.settings import GatewaySettings
+from persister.settings import PersisterSettings
+from schemas.process.connections import Connections
+from schemas.process.settings import load
 from schemas.process.stopping import STOP_MARGIN_S
 from tests.deployed.compose_file import DEPLOY
+from tests.deployed.container import CA
 from tests.deployed.tools import HELM, HERE, KUBERNETES_VALIDATE, TOOLS
+from workers.settings import WorkerSettings
 
 CHART = DEPLOY / "helm" / "talklog"
 SIZES = ("small", "large", "external")
 OF_OTHERS = ("ScaledObject", "ServiceMonitor")
+READ_BY: dict[str, type[Connections]] = {
+    "gateway": GatewaySettings,
+    "worker": WorkerSettings,
+    "persister": PersisterSettings,
+    "lag": Connections,
+    "topics": Connections,
+    "migrate": Connections,
+}
+MOUNTED = "/run/secrets/talklog"
+AUTHORITY = "/etc/talklog/authorities/kafka.pem"
+SECRETS = {"redis-url": "rediss://user:secret@redis/0", "jwt-secret": "x" * 48}
 KUBERNETES = "1.37"
 
 EVERYTHING = [
@@ -135,6 +153,23 @@ def test_what_scales_and_measures_it_is_what_its_makers_read() -> None:
 
 
 @pytest.mark.parametrize("size", SIZES)
+def test_each_process_takes_what_it_is_told(
+    size: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = pods(rendered(size))
+    for name in [name for name in os.environ if name.startswith(("TALKLOG_", "OPENAI_"))]:
+        monkeypatch.delenv(name)
+    for tier, settings in READ_BY.items():
+        with monkeypatch.context() as environment:
+            for name, value in told(found[tier]).items():
+                place = value.replace(AUTHORITY, str(CA)).replace(MOUNTED, str(tmp_path))
+                if value.startswith(MOUNTED):
+                    Path(place).write_text(SECRETS.get(Path(place).name, "secret"))
+                environment.setenv(name, place)
+            load(settings, os.environ)
+
+
+@pytest.mark.parametrize("size", SIZES)
 def test_each_pod_is_given_longer_than_it_takes(size: str) -> None:
     found = pods(rendered(size))
     for name in ("gateway", "worker", "persister"):
@@ -170,12 +205,20 @@ def test_a_secret_is_mounted_where_it_is_needed_and_in_no_environment() -> None:
 
 
 def test_a_tier_may_have_a_secret_of_its_own() -> None:
-    name, key = "TALKLOG_REDIS_PASSWORD_FILE", "workers-password"
-    found = pods(rendered("large", "--set", f"worker.secretFiles.{name}={key}"))
-    assert told(found["worker"])[name] == f"/run/secrets/talklog/{key}"
-    [volume] = [each for each in found["worker"]["volumes"] if each["name"] == "secrets"]
-    assert {"key": key, "path": key} in volume["secret"]["items"]
-    assert [tier for tier, pod in found.items() if name in told(pod)] == ["worker"]
+    keys = {}
+    for tier, pod in pods(rendered("external")).items():
+        keys[tier] = told(pod)["TALKLOG_KAFKA_PASSWORD_FILE"].removeprefix("/run/secrets/talklog/")
+        [volume] = [each for each in pod["volumes"] if each["name"] == "secrets"]
+        mounted = {item["key"] for item in volume["secret"]["items"]}
+        assert {key for key in mounted if key.startswith("kafka-")} == {keys[tier]}
+    assert keys == {
+        "gateway": "kafka-gateway",
+        "worker": "kafka-worker",
+        "persister": "kafka-persister",
+        "lag": "kafka-operator",
+        "topics": "kafka-admin",
+        "migrate": "kafka-admin",
+    }
 
 
 def test_numbers_are_numbers_however_large() -> None:
