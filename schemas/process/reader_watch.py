@@ -50,7 +50,9 @@ class ReaderWatch(Generic[K]):
         while True:
             seen: Mapping[K, Seen] | None = None
             with contextlib.suppress(LogUnavailable, TimeoutError):
-                seen = await asyncio.wait_for(self._look(), ASK_TIMEOUT_S)
+                # Not wait_for, which swallows a cancellation where the look ends at once.
+                async with asyncio.timeout(ASK_TIMEOUT_S):
+                    seen = await self._look()
             self._watch.look(time.monotonic(), seen)
             STANDSTILL.labels(self._reader).set(self._watch.longest_s)
             if standing := self._watch.standing(self._limit_s):
