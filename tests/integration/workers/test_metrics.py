@@ -45,6 +45,16 @@ class Writer:
             content = f"[[key={message_id} {order}]]"
             await self.put(USER_MESSAGES, self._asked(message_id, content))
 
+    async def ask_in_another_session(self, orders: str) -> None:
+        """Ask in the same shard: it is delivered behind what was asked before."""
+        own = self.session
+        others = (f"moves-{uuid4().hex[:8]}" for _ in iter(int, 1))
+        self.session = next(each for each in others if shard_of(each, SHARDS) == self.shard)
+        try:
+            await self.ask(orders)
+        finally:
+            self.session = own
+
     async def put(self, topic: str, value: bytes) -> None:
         await self._producer.send_and_wait(
             topic,
@@ -148,13 +158,17 @@ async def test_every_number_moves(
     servers: RunningStack, workers: Workers, model: ScriptedModel
 ) -> None:
     worker = await workers.start(
+        TALKLOG_MAX_RUNNING="1",
         TALKLOG_READ_AHEAD_MESSAGES="3",
         TALKLOG_BREAKER_FAILURES="2",
         TALKLOG_MODEL_RETRIES="1",
     )
     moves = Moves(worker, "worker", "outcome")
     async with Writer(servers).open() as writer:
-        await writer.ask("tokens=20 fault=hold_after:5", *["tokens=3"] * 4)
+        await writer.ask("tokens=20 fault=hold_after:5")
+        await writer.ask_in_another_session("tokens=3")
+        await moves.until("waiting_seconds")  # the one that may run holds its stream
+        await writer.ask(*["tokens=3"] * 4)
         await moves.until("delivered", "starts", "running", "unfinished", "owned_shards")
         await moves.until("rebalances", "writes", "chunks", "read_ahead_full")
         await moves.until("model_calls answered", "start_seconds_count")
