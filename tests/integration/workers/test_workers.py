@@ -86,11 +86,13 @@ async def test_a_killed_worker_leaves_no_answer_unfinished_and_none_mixed(
 async def test_workers_that_join_and_leave_restart_nothing(
     model: ScriptedModel, talk: Conversation, workers: Workers
 ) -> None:
+    """Whoever leaves knows by then how long answers take: else it hands over what might not end."""
     first = await workers.start()
     for number in range(20):
         for _ in range(2):
             await talk.ask(f"roll-{talk.run}-{number}", "tokens=200 rate=50")
-    await talk.until(lambda: talk.outcomes[Outcome.CHUNK] > 300, "running answers")
+    await talk.until(lambda: talk.outcomes[Outcome.ENDED] >= 20, "the first of each session")
+    await talk.until(lambda: talk.outcomes[Outcome.STARTED] == 40, "the second of each runs")
     await workers.start()
     first.send(signal.SIGTERM)
     await workers.start()
