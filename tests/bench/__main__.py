@@ -76,7 +76,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--seconds", type=float, default=20.0, help="length of one repeat")
     parser.add_argument("--repeats", type=int, default=3)
-    parser.add_argument("--warm-up-seconds", type=float, default=15.0)
+    parser.add_argument("--warm-up-seconds", type=float, default=45.0)
     parser.add_argument("--idle-seconds", type=float, default=20.0, help="looked at rest so long")
     parser.add_argument(
         "--against", type=Path, help="a folder with another version, measured in turn with this one"

@@ -32,7 +32,9 @@ def drawn(results: Results) -> str:
         late = {name: [("p50", m[P50]), ("p99", m[P99])] for name, m in medians.items()}
         ratio = medians[OURS][ALL] / medians[DIRECT][ALL]
         title = f"{scenario}: CPU seconds for {TOKENS:,} tokens ({ratio:.2f} x)"
-        for heading, rows in ((title, costs), (f"{scenario}: added ms, p50 and p99", late)):
+        panels = [(title, costs), (f"{scenario}: added ms, p50 and p99", late)]
+        # At rest it is the cost of being there, divided by next to nothing.
+        for heading, rows in panels[scenario == "rest" :]:
             panel, y = _panel(heading, rows, y, stacked=rows is costs)
             parts += panel
     used = {
