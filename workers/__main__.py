@@ -150,9 +150,8 @@ class Process:
         stack.push_async_callback(reader.stop)
         await self._started(reader.start())
         load = LoadTeller(self._redis, settings.worker_name, intake, worker, settings.max_running)
-        watches = stall_watch.watches(
-            intake, self._group, reader, self._first_record_in, settings.stall_limit_s
-        )
+        look, limit_s = self._first_record_in, settings.stall_limit_s
+        watches = stall_watch.watches(intake, self._group, reader, look, limit_s)
         self._parts = [worker.run, tick.run, reader.run, scanner.run, sessions.run, load.run]
         self._watches = [watch.run for watch in watches]
 

@@ -221,13 +221,10 @@ class Worker:
                     attempt.abandon()
             case actions.Outranked():
                 metrics.OUTRANKED.inc()
-                log.error(
-                    "no start can count: raise TALKLOG_EPOCH",
-                    session=action.key.session_id,
-                    message=action.key.message_id,
-                    fence=action.ours,
-                    fence_in_log=action.theirs,
-                )
+                session, message = action.key
+                told = {"session": session, "message": message, "fence": action.ours}
+                told |= {"fence_in_log": action.theirs}
+                log.error("no start can count: raise TALKLOG_EPOCH", **told)
             case actions.Write():
                 self._spawn(self._errands.write(action))
             case actions.DeadLetter():
