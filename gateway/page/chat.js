@@ -132,9 +132,10 @@ function takeToken() {
   if (session !== null) draw();
 }
 
+/** At once: `hashchange` comes a moment later, and what was typed before it would belong to the chat that is left. */
 function newChat() {
-  window.location.hash = hashOf(sessionIdFor(keeper.token, newSessionId));
-  sidebar.closeIfNarrow();
+  window.history.pushState(null, "", hashOf(sessionIdFor(keeper.token, newSessionId)));
+  follow();
   composer.focus();
 }
 

@@ -48,6 +48,29 @@ async def test_chats_of_this_device_are_listed_by_their_first_message(
     await expect(chat.locator("#chats a[aria-current=page]")).to_have_text("The first chat")
 
 
+async def test_what_is_typed_at_once_after_new_chat_is_said_in_the_new_chat(
+    chat: Page, gateway: FakeGateway
+) -> None:
+    # Seen: it was said in the chat that was left, or kept as its draft and gone from the box.
+    first = await ask(chat, gateway, "The first chat")
+    await chat.evaluate(
+        """() => {
+          document.querySelector("#new-chat").click();
+          const box = document.querySelector("#message");
+          box.value = "typed at once";
+          box.dispatchEvent(new Event("input", { bubbles: true }));
+        }"""
+    )
+    await expect(chat.locator("#chats a[aria-current=page]")).to_have_count(0)
+    await chat.keyboard.press("Enter")
+    second = await gateway.next_asked()
+    assert second.content == "typed at once"
+    assert second.session_id != first.session_id
+    await chat.go_back()
+    await expect(turn(chat, first)).to_be_visible()
+    await expect(chat.locator("#message")).to_have_value("")
+
+
 async def test_a_chat_removed_from_the_list_stays_removed_unless_undone(
     chat: Page, gateway: FakeGateway
 ) -> None:
