@@ -44,6 +44,8 @@ RETRY_S = 1.0
 FAILING_LIMIT_S = 10.0
 """Rows that could not be read for so long are told; then it is asked whether Postgres is away."""
 PROBE_EVERY_S = 5.0
+TAIL_LIMIT_S = 1.0
+TAIL_LOOK_S = 0.02
 T = TypeVar("T")
 
 
@@ -175,6 +177,7 @@ class Snapshots:
             log_start = self._tail.log_starts[shard]
             stored = await self._read(Wanted(session_id, shard, joined, history, log_start))
             begin = log_start if stored.next_offset is None else stored.next_offset
+            await self._tail_reaches(shard, joined.offset)
             try:
                 found = await reach(self._tail, shard, begin)
             except RangeTrimmed:
@@ -186,6 +189,15 @@ class Snapshots:
         except (LogUnavailable, ScanTooLarge, RangeTrimmed) as error:
             raise FoldUnavailable(str(error)) from error
         return await self._folded(stored, found, session_id, shard, asked)
+
+    async def _tail_reaches(self, shard: int, offset: int) -> None:
+        # A shard that is read since a moment ago is not in the fetch in flight: without this the
+        # fold would end before what was there when the joiner came. A tail that takes longer is
+        # behind; then the rest comes live.
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(TAIL_LIMIT_S):
+                while self._tail.shard_logs[shard].end < offset:
+                    await asyncio.sleep(TAIL_LOOK_S)
 
     async def _folded(
         self, stored: Stored, found: Reach, session_id: str, shard: int, asked: Collection[str]

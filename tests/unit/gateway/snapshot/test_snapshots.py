@@ -148,6 +148,32 @@ async def test_a_late_start_of_what_ended_long_ago_is_not_a_new_answer() -> None
     assert made_now.ended == ["long-ago", "lately"]
 
 
+async def test_a_fold_holds_all_that_was_there_when_the_joiner_came() -> None:
+    # Seen: the shard was read since a moment ago, and the snapshot ended before the answer's text.
+    store = Store()
+    store.may_read.set()
+    snapshots = made(store)
+    folded = asyncio.create_task(snapshots.fold("s", 0, Place(1, 2), 0))
+    await until(lambda: store.begun == 1, 30, "its rows are read")
+    snapshots._tail.shard_logs[0].append([start(0, "first")])
+    await asyncio.sleep(2 * module.TAIL_LOOK_S)
+    assert not folded.done()
+    snapshots._tail.shard_logs[0].append([start(1, "second")])
+    assert list((await folded).transcript.messages) == ["first", "second"]
+
+
+async def test_a_tail_that_is_behind_is_not_waited_for_long(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(module, "TAIL_LIMIT_S", 0.01)
+    store = Store()
+    store.may_read.set()
+    snapshots = made(store)
+    snapshots._tail.shard_logs[0].append([start(0, "first")])
+    folded = await snapshots.fold("s", 0, Place(1, 2), 0)
+    assert (list(folded.transcript.messages), folded.position) == (["first"], 1)
+
+
 class Joiner:
     session_id, shard, joined_at, history, gone = "s", 0, 0, 0, False
 
