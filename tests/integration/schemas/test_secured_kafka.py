@@ -6,9 +6,10 @@ import gc
 import json
 import subprocess
 import time
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from aiohttp import web
@@ -77,12 +78,16 @@ listener.name.others.oauthbearer.sasl.jaas.config=\
 
 
 @pytest.fixture(autouse=True)
-def nothing_is_left_for_the_next() -> Iterator[None]:
-    """Collect what a refused connection leaves: TLS is closed a while later, after the loop's end.
+async def nothing_is_left_for_the_next() -> AsyncIterator[None]:
+    """Close at once what TLS closes a while later, which would be after the loop's end.
 
     Else it is found, and told as a warning, in whatever test comes later.
     """
     yield
+    loop: Any = asyncio.get_running_loop()
+    for transport in list(loop._transports.values()):
+        transport.abort()
+    await asyncio.sleep(0)
     gc.collect()
 
 
