@@ -10,10 +10,9 @@ from importlib.resources import files
 from typing import cast
 
 import structlog
-from redis.exceptions import RedisError
 
 from gateway.counters import Counters
-from schemas.process.redis_client import reason, redis_client
+from schemas.process.redis_client import AWAY, reason, redis_client
 
 log = structlog.get_logger(__name__)
 
@@ -97,9 +96,7 @@ class RedisClient:
             # Twice: to wait for a connection, then for the answer.
             async with asyncio.timeout(2 * ANSWER_LIMIT_S), self._client.place():
                 answer = await question()
-        # Said of a connection that was closed since it was last used: RuntimeError by uvloop,
-        # AttributeError by a cluster's client, where another question's failure has closed it.
-        except (RedisError, OSError, TimeoutError, RuntimeError, AttributeError) as error:
+        except AWAY as error:
             self._ask_again_at_s = loop.time() + LEAVE_ALONE_S
             self._counters.redis_failures += 1
             if not self._away:

@@ -4,11 +4,9 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Protocol
 
-from redis.exceptions import RedisError
-
 from schemas import redis_keys
 from schemas.load import Load, encode
-from schemas.process.redis_client import RedisClient
+from schemas.process.redis_client import AWAY, RedisClient
 from workers.handover import Durations
 from workers.intake.intake import Intake
 
@@ -66,7 +64,5 @@ class LoadTeller:
         try:
             async with asyncio.timeout(CALL_LIMIT_S), self._place():
                 await self._command(command, redis_keys.load(), self._name, *value)
-        # Of a connection that was closed meanwhile: RuntimeError of uvloop, AttributeError of a
-        # cluster's client.
-        except (RedisError, OSError, TimeoutError, RuntimeError, AttributeError):
+        except AWAY:
             return

@@ -15,12 +15,16 @@ from redis.asyncio.cluster import ClusterNode
 from redis.asyncio.connection import parse_url
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
-from redis.exceptions import AuthenticationError, NoPermissionError
+from redis.exceptions import AuthenticationError, NoPermissionError, RedisError
 
 from schemas.redis_address import RedisAddress, redis_address
 
 SENTINEL_OPTIONS = "sentinel_"
 SETTING = "TALKLOG_REDIS_URL"
+AWAY = (RedisError, OSError, TimeoutError, RuntimeError, AttributeError)
+"""What is raised where Redis does not answer. Of a connection that was closed since it was last
+used it is RuntimeError by uvloop, and AttributeError by a cluster's client, where the failure of
+another question has closed it."""
 
 
 class RedisClient:

@@ -16,10 +16,9 @@ from importlib.resources import files
 from typing import Literal
 
 import msgspec
-from redis.exceptions import RedisError
 
 from schemas import redis_keys
-from schemas.process.redis_client import RedisClient, reason, redis_client
+from schemas.process.redis_client import AWAY, RedisClient, reason, redis_client
 from workers.history.prompt import Turn
 
 CALL_LIMIT_S = 1.0
@@ -123,7 +122,5 @@ class History:
         try:
             async with asyncio.timeout(self._call_limit_s), self._place():
                 yield
-        # Said of a connection that was closed since it was last used: RuntimeError by uvloop,
-        # AttributeError by a cluster's client, where another question's failure has closed it.
-        except (RedisError, OSError, TimeoutError, RuntimeError, AttributeError) as error:
+        except AWAY as error:
             raise HistoryUnavailable(reason(error)) from error

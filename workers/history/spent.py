@@ -9,10 +9,9 @@ from collections.abc import Callable
 from importlib.resources import files
 
 import structlog
-from redis.exceptions import RedisError
 
 from schemas import redis_keys
-from schemas.process.redis_client import RedisClient
+from schemas.process.redis_client import AWAY, RedisClient
 from workers.intake.actions import NoteEnd
 
 log = structlog.get_logger(__name__)
@@ -62,8 +61,6 @@ class Spent:
         try:
             async with self._slots, asyncio.timeout(CALL_LIMIT_S), self._place():
                 await self._script(keys=keys, args=[message, ended.tokens, *lives])
-        # Of a connection that was closed meanwhile: RuntimeError of uvloop, AttributeError of a
-        # cluster's client.
-        except (RedisError, OSError, TimeoutError, RuntimeError, AttributeError):
+        except AWAY:
             return False
         return True
