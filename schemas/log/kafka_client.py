@@ -43,43 +43,30 @@ class BrokersRefuse(KafkaConnectionError):  # type: ignore[misc]
         return str(self.args[0])
 
 
-class Consumer(AIOKafkaConsumer):  # type: ignore[misc]
-    """aiokafka's, for these brokers. Making it raises BrokersRefuse, starting it does too."""
+class _OfBrokers:
+    """What all clients have in common. Making one raises BrokersRefuse, starting it does too."""
 
     def __init__(self, kafka: Kafka, **options: Any) -> None:
         super().__init__(**arguments(kafka), **options)
         self._kafka = kafka
 
     async def start(self) -> None:
-        """Connect, and join the group if there is one."""
+        """Connect; a consumer joins its group, if it has one."""
+        client: Any = super()
         async with _named(self._kafka):
-            await super().start()
+            await client.start()
 
 
-class Producer(AIOKafkaProducer):  # type: ignore[misc]
-    """aiokafka's, for these brokers. Making it raises BrokersRefuse, starting it does too."""
-
-    def __init__(self, kafka: Kafka, **options: Any) -> None:
-        super().__init__(**arguments(kafka), **options)
-        self._kafka = kafka
-
-    async def start(self) -> None:
-        """Connect."""
-        async with _named(self._kafka):
-            await super().start()
+class Consumer(_OfBrokers, AIOKafkaConsumer):  # type: ignore[misc]
+    """aiokafka's, for these brokers."""
 
 
-class Admin(AIOKafkaAdminClient):  # type: ignore[misc]
-    """aiokafka's, for these brokers. Making it raises BrokersRefuse, starting it does too."""
+class Producer(_OfBrokers, AIOKafkaProducer):  # type: ignore[misc]
+    """aiokafka's, for these brokers."""
 
-    def __init__(self, kafka: Kafka, **options: Any) -> None:
-        super().__init__(**arguments(kafka), **options)
-        self._kafka = kafka
 
-    async def start(self) -> None:
-        """Connect."""
-        async with _named(self._kafka):
-            await super().start()
+class Admin(_OfBrokers, AIOKafkaAdminClient):  # type: ignore[misc]
+    """aiokafka's, for these brokers."""
 
 
 @contextlib.asynccontextmanager
