@@ -1,23 +1,17 @@
 """nginx or HAProxy in a process of a test's own, with the configuration that the project ships."""
 
 import contextlib
-import datetime
-import ipaddress
 import re
 import shutil
 import signal
 import socket
 import ssl
 import subprocess
-import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-
+from deploy.local import certificates
 from deploy.local.ports import free_run
 from deploy.local.program import wrapped
 from tests.stack import end
@@ -49,7 +43,8 @@ class Proxy:
 @contextlib.contextmanager
 def nginx(folder: Path, gateways: Sequence[int]) -> Iterator[Proxy]:
     """Run nginx before gateways on these ports."""
-    port, tls = free_run(1), certificate(folder)
+    port = free_run(1)
+    tls, pem = certificate(folder)
     servers = "".join(
         f"        server 127.0.0.1:{each} max_fails=1 fail_timeout=2s;\n" for each in gateways
     )
@@ -57,7 +52,7 @@ def nginx(folder: Path, gateways: Sequence[int]) -> Iterator[Proxy]:
         (CONFIGURATIONS / "nginx.conf").read_text(),
         (r"(?m)(^ *server 127.*;\n)+", servers),
         (r"listen 443", f"listen 127.0.0.1:{port}"),
-        (r"/etc/nginx/talklog", f"{folder}/talklog"),
+        (r"/etc/nginx/talklog\.(crt|key)", str(pem)),
         (r"/var/log/nginx/", f"{folder}/"),
     )
     file = folder / "nginx.conf"
@@ -70,14 +65,15 @@ def nginx(folder: Path, gateways: Sequence[int]) -> Iterator[Proxy]:
 @contextlib.contextmanager
 def haproxy(folder: Path, gateways: Sequence[int]) -> Iterator[Proxy]:
     """Run HAProxy before gateways on these ports."""
-    port, tls = free_run(1), certificate(folder)
+    port = free_run(1)
+    tls, pem = certificate(folder)
     servers = "".join(f"    server gateway-{each} 127.0.0.1:{each}\n" for each in gateways)
     text = _changed(
         (CONFIGURATIONS / "haproxy.cfg").read_text(),
         (r"(?m)(^ *server gateway-.*\n)+", servers),
         (r"bind :443", f"bind 127.0.0.1:{port}"),
         (r"maxconn 65536", "maxconn 4096"),  # as many files as a test may open
-        (r"/etc/haproxy/talklog", f"{folder}/talklog"),
+        (r"/etc/haproxy/talklog\.pem", str(pem)),
     )
     file = folder / "haproxy.cfg"
     file.write_text(text)
@@ -128,33 +124,9 @@ def _listens(port: int, process: "subprocess.Popen[bytes]") -> bool:
         return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
-def certificate(folder: Path) -> ssl.SSLContext:
-    """Make a certificate for 127.0.0.1, in the files that the configurations name; trust it."""
+def certificate(folder: Path) -> tuple[ssl.SSLContext, Path]:
+    """Make a certificate for 127.0.0.1: who trusts it, and its file, with the key."""
     folder.mkdir(parents=True, exist_ok=True)
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "talklog")])
-    now = datetime.datetime.fromtimestamp(time.time(), datetime.UTC)
-    made = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - datetime.timedelta(hours=1))
-        .not_valid_after(now + datetime.timedelta(days=1))
-        .add_extension(
-            x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]),
-            critical=False,
-        )
-        .sign(key, hashes.SHA256())
-        .public_bytes(serialization.Encoding.PEM)
-    )
-    private = key.private_bytes(
-        serialization.Encoding.PEM,
-        serialization.PrivateFormat.PKCS8,
-        serialization.NoEncryption(),
-    )
-    (folder / "talklog.crt").write_bytes(made)
-    (folder / "talklog.key").write_bytes(private)
-    (folder / "talklog.pem").write_bytes(made + private)
-    return ssl.create_default_context(cadata=made.decode())
+    certificates.make(folder)
+    # Of those that it makes any one will do.
+    return ssl.create_default_context(cafile=folder / "ca.pem"), folder / "redis.pem"
