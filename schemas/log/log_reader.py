@@ -265,23 +265,24 @@ class LogReader:
         ends = await offsets_of(self._asker, looked_at, "ends")
         starts = await offsets_of(self._asker, ends, "starts")
         left = {each for each in starts if ends[each] > starts[each]}
-        newest_ms = None
+        if not left:
+            return None
+        times_ms: list[int] = []
         reader = consumer(self._kafka, max_partition_fetch_bytes=LOOKED_AT_BYTES)
         try:
             await answered(reader.start(), START_TIMEOUT_S)
             reader.assign(left)
             for partition in left:
                 reader.seek(partition, ends[partition] - 1)
-            for _ in range(LOOKS_MAX if left else 0):
+            for _ in range(LOOKS_MAX):
                 found = await answered(reader.getmany(timeout_ms=POLL_MS))
-                times = [raw.timestamp for raws in found.values() for raw in raws]
-                newest_ms = max([newest_ms or 0, *times]) or None
+                times_ms += [raw.timestamp for raws in found.values() for raw in raws]
                 left -= found.keys()
                 if not left:
                     break
         finally:
             await stopped(reader, REQUEST_TIMEOUT_S)
-        return newest_ms
+        return max(times_ms, default=None)
 
     async def run(self) -> None:
         """Read until cancelled. Raises KafkaError if the consumer cannot go on."""
