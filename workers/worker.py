@@ -221,10 +221,9 @@ class Worker:
                     attempt.abandon()
             case actions.Outranked():
                 metrics.OUTRANKED.inc()
-                session, message = action.key
-                told = {"session": session, "message": message, "fence": action.ours}
-                told |= {"fence_in_log": action.theirs}
-                log.error("no start can count: raise TALKLOG_EPOCH", **told)
+                key, theirs = action.key, action.theirs
+                told = {"session": key.session_id, "message": key.message_id, "fence": action.ours}
+                log.error("no start can count: raise TALKLOG_EPOCH", **told, fence_in_log=theirs)
             case actions.Write():
                 self._spawn(self._errands.write(action))
             case actions.DeadLetter():

@@ -29,6 +29,7 @@ class Overload:
         self._redis = redis
         self._busy_after_s = busy_after_s
         self._heard: dict[str, _Heard] = {}
+        self._waits: dict[int, Wait | None] = {}
 
     async def run(self) -> None:
         """Ask again and again, until cancelled."""
@@ -48,6 +49,12 @@ class Overload:
             elif load is not None:
                 heard[name] = _Heard(load)
         self._heard = heard
+        self._waits = {
+            shard: wait_of(each.load)
+            for each in reversed(heard.values())  # of two that have a shard the first counts
+            if each.old < OLD_AFTER
+            for shard in each.load.shards
+        }
 
     def forgotten(self) -> list[bytes]:
         """Give the workers that have told nothing new for so long that they never will."""
@@ -55,10 +62,7 @@ class Overload:
 
     def wait(self, shard: int) -> Wait | None:
         """Give how long a new message of the shard waits; None: not at all, or nobody knows."""
-        for heard in self._heard.values():
-            if heard.old < OLD_AFTER and shard in heard.load.shards:
-                return wait_of(heard.load)
-        return None
+        return self._waits.get(shard)
 
     def over(self, shard: int) -> Over | None:
         """Say that a new message of the shard would wait too long."""

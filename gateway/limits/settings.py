@@ -2,6 +2,7 @@
 
 from pydantic import Field
 
+from gateway.socket.frame_bucket import PER_SECOND
 from schemas.process.connections import Connections
 
 
@@ -38,7 +39,9 @@ class LimitSettings(Connections):
         300.0, ge=0, description="what would wait longer for a worker is refused; 0: nothing is"
     )
     frames_per_second: int = Field(
-        50, ge=1, description="of a socket, four times as many at once; it is read later then"
+        PER_SECOND,
+        ge=1,
+        description="of a socket, four times as many at once; it is read later then",
     )
     unidentified_connections: int = Field(
         1_000, ge=1, description="of whom it is not known who they are; more: the oldest goes"

@@ -224,9 +224,8 @@ class Connection:
         try:
             end = await self._shared.tail.ends.end(self.shard)
             resumed = await resume(self._shared, self._who, self.shard, cursor, end)
-            if (
-                resumed is None and self._log.start > end
-            ):  # that took long: begin where the log ends by now
+            if resumed is None and self._log.start > end:
+                # That took long: begin where the log ends by now.
                 end = await self._shared.tail.ends.end(self.shard)
         except TooMuchRead as error:
             self.close_soon(CloseCode.TOO_MANY, json.dumps(error.over.reason()))

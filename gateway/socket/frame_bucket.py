@@ -6,7 +6,8 @@ of whoever sends it. A cancel costs more, because what it stops is looked up fir
 page of the history.
 """
 
-PER_SECOND = 50.0
+PER_SECOND = 50
+"""If the setting says nothing else."""
 BURST_S = 4.0
 """So much time's frames at once: a page that comes back sends up to 50 messages and their stops."""
 BURST = BURST_S * PER_SECOND
@@ -19,7 +20,7 @@ class FrameBucket:
 
     __slots__ = ("_full_at_s", "_per_second")
 
-    def __init__(self, now_s: float, per_second: float = PER_SECOND) -> None:
+    def __init__(self, now_s: float, per_second: float) -> None:
         self._full_at_s = now_s
         self._per_second = per_second
 

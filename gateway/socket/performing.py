@@ -132,15 +132,7 @@ class Performer:
 
     async def _give_earlier(self, before: str | None, limit: int) -> None:
         if (over := self._shared.limiter.read(self._who)) is not None:
-            self._client.say(
-                refused(
-                    self._session_id,
-                    "rate_limited",
-                    over.text,
-                    retry_after_ms=over.retry_after_ms,
-                    limit=over.limit,
-                )
-            )
+            self._client.say(refused(self._session_id, "rate_limited", over.text, over=over))
             return
         try:
             self._client.say(await self._shared.snapshots.earlier(self._session_id, before, limit))

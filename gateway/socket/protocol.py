@@ -9,6 +9,7 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
 from gateway.identity.rights import EVERYTHING, Rights
+from gateway.limits.rules import Over
 from gateway.socket.client_frame import Ask, BadFrame, Earlier, Ping, RenewToken, Stop, parse
 from schemas.close_codes import CloseCode
 from schemas.events import Cancel, UserMessage
@@ -222,16 +223,15 @@ def refused(
     code: GatewayErrorCode,
     message: str,
     message_id: str | None = None,
-    retry_after_ms: int | None = None,
-    limit: str | None = None,
+    over: Over | None = None,
 ) -> Refused:
-    """Give the error frame for a code."""
+    """Give the error frame for a code; `over` is the limit that was met, if it is one."""
     return Refused(
         session_id=session_id,
         code=code,
         message=message,
         retryable=code in RETRYABLE,
         message_id=message_id,
-        retry_after_ms=retry_after_ms,
-        limit=limit,
+        retry_after_ms=over.retry_after_ms if over else None,
+        limit=over.limit if over else None,
     )

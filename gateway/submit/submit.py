@@ -59,14 +59,7 @@ class Submitter:
         over = await self._over(message, claim, who)
         if over is not None:
             code: GatewayErrorCode = "busy" if over.limit in BUSY else "rate_limited"
-            return refused(
-                message.session_id,
-                code,
-                over.text,
-                message.message_id,
-                over.retry_after_ms,
-                over.limit,
-            )
+            return refused(message.session_id, code, over.text, message.message_id, over)
         try:
             await self._publish(message)
         except SendFailed:

@@ -654,7 +654,7 @@ MUTANTS = (
     Mutant(
         "limits: a worker that has stopped is believed for ever",
         "gateway/limits/overload.py",
-        "heard.old < OLD_AFTER and ",
+        "            if each.old < OLD_AFTER\n",
         "",
         LIMITS,
     ),

@@ -7,7 +7,7 @@ from gateway.socket.frame_bucket import BURST, BYTES_A_TOKEN, PER_SECOND, FrameB
 
 
 def after(frames: int, size_bytes: int = 0, extra: float = 0.0) -> FrameBucket:
-    bucket = FrameBucket(100.0)
+    bucket = FrameBucket(100.0, PER_SECOND)
     for _ in range(frames):
         bucket.take(size_bytes, 100.0, extra)
     return bucket
@@ -33,7 +33,7 @@ def test_large_frames_and_stops_cost_more() -> None:
 def test_over_any_time_no_more_is_taken_than_a_burst_and_the_pace(
     frames: list[tuple[int, float]],
 ) -> None:
-    bucket, now_s, taken = FrameBucket(0.0), 0.0, 0.0
+    bucket, now_s, taken = FrameBucket(0.0, PER_SECOND), 0.0, 0.0
     for size_bytes, pause_s in frames:
         now_s += pause_s + bucket.wait_s(now_s + pause_s)
         taken_before = taken
