@@ -39,6 +39,10 @@ SETTINGS = {
     "TALKLOG_TRUSTED_PROXIES": "127.0.0.1",
     "TALKLOG_SHARDS": str(SHARDS),
     "TALKLOG_CANARY_EVERY_S": "0",  # its records would be counted too
+    # All of them are one person at one address.
+    "TALKLOG_CONNECTIONS_PER_USER": "0",
+    "TALKLOG_CONNECTIONS_PER_ADDRESS": "0",
+    "TALKLOG_ADDRESS_CONNECTIONS_PER_SECOND": "0",
 }
 
 
