@@ -38,6 +38,19 @@ from tests.scripted_model.control import ModelControl, scripted_model
 from tests.stack import running_stack
 
 
+LIMITS = dict.fromkeys(
+    (
+        "TALKLOG_MESSAGES_PER_MINUTE",
+        "TALKLOG_USER_MESSAGES_PER_MINUTE",
+        "TALKLOG_ADDRESS_MESSAGES_PER_MINUTE",
+        "TALKLOG_CONNECTIONS_PER_ADDRESS",
+        "TALKLOG_ADDRESS_CONNECTIONS_PER_SECOND",
+    ),
+    "1000000",
+)
+"""All load comes from one address, without a pause: the limits are asked, and never met."""
+
+
 @dataclass(frozen=True, slots=True)
 class Measured:
     """What is measured: where its sockets are, and what its tiers have used so far."""
@@ -54,7 +67,7 @@ def main() -> None:
     folder = Path(tempfile.mkdtemp(prefix="talklog-bench-"))
     folder.chmod(0o755)
     try:
-        with _all_measured(folder, arguments.against) as measured:
+        with all_measured(folder, arguments.against) as measured:
             loads = {name: _figures(measured, name, arguments) for name in arguments.scenarios}
             idle = _idle(measured, arguments.idle_seconds)
     finally:
@@ -88,7 +101,8 @@ def _parser() -> argparse.ArgumentParser:
 
 
 @contextmanager
-def _all_measured(folder: Path, against: Path | None) -> Iterator[list[Measured]]:
+def all_measured(folder: Path, against: Path | None) -> Iterator[list[Measured]]:
+    """Run what is measured, the direct server first, until the block ends."""
     with ExitStack() as stack:
         model = stack.enter_context(scripted_model())
         direct = stack.enter_context(direct_server(model.url))
@@ -104,7 +118,9 @@ def _talklog(
 ) -> Measured:
     # A broker of the tests does without Java's thorough compiler; one that is measured does not.
     running = stack.enter_context(
-        running_stack(folder / name, tree=tree, OPENAI_BASE_URL=model.url, _JAVA_OPTIONS="")
+        running_stack(
+            folder / name, tree=tree, OPENAI_BASE_URL=model.url, _JAVA_OPTIONS="", **LIMITS
+        )
     )
     urls = [gateway.url for gateway in running.file.gateways]
     return Measured(name, urls, lambda: cpu_by_tier(running.file))
@@ -158,6 +174,7 @@ async def _repeat(
         P99: added[int(len(added) * 0.99)],
         **{f"{CPU}{tier}": tier_s * per for tier, tier_s in used.items()},
         ALL: sum(used.values()) * per,
+        "CPU ms an answer": 1000 * sum(used.values()) / len(asked),
         "foreign cores": max(0.0, foreign_s / took_s),
     }
 

@@ -33,8 +33,8 @@ def drawn(results: Results) -> str:
         ratio = medians[OURS][ALL] / medians[DIRECT][ALL]
         title = f"{scenario}: CPU seconds for {TOKENS:,} tokens ({ratio:.2f} x)"
         panels = [(title, costs), (f"{scenario}: added ms, p50 and p99", late)]
-        # At rest it is the cost of being there, divided by next to nothing.
-        for heading, rows in panels[scenario == "rest" :]:
+        # A token of these is the cost of being there, or of an answer.
+        for heading, rows in panels[scenario in ("rest", "short") :]:
             panel, y = _panel(heading, rows, y, stacked=rows is costs)
             parts += panel
     used = {
