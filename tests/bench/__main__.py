@@ -37,18 +37,16 @@ from tests.bench.scenarios import SCENARIOS
 from tests.scripted_model.control import ModelControl, scripted_model
 from tests.stack import running_stack
 
-
-LIMITS = dict.fromkeys(
-    (
-        "TALKLOG_MESSAGES_PER_MINUTE",
-        "TALKLOG_USER_MESSAGES_PER_MINUTE",
-        "TALKLOG_ADDRESS_MESSAGES_PER_MINUTE",
-        "TALKLOG_CONNECTIONS_PER_ADDRESS",
-        "TALKLOG_ADDRESS_CONNECTIONS_PER_SECOND",
-    ),
-    "1000000",
-)
-"""All load comes from one address, without a pause: the limits are asked, and never met."""
+SETTINGS = {
+    # A broker of the tests does without Java's thorough compiler; one that is measured does not.
+    "_JAVA_OPTIONS": "",
+    # All load comes from one address, without a pause: the limits are asked, and never met.
+    "TALKLOG_MESSAGES_PER_MINUTE": "1000000",
+    "TALKLOG_USER_MESSAGES_PER_MINUTE": "1000000",
+    "TALKLOG_ADDRESS_MESSAGES_PER_MINUTE": "1000000",
+    "TALKLOG_CONNECTIONS_PER_ADDRESS": "1000000",
+    "TALKLOG_ADDRESS_CONNECTIONS_PER_SECOND": "1000000",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,10 +114,9 @@ def all_measured(folder: Path, against: Path | None) -> Iterator[list[Measured]]
 def _talklog(
     stack: ExitStack, name: str, folder: Path, model: ModelControl, tree: Path | None
 ) -> Measured:
-    # A broker of the tests does without Java's thorough compiler; one that is measured does not.
     running = stack.enter_context(
         running_stack(
-            folder / name, tree=tree, OPENAI_BASE_URL=model.url, _JAVA_OPTIONS="", **LIMITS
+            folder / name, servers_only=False, tree=tree, **SETTINGS, OPENAI_BASE_URL=model.url
         )
     )
     urls = [gateway.url for gateway in running.file.gateways]
