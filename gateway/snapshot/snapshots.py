@@ -192,12 +192,13 @@ class Snapshots:
 
     async def _tail_reaches(self, shard: int, offset: int) -> None:
         # A shard that is read since a moment ago is not in the fetch in flight: without this the
-        # fold would end before what was there when the joiner came. A tail that takes longer is
-        # behind; then the rest comes live.
-        with contextlib.suppress(TimeoutError):
+        # fold could end before what the joiner was shown elsewhere, and take it back.
+        try:
             async with asyncio.timeout(TAIL_LIMIT_S):
                 while self._tail.shard_logs[shard].end < offset:  # noqa: ASYNC110 - for a moment
                     await asyncio.sleep(TAIL_LOOK_S)
+        except TimeoutError:
+            raise FoldUnavailable("the tail is behind") from None
 
     async def _folded(
         self, stored: Stored, found: Reach, session_id: str, shard: int, asked: Collection[str]

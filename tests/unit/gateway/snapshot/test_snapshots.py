@@ -162,16 +162,14 @@ async def test_a_fold_holds_all_that_was_there_when_the_joiner_came() -> None:
     assert list((await folded).transcript.messages) == ["first", "second"]
 
 
-async def test_a_tail_that_is_behind_is_not_waited_for_long(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+async def test_while_the_tail_is_behind_there_is_no_fold(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "TAIL_LIMIT_S", 0.01)
     store = Store()
     store.may_read.set()
     snapshots = made(store)
     snapshots._tail.shard_logs[0].append([start(0, "first")])
-    folded = await snapshots.fold("s", 0, Place(1, 2), 0)
-    assert (list(folded.transcript.messages), folded.position) == (["first"], 1)
+    with pytest.raises(FoldUnavailable, match="behind"):
+        await snapshots.fold("s", 0, Place(1, 2), 0)
 
 
 class Joiner:
