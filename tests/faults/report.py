@@ -41,6 +41,7 @@ def summary(field: Field, verdict: Verdict) -> str:
     calls = field.model.state()["by_key"]
     errors = Counter(each.error for each in told if each.state == "error")
     counts = verdict.counts
+    seen = sum((talker.counts for talker in field.talkers), Counter[str]())
     longest = max((each.pause_s for each in told), default=0.0)
     memory = ", ".join(f"{k} {v // MIB} MiB" for k, v in sorted(field.most_memory.items()))
     lines = [
@@ -50,6 +51,7 @@ def summary(field: Field, verdict: Verdict) -> str:
         f"longest pause {longest:.1f} s · {field.watch.unheard} records nobody listened to"
         f" · most memory: {memory}"
         + (f" · OVER THE BOUND: {field.too_big()}" if field.too_big() else ""),
+        "readers: " + (", ".join(f"{what} {times}" for what, times in seen.items()) or "-"),
         f"verify: {'no rule is broken' if field.verified else field.verify_said[-1500:]}",
         *verdict.findings,
     ]
