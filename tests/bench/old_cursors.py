@@ -27,6 +27,8 @@ HONEST = 100
 AWAY_S = 5.0
 VALUE = b'{"type":"filling","text":"' + b"x" * 4000 + b'"}'
 """An event of a type that nobody knows, of a size that fills a log."""
+A_BATCH = 3
+"""So many go into one batch of the producer's: more would wait for each other, to the time-out."""
 AT_ONCE = 500
 
 
@@ -100,8 +102,8 @@ async def _measure(
 async def _filled(writer: Writer, shards: int, megabytes: int) -> list[int]:
     """Write about so much, the same to each shard; give each shard's end."""
     sessions = _one_of_each(shards)
-    for _ in range(max(1, megabytes * 1_000_000 // len(VALUE) // shards // 50)):
-        await asyncio.gather(*(writer.put_raw(each, *[VALUE] * 50) for each in sessions))
+    for _ in range(max(1, megabytes * 1_000_000 // len(VALUE) // shards // A_BATCH)):
+        await asyncio.gather(*(writer.put_raw(each, *[VALUE] * A_BATCH) for each in sessions))
     return [await writer.put_raw(each, VALUE) + 1 for each in sessions]
 
 
