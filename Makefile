@@ -5,7 +5,7 @@ PYTHON ?= python3
 PY := .venv/bin/python
 .DEFAULT_GOAL := help
 
-.PHONY: help run up down status test check chat token replay lag dead-letters rebuild verify settings doctor clean schemas docs picture bench profile bench-stored bench-page mutants \
+.PHONY: help run up down status test check chat token replay lag dead-letters rebuild verify settings doctor clean schemas docs picture bench profile bench-stored bench-page bench-growth mutants \
 	test-faults test-managed test-proxies test-deploy image lock-image chaos install-run install-test format lint types imports unit
 
 help: ## what there is
@@ -79,6 +79,9 @@ bench-stored: install-test ## a million pieces: rows a second, verify, rebuild: 
 bench-page: install-test ## what a long answer costs the page, in a real browser: ARGS=--help
 	@$(PY) -m tests.chromium
 	@exec $(PY) -m tests.bench.page $(ARGS)
+
+bench-growth: install-test ## CPU and p99 at 10², 10³, … of what grows, with the slope: ARGS="--most 1000 --only shards"
+	@exec $(PY) -m tests.bench.growth $(ARGS)
 
 mutants: install-test ## break one rule at a time in a copy; a test must notice: ARGS="--list"
 	@exec $(PY) -m tests.mutants $(ARGS)

@@ -28,6 +28,7 @@ from aiokafka.protocol.metadata import MetadataRequest
 
 from schemas import brokers as names
 from schemas.brokers import Brokers, Kafka, brokers_at
+from schemas.log import fetched as fetched  # every consumer reads with it
 from schemas.log.kafka_token import FetchedToken, FileToken
 from schemas.process.tls import Unreadable, tls_context
 

@@ -15,6 +15,7 @@ import resource
 import shutil
 import tempfile
 import time
+from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -32,6 +33,8 @@ from tests.stack import RunningStack, running_stack
 from tests.waiting import Changes
 
 OPENING_AT_ONCE = 100
+AN_ADDRESS = 20_000
+"""An address has ports for so many sockets."""
 READERS = Scenario("20 answers of 20 tokens a second", 20, 20.0)
 READ_S = 15.0
 BACK_WITHIN_S = 300.0
@@ -61,6 +64,7 @@ class Crowd:
                         compression=None,
                         ping_interval=None,
                         open_timeout=OPEN_WITHIN_S,
+                        local_addr=(f"127.0.0.{1 + number // AN_ADDRESS}", 0),
                     )
                     while '"snapshot"' not in str(await socket.recv()):
                         pass
@@ -108,10 +112,8 @@ def main() -> None:
     asked = parser.parse_args()
     limit = {"TALKLOG_CONNECTIONS_PER_SECOND": asked.connections_per_second}
     limit = limit if asked.connections_per_second else {}
-    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
-    if asked.connections + 1000 > most:
-        raise SystemExit(f"--connections {asked.connections}: a process may open {most} files here")
+    if not may_open(asked.connections):
+        raise SystemExit(f"--connections {asked.connections}: a process may not open so many files")
     folder = Path(tempfile.mkdtemp(prefix="talklog-bench-"))
     folder.chmod(0o755)
     try:
@@ -129,6 +131,13 @@ def main() -> None:
             asyncio.run(_measure(stack, asked.connections, asked.idle_seconds))
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def may_open(sockets: int) -> bool:
+    """Let this process open as many files as it may, and say whether those are enough."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+    return sockets + 1000 <= most
 
 
 async def _measure(stack: RunningStack, count: int, idle_s: float) -> None:
@@ -152,8 +161,8 @@ async def _measure(stack: RunningStack, count: int, idle_s: float) -> None:
 
     loop, spawning = asyncio.get_running_loop(), multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(1, mp_context=spawning) as people:
-        quiet = await loop.run_in_executor(people, _read, second.url, "quiet")
-        reading = loop.run_in_executor(people, _read, second.url, "in-the-storm")
+        quiet = await loop.run_in_executor(people, read, [second.url], "quiet")
+        reading = loop.run_in_executor(people, read, [second.url], "in-the-storm")
         await asyncio.sleep(2.0)
         await _storm(stack, crowd, count)
         print(f"readers on the other gateway: {_told(quiet)} before, {_told(await reading)} in it")
@@ -161,8 +170,9 @@ async def _measure(stack: RunningStack, count: int, idle_s: float) -> None:
         client.cancel()
 
 
-def _read(url: str, name: str) -> Seen:
-    return asyncio.run(load([url], READERS, READERS.tokens_in(READ_S), name))
+def read(urls: Sequence[str], name: str) -> Seen:
+    """Let READERS read for a while, in whatever process this is called."""
+    return asyncio.run(load(urls, READERS, READERS.tokens_in(READ_S), name))
 
 
 async def _storm(stack: RunningStack, crowd: Crowd, count: int) -> None:

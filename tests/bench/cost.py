@@ -1,6 +1,7 @@
 """CPU seconds by tier, from the processes themselves, and what the rest of the machine takes."""
 
 import os
+import time
 from collections.abc import Mapping
 
 import psutil
@@ -42,6 +43,19 @@ def of_the_machine() -> float:
     """CPU seconds that all cores together have been busy since the machine's start."""
     times = psutil.cpu_times()
     return float(sum(times) - times.idle - getattr(times, "iowait", 0.0))
+
+
+class Foreign:
+    """What the rest of the machine does, from here on; of this run only what lives is known."""
+
+    def __init__(self) -> None:
+        self._began_s = time.monotonic()
+        self._spent_s = of_the_machine() - of_this_run()
+
+    def cores(self) -> float:
+        """How many cores it has kept busy, on average."""
+        took_s = time.monotonic() - self._began_s
+        return max(0.0, (of_the_machine() - of_this_run() - self._spent_s) / took_s)
 
 
 def spent(before: Mapping[str, float], after: Mapping[str, float]) -> dict[str, float]:

@@ -32,9 +32,7 @@ class Shell:
     sessions: int
     intake: Intake = field(init=False)
     now_s: float = 1_000.0
-    calls: int = 0
-    spent_s: float = 0.0
-    longest_s: float = 0.0
+    took_s: list[float] = field(default_factory=list)
     running: deque[actions.Start] = field(default_factory=deque)
     log: dict[int, int] = field(default_factory=dict)
     offsets: dict[int, int] = field(default_factory=dict)
@@ -51,10 +49,7 @@ class Shell:
         began_s = time.thread_time()
         getattr(self.intake, function)(*arguments, **named)
         taken = self.intake.take()
-        took_s = time.thread_time() - began_s
-        self.calls += 1
-        self.spent_s += took_s
-        self.longest_s = max(self.longest_s, took_s)
+        self.took_s.append(time.thread_time() - began_s)
         self.to_perform.extend(taken)
 
     def settle(self) -> None:
@@ -153,10 +148,16 @@ class Shell:
 
 @dataclass(frozen=True)
 class Cost:
-    """µs an event, and the longest call in ms, of one phase."""
+    """µs an event, and what one call holds the loop for in ms, of one phase."""
 
     event_us: float
+    p99_ms: float
     longest_ms: float
+
+
+def cost_of(took_s: list[float]) -> Cost:
+    ms = sorted(1e3 * each for each in took_s)
+    return Cost(1e3 * sum(ms) / len(ms), ms[int(len(ms) * 0.99)], ms[-1])
 
 
 def measured(messages: int, sessions: int, *, folded_late: bool) -> tuple[Cost, Cost]:
@@ -169,13 +170,12 @@ def measured(messages: int, sessions: int, *, folded_late: bool) -> tuple[Cost, 
         if number % 1_000 == 999:
             shell.tick()
     shell.follow()
-    taking_in = Cost(1e6 * shell.spent_s / shell.calls, 1e3 * shell.longest_s)
-    shell.calls, shell.spent_s, shell.longest_s = 0, 0.0, 0.0
+    taking_in, shell.took_s = cost_of(shell.took_s), []
     while shell.running and shell.ended < min(messages, ANSWERS):
         shell.answer()
         if shell.ended % 20 == 0:
             shell.tick()
-    return taking_in, Cost(1e6 * shell.spent_s / shell.calls, 1e3 * shell.longest_s)
+    return taking_in, cost_of(shell.took_s)
 
 
 CASES = (

@@ -41,15 +41,23 @@ class Seen:
     frames: int = 0
 
 
-async def load(urls: Sequence[str], scenario: Scenario, tokens: int, tag: str) -> Seen:
+async def load(
+    urls: Sequence[str],
+    scenario: Scenario,
+    tokens: int,
+    tag: str,
+    names: Sequence[str] | None = None,
+) -> Seen:
     """Ask in every session, all at once, as many times as the scenario says, one after another.
 
-    Raises AssertionError if an answer is not whole.
+    The sessions are called `names`, or by the tag and a number. Raises AssertionError if an answer
+    is not whole.
     """
     seen = Seen()
+    sessions = names or [f"{tag}-{number}" for number in range(scenario.sessions)]
 
     async def one(number: int) -> None:
-        session = f"{tag}-{number}"
+        session = sessions[number]
         address = urls[number % len(urls)].replace("http", "ws", 1) + f"/ws/chat/{session}/"
         # Without pings: a server that is past its capacity is late, not dead.
         async with connect(address, compression=None, max_size=None, ping_interval=None) as socket:
@@ -57,7 +65,7 @@ async def load(urls: Sequence[str], scenario: Scenario, tokens: int, tag: str) -
                 orders = f"[[key={session}-{turn} tokens={tokens} rate={scenario.rate} stamp=1]]"
                 await _one_answer(socket, f"go {orders}", tokens, seen)
 
-    await asyncio.gather(*(one(number) for number in range(scenario.sessions)))
+    await asyncio.gather(*(one(number) for number in range(len(sessions))))
     return seen
 
 

@@ -10,6 +10,8 @@ import statistics
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -37,22 +39,34 @@ def main() -> int:
     folder.chmod(0o755)
     try:
         with running_stack(folder / "state", servers_only=True) as servers:
-            fill(servers.file.postgres, servers.epoch)
-            medians = asyncio.run(measured(servers.file.postgres, servers.epoch))
+            fill(servers.file.postgres, servers.epoch, SIZES)
+            joins = asyncio.run(measured(servers.file.postgres, servers.epoch, SIZES))
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+    for size, each in joins.items():
+        took = f"{statistics.median(each.ms):6.2f} ms  slowest {max(each.ms):6.2f} ms"
+        print(f"{size:>8,} messages  {took}")
+    medians = [statistics.median(each.ms) for each in joins.values()]
     ratio = medians[-1] / medians[0]
     print(f"{SIZES[-1]:,} messages against {SIZES[0]}: {ratio:.2f} times")
     return int(ratio > RATIO_MAX)
 
 
-def fill(dsn: str, epoch: int) -> None:
+@dataclass(slots=True)
+class Joins:
+    """How long each fold took, and what of it was CPU of this process, in ms."""
+
+    ms: list[float] = field(default_factory=list)
+    cpu_ms: list[float] = field(default_factory=list)
+
+
+def fill(dsn: str, epoch: int, sizes: Sequence[int]) -> None:
     """Put sessions into the tables as the persister would: all ended, all still in the log."""
     with psycopg.connect(dsn, autocommit=True) as connection:
         connection.execute(
             "INSERT INTO kafka_offsets VALUES (%s, %s, %s, 1000000)", (SESSION_LOG, SHARD, epoch)
         )
-        for size in SIZES:
+        for size in sizes:
             values = {"session": f"bench-{size}", "size": size, "epoch": epoch, "shard": SHARD}
             connection.execute(
                 "INSERT INTO user_messages (session_id, message_id, content, created_at, shard)"
@@ -80,28 +94,25 @@ def fill(dsn: str, epoch: int) -> None:
         connection.execute("ANALYZE")
 
 
-async def measured(dsn: str, epoch: int) -> list[float]:
+async def measured(dsn: str, epoch: int, sizes: Sequence[int]) -> dict[int, Joins]:
     store = Store(dsn, epoch)
     log = ShardLog(1_000_000)
     tail = SimpleNamespace(log_starts={SHARD: 0}, shard_logs={SHARD: log})
     snapshots = Snapshots(store, cast(Any, tail), epoch, Counters())
     await store.open()
-    took_ms: dict[int, list[float]] = {size: [] for size in SIZES}
+    joins = {size: Joins() for size in sizes}
     joined = Place(epoch, 1_000_000)
     try:
         # In turn, so that whatever else the machine does meets all of them.
-        for size in SIZES * JOINS:
-            began = time.perf_counter()
+        for size in tuple(sizes) * JOINS:
+            began, cpu = time.perf_counter(), time.process_time()
             fold = await snapshots.fold(f"bench-{size}", SHARD, joined, HISTORY)
-            took_ms[size].append(1000 * (time.perf_counter() - began))
+            joins[size].ms.append(1000 * (time.perf_counter() - began))
+            joins[size].cpu_ms.append(1000 * (time.process_time() - cpu))
             assert len(fold.transcript.messages) == HISTORY
     finally:
         await store.close()
-    for size, each in took_ms.items():
-        print(
-            f"{size:>8,} messages  {statistics.median(each):6.2f} ms  slowest {max(each):6.2f} ms"
-        )
-    return [statistics.median(each) for each in took_ms.values()]
+    return joins
 
 
 if __name__ == "__main__":

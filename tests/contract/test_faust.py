@@ -15,6 +15,7 @@ import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 
 from schemas.topics import USER_MESSAGES
+from tests.odd_keys import READ, write_odd_keys
 from tests.stack import RunningStack
 from tests.waiting import WITHIN_S, Changes
 from workers.faust_group import FaustIntake, UserRecord
@@ -101,6 +102,10 @@ class Log:
             for shard in shards:
                 await self._producer.send(USER_MESSAGES, f"{number}".encode(), partition=shard)
         await self._producer.flush()
+
+    async def write_odd_keys(self, values: list[bytes]) -> None:
+        """One batch of records whose headers have keys that are no UTF-8."""
+        await write_odd_keys(self._producer, USER_MESSAGES, SHARD, values)
 
     async def committed(self) -> int:
         """How many of the test's records are committed."""
@@ -277,6 +282,21 @@ async def test_a_backlog_of_one_shard_holds_up_no_other(log: Log, tmp_path: Path
     # By then two shards would have been given to their ends, had each to wait for those before it.
     assert max(first) < 2 * BACKLOG, first
     assert sorted(order) == [shard for shard in range(8) for _ in range(BACKLOG)]
+
+
+async def test_a_header_whose_key_is_no_utf8_stops_no_delivery(log: Log, tmp_path: Path) -> None:
+    recorder = Recorder()
+    intake = await joined(log, recorder, tmp_path)
+    await log.write(2)
+    await log.write_odd_keys([b"odd", b"odder"])
+    await log.write(2)
+    await recorder.until(lambda: len(recorder.records) == 6)
+    assert recorder.offsets == list(range(log.start, log.start + 6))
+    assert [each.headers for each in recorder.records[2:4]] == [{READ: b"1"}] * 2
+    for offset in recorder.offsets:
+        intake.acknowledge(SHARD, offset)
+    await reaches(log, 6)
+    await intake.stop()
 
 
 async def test_the_generation_is_that_of_the_delivery(log: Log, tmp_path: Path) -> None:

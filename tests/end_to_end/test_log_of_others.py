@@ -22,6 +22,7 @@ from schemas.events import UserMessage, encode
 from schemas.log.topic_check import look_at_topics
 from schemas.topics import HEADERS, SESSION_LOG, USER_MESSAGES, shard_of, topics
 from tests.end_to_end.reader import Reader
+from tests.odd_keys import write_odd_keys
 from tests.scripted_model.control import ModelControl
 from tests.stack import RunningStack, running_stack, talklog
 from tests.waiting import WITHIN_S, until
@@ -182,18 +183,19 @@ async def test_markers_at_both_ends_of_every_shard_stop_nobody_also_after_a_rest
             await (producer.commit_transaction() if commit else producer.abort_transaction())
     await everything_goes_on(stack, session_id)
     for name in ("gateway-1", "worker-1", "persister-1"):
-        old = stack.pid(name)
-        stack.kill(name)
-        stack.start_dead()
-        await until(
-            lambda name=name, old=old: (
-                stack.pid(name) not in (0, old)  # type: ignore[misc]
-                and stack.state_of(name) == "ready"
-            ),
-            WITHIN_S,
-            f"{name} is back",
-        )
+        await started_again(stack, name)
     await everything_goes_on(stack, session_id)
+
+
+async def started_again(stack: RunningStack, name: str) -> None:
+    old = stack.pid(name)
+    stack.kill(name)
+    stack.start_dead()
+    await until(
+        lambda: stack.pid(name) not in (0, old) and stack.state_of(name) == "ready",
+        WITHIN_S,
+        f"{name} is back",
+    )
 
 
 async def test_a_worker_is_not_ended_for_a_marker_that_nobody_can_deliver(
@@ -314,5 +316,34 @@ async def test_a_record_that_one_reader_cant_use_ends_none(
                 for shard in range(SHARDS):
                     await producer.send_and_wait(topic, partition=shard, **record)
     await everything_goes_on(stack, session_id)
+    letters = await asyncio.to_thread(talklog, stack, "dead-letters", "list", check=False)
+    assert letters.returncode == 0, letters.stderr
+
+
+async def test_a_header_whose_key_is_no_utf8_ends_no_reader(stack: RunningStack) -> None:
+    # A broker takes it, and aiokafka raised UnicodeDecodeError in every reader, at every start.
+    session_id = f"others-{uuid4().hex[:8]}"
+    theirs = message(session_id, "theirs", "go [[key=theirs tokens=5 rate=200]]")
+    key, shard = session_id.encode(), shard_of(session_id, SHARDS)
+    async with (
+        Reader(stack.file.gateways[0].url, session_id) as reader,
+        stranger(stack) as producer,
+    ):
+        await write_odd_keys(producer, USER_MESSAGES, shard, [theirs], key=key)
+        await answered(reader, "theirs")
+        cursor = next(each["cursor"] for each in reader.frames if "cursor" in each)
+        for topic in BOTH:
+            for each in range(SHARDS):
+                odd = [b'{"type": "of others"}', b"\xff", None]
+                await write_odd_keys(producer, topic, each, odd, key=key, codec="zstd")
+    await everything_goes_on(stack, session_id)
+    # Those who start now read it from the log: takeovers, scans, what is looked up.
+    for name in ("gateway-1", "worker-1", "persister-1"):
+        await started_again(stack, name)
+    async with Reader(stack.file.gateways[0].url, session_id, f"?cursor={cursor}") as reader:
+        told = [each.get("recovered") for each in reader.frames if each["type"] == "status"]
+        assert True in told, told
+        await answered(reader, "theirs")
+    await everything_goes_on(stack, session_id, watched_s=0.0)
     letters = await asyncio.to_thread(talklog, stack, "dead-letters", "list", check=False)
     assert letters.returncode == 0, letters.stderr

@@ -19,6 +19,7 @@ from schemas.log.log_scan import SCAN_TIMEOUT_S, LogScanner, RangeTrimmed, ScanT
 from schemas.log.topic_check import TopicUnusable, check_topics
 from schemas.shard_log import Record
 from schemas.topics import SESSION_LOG, USER_MESSAGES
+from tests.odd_keys import write_odd_keys
 from tests.stack import RunningStack
 from tests.trim import trim
 from tests.waiting import WITHIN_S, Changes
@@ -58,6 +59,13 @@ class Log:
         finally:
             await producer.stop()
         return int(sent[-1].offset) + 2
+
+    async def with_odd_keys(self, count: int, codec: str, shard: int = 0) -> int:
+        """One batch of records whose headers have keys that are no UTF-8; give the end."""
+        first = await write_odd_keys(
+            self._producer, self.topic, shard, [b"x"] * count, key=b"s1", codec=codec
+        )
+        return first + count
 
     async def trim(self, before: int, shard: int = 0) -> None:
         await trim(self.kafka, self.topic, shard, before)
@@ -258,6 +266,29 @@ async def test_a_scan_and_a_range_end_at_a_marker(log: Log, commit: bool) -> Non
         assert offsets == [0, 1, 2, 3]
         assert [some async for some in ranges.read(log.topic, 0, end - 1, end)] == []
     assert await first_record_in(log.kafka, log.topic, 0, end - 1, end) is None
+
+
+@pytest.mark.parametrize("codec", ["none", "zstd"])
+async def test_a_header_whose_key_is_no_utf8_is_read_by_tail_scan_and_range(
+    log: Log, codec: str
+) -> None:
+    """aiokafka raised UnicodeDecodeError out of `getmany`: one record of a stranger ended all."""
+    await log.put(3)
+    await log.with_odd_keys(4, codec)
+    end = await log.put(3)
+    seen = Seen()
+    async with reading(log, seen) as reader:
+        reader.follow(0, 0)
+        await seen.until(lambda: seen.has(end))
+        assert await reader.newest_ms() is not None
+        end = await log.with_odd_keys(1, codec)
+        await seen.until(lambda: seen.has(end))
+        assert await reader.newest_ms() is not None  # by a look at that last record
+    assert seen.offsets[0] == list(range(end))
+    async with scanning(log) as scanner:
+        scanned = await scanner.scan(0, 4, end)
+    assert [each.offset for each in scanned.read("s1", 4)] == list(range(4, end))
+    assert await first_record_in(log.kafka, log.topic, 0, 5, end) == 5
 
 
 async def test_a_position_past_the_end_is_an_event(log: Log) -> None:

@@ -1,0 +1,115 @@
+"""What grows and needs a stack: sessions that are followed, shards, gateways.
+
+The same few people read answers at each size: what do they feel, and what does it cost?
+"""
+
+import asyncio
+import multiprocessing
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Executor, ProcessPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+
+from tests.bench.connections import OPENING_AT_ONCE, Crowd, may_open, read
+from tests.bench.cost import Foreign, cpu_by_tier, cpu_of
+from tests.bench.growth_page import Row
+from tests.bench.load import Seen
+from tests.bench.results import TOKENS
+from tests.scripted_model.control import scripted_model
+from tests.stack import RunningStack, running_stack
+
+UNLIMITED = (
+    "TALKLOG_CONNECTIONS",
+    "TALKLOG_CONNECTIONS_PER_ADDRESS",
+    "TALKLOG_ADDRESS_CONNECTIONS_PER_SECOND",
+)
+
+
+def sessions(sizes: Sequence[int]) -> tuple[Row, ...]:
+    """So many silent sockets, each in a session of its own, on the readers' gateway; its CPU."""
+    sizes = [size for size in sorted(sizes) if may_open(size)]
+    with _stack(dict.fromkeys(UNLIMITED, "0")) as stack:
+        return asyncio.run(_with_silent(stack, sizes))
+
+
+async def _with_silent(stack: RunningStack, sizes: Sequence[int]) -> tuple[Row, ...]:
+    [gateway] = stack.file.gateways
+    crowd = Crowd(
+        [gateway.url.replace("http", "ws", 1)], opening=asyncio.Semaphore(OPENING_AT_ONCE)
+    )
+    rows, silent = [], list[asyncio.Task[None]]()
+    with _reader() as people:
+        await _read(people, [gateway.url], "warm-up")
+        for size in sizes:
+            numbers = range(len(silent), size)
+            silent += [asyncio.create_task(crowd.one(number)) for number in numbers]
+            await crowd.are_in(size)
+            urls = [gateway.url]
+            rows.append(await _row(size, people, urls, lambda: cpu_of(gateway.pid)))
+    for task in silent:
+        task.cancel()
+    await asyncio.wait(silent)
+    return tuple(rows)
+
+
+def shards(sizes: Sequence[int]) -> tuple[Row, ...]:
+    """The same load in so many shards, each on a stack of its own; the CPU of all tiers."""
+    return tuple(_on_a_stack(size, {"SHARDS": str(size)}) for size in sizes)
+
+
+def gateways(sizes: Sequence[int]) -> tuple[Row, ...]:
+    """The same load over so many gateways, each on a stack of its own; the CPU of all tiers."""
+    return tuple(_on_a_stack(size, {"GATEWAYS": str(size)}) for size in sizes)
+
+
+def _on_a_stack(size: int, variables: dict[str, str]) -> Row:
+    with _stack(variables) as stack:
+        return asyncio.run(_of_all_tiers(size, stack))
+
+
+async def _of_all_tiers(size: int, stack: RunningStack) -> Row:
+    urls = [gateway.url for gateway in stack.file.gateways]
+    with _reader() as people:
+        await _read(people, urls, "warm-up")
+        return await _row(size, people, urls, lambda: sum(cpu_by_tier(stack.file).values()))
+
+
+async def _row(
+    size: int, people: Executor, urls: Sequence[str], used_s: Callable[[], float]
+) -> Row:
+    cpu_s, foreign = used_s(), Foreign()
+    added = sorted((await _read(people, urls, f"at-{size}")).added_ms)
+    cpu_s = (used_s() - cpu_s) * TOKENS / len(added)
+    return Row(size, cpu_s, added[int(len(added) * 0.99)], foreign.cores())
+
+
+async def _read(people: Executor, urls: Sequence[str], name: str) -> Seen:
+    return await asyncio.get_running_loop().run_in_executor(people, read, urls, name)
+
+
+def _reader() -> ProcessPoolExecutor:
+    """A process for those who read: this one is busy with those who are silent."""
+    return ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn"))
+
+
+@contextmanager
+def _stack(variables: dict[str, str]) -> Iterator[RunningStack]:
+    folder = Path(tempfile.mkdtemp(prefix="talklog-bench-"))
+    folder.chmod(0o755)
+    try:
+        with (
+            scripted_model() as model,
+            # A broker that is measured has Java's thorough compiler.
+            running_stack(
+                folder,
+                servers_only=False,
+                OPENAI_BASE_URL=model.url,
+                _JAVA_OPTIONS="",
+                **variables,
+            ) as stack,
+        ):
+            yield stack
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
