@@ -5,8 +5,8 @@ PYTHON ?= python3
 PY := .venv/bin/python
 .DEFAULT_GOAL := help
 
-.PHONY: help run up down status test check chat token replay lag dead-letters rebuild verify settings doctor clean schemas docs picture bench profile bench-stored bench-page mutants \
-	test-faults test-managed test-proxies test-deploy image lock-image chaos install-run install-test format lint types imports unit
+.PHONY: help run up down status test check chat token replay lag dead-letters rebuild verify settings doctor clean schemas docs picture bench profile bench-stored bench-page mutants fuzz \
+	test-faults test-managed test-proxies test-deploy image lock-image chaos install-run install-test install-fuzz format lint types imports unit
 
 help: ## what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -83,6 +83,9 @@ bench-page: install-test ## what a long answer costs the page, in a real browser
 mutants: install-test ## break one rule at a time in a copy; a test must notice: ARGS="--list"
 	@exec $(PY) -m tests.mutants $(ARGS)
 
+fuzz: install-fuzz ## look for bytes from outside that break a promise: TARGET=stream MINUTES=10 KEEP=1
+	@exec $(PY) -m tests.fuzz $(TARGET) $(if $(MINUTES),--minutes $(MINUTES)) $(if $(KEEP),--keep)
+
 test-faults: install-test ## every fault, three times, under load; ends with the table: ARGS="--list"
 	@exec $(PY) -m tests.faults $(ARGS)
 
@@ -149,3 +152,7 @@ install-run:
 install-test:
 	@mkdir -p .cache
 	@$(PYTHON) deploy/local/install.py test
+
+install-fuzz:
+	@mkdir -p .cache
+	@$(PYTHON) deploy/local/install.py fuzz
