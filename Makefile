@@ -5,7 +5,7 @@ PYTHON ?= python3
 PY := .venv/bin/python
 .DEFAULT_GOAL := help
 
-.PHONY: help run up down status test check chat token replay lag dead-letters rebuild verify settings doctor clean schemas docs picture bench profile bench-stored bench-page mutants fuzz \
+.PHONY: help run up down status test check chat token replay lag dead-letters rebuild verify settings doctor clean schemas docs picture bench profile bench-stored bench-page mutants fuzz audit \
 	test-faults test-managed test-proxies test-deploy image lock-image chaos install-run install-test install-fuzz format lint types imports unit
 
 help: ## what there is
@@ -85,6 +85,9 @@ mutants: install-test ## break one rule at a time in a copy; a test must notice:
 
 fuzz: install-fuzz ## look for bytes from outside that break a promise: TARGET=stream MINUTES=10 KEEP=1
 	@exec $(PY) -m tests.fuzz $(TARGET) $(if $(MINUTES),--minutes $(MINUTES)) $(if $(KEEP),--keep)
+
+audit: install-test ## ask whether anything that is pinned is known to be vulnerable: ARGS="--service osv"
+	@exec $(PY) -m tests.audit $(ARGS)
 
 test-faults: install-test ## every fault, three times, under load; ends with the table: ARGS="--list"
 	@exec $(PY) -m tests.faults $(ARGS)

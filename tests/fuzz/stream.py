@@ -11,7 +11,7 @@ from workers.model.answer_reader import TOOL_CALLS_MAX, AnswerReader
 from workers.model.sse import EventReader, EventTooLong
 
 SMALL_MAX_BYTES = 64
-BYTEWISE_MAX = 600
+PIECES_MAX = 128
 """A longer stream is cut into larger pieces at least: byte by byte it would only take time."""
 
 
@@ -28,10 +28,9 @@ def check(data: bytes) -> None:
 
 
 def _cuts(knobs: bytes, stream: bytes) -> Iterator[list[bytes]]:
-    if len(stream) <= BYTEWISE_MAX:
-        yield [stream[at : at + 1] for at in range(len(stream))]
-    step = 2 + sum(knobs[:1]) % 37
-    yield [stream[at : at + step] for at in range(0, len(stream), step)]
+    smallest = 1 + len(stream) // PIECES_MAX
+    for step in (smallest, smallest + 1 + sum(knobs[:1]) % 37):
+        yield [stream[at : at + step] for at in range(0, len(stream), step)]
     chance = random.Random(knobs)
     edges = sorted(chance.randrange(len(stream) + 1) for _ in range(1 + sum(knobs[1:]) % 8))
     starts, ends = [0, *edges], [*edges, len(stream)]
