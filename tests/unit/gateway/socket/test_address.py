@@ -61,6 +61,11 @@ def test_no_session_is_there(target: str) -> None:
         ("http://chat.example", "gateway.example", {"https://chat.example"}, False),
         ("http://localhost:8000", "localhost:8000", {"https://chat.example"}, False),
         ("http://[broken", "localhost:8000", (), False),
+        ("http://[broken", "[broken", (), False),
+        ("//localhost:8000", "localhost:8000", (), False),
+        ("\0//localhost:8000", "localhost:8000", (), False),
+        ("http://local\thost:8000", "localhost:8000", (), False),
+        ("ftp://localhost:8000", "localhost:8000", (), False),
     ],
 )
 def test_which_pages_may_connect(

@@ -12,6 +12,7 @@ from schemas.limits import REASONING_MAX_BYTES
 from tests.scripted_model.script import Script, answer_text
 from tests.scripted_model.wire import GARBAGE, TOO_LONG, Wire
 from workers.model.answer_reader import TOOL_CALLS_MAX, AnswerReader
+from workers.model.faults import FaultKind
 from workers.model.stream_events import NOTHING, Said, UnreadableEvent, read_event
 from workers.model.told_errors import ToldError
 
@@ -258,3 +259,26 @@ def test_a_stream_that_just_ends() -> None:
     reader, text = read(chunk("a"))
     assert (text + reader.end(), reader.done, reader.finish_reason) == ("a", True, None)
     assert reader.broken is None
+
+
+@pytest.mark.parametrize("mark", [b"\xef\xbb\xbf", b"\n\xef\xbb\xbf", b"\xef\xbb\xbf\n", b""])
+def test_a_whole_answer_is_one_wherever_its_first_bytes_are_cut(mark: bytes) -> None:
+    """A byte order mark that came in two reads made a stream of a body, and its lines no events."""
+    told = {"choices": [{"message": {"content": "whole"}}]}
+    body = mark + json.dumps(told, indent=1).encode()
+    whole = _to_the_end([body])
+    for at in range(5):
+        assert _to_the_end([body[:at], body[at:]]) == whole
+        assert _to_the_end([body[at : at + 1] for at in range(len(body))]) == whole
+
+
+def test_a_byte_order_mark_that_never_was_whole_is_no_answer() -> None:
+    text, *_, broken, _ = _to_the_end([b"\xef\xbb"])
+    assert (text, broken) == ("", FaultKind.NO_STREAM)
+
+
+def _to_the_end(pieces: list[bytes]) -> tuple[object, ...]:
+    reader = AnswerReader()
+    text = "".join([*(reader.receive(piece) for piece in pieces), reader.end()])
+    broken = reader.broken.kind if reader.broken else None
+    return text, reader.done, reader.finish_reason, broken, bool(reader.broken_off)
