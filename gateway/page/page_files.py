@@ -58,6 +58,8 @@ _TINY_BYTES = 100  # shorter ones become longer
 _PACKED_MAX = 512  # more than there are files, in both encodings
 _NAMED = re.compile(r'((?:href|src)=")([\w./-]+)(?=")')
 _IMPORT = re.compile(r'^(?:import|export) [^;]*?from "(\./[\w./-]+)";', re.MULTILINE)
+_COMMENT = re.compile(rb"^[ \t]*(?:/\*(?:(?!\*/)[\s\S])*\*/|//[^\n]*)[ \t]*$", re.MULTILINE)
+"""One that has its lines to itself."""
 _VERSIONED = re.compile(r"/v/([0-9a-f]{16})(/.+)")
 _NOT_BUILT = "The chat page is not built: this gateway serves WebSockets only.\n"
 
@@ -243,4 +245,11 @@ def _read(folder: Traversable, prefix: str) -> Iterator[tuple[str, bytes]]:
         if entry.is_dir():
             yield from _read(entry, f"{prefix}{entry.name}/")
         else:
-            yield prefix + entry.name, entry.read_bytes()
+            yield prefix + entry.name, _sent_of(prefix + entry.name, entry.read_bytes())
+
+
+def _sent_of(path: str, content: bytes) -> bytes:
+    """Leave out what only a reader of the sources needs; each line stays where it is."""
+    if _suffix(path) not in (".js", ".css") or path.startswith("/vendor/"):
+        return content
+    return _COMMENT.sub(lambda comment: b"\n" * comment[0].count(b"\n"), content)

@@ -100,6 +100,30 @@ def test_packed_or_not_it_is_the_same(page: PageFiles, takes: str, given: str | 
     assert plain.headers["ETag"] == packed.headers["ETag"]
 
 
+def test_comments_stay_here_and_lines_where_they_are(tmp_path: Path) -> None:
+    source = """/**
+ * Why.
+ */
+import { b } from "./b.js"; // with code on its line: stays
+
+const a = "// no comment"; /* nor here */
+  // Only this.
+/* one */
+const c = "/*"; /* two
+   lines */ const d = "*/";
+"""
+    (tmp_path / "a.js").write_text(source)
+    (tmp_path / "a.css").write_text("/* one */\n.a { b: c; }\n")
+    (tmp_path / "vendor").mkdir()
+    (tmp_path / "vendor" / "a.js").write_text(source)
+    page = PageFiles(tmp_path)
+    sent = {name: page.answer(name) for name in ("/a.js", "/a.css", "/vendor/a.js")}
+    lines = ["" if n in (0, 1, 2, 6, 7) else line for n, line in enumerate(source.split("\n"))]
+    assert sent["/a.js"].body.decode() == "\n".join(lines)  # type: ignore[union-attr]
+    assert sent["/a.css"].body == b"\n.a { b: c; }\n"  # type: ignore[union-attr]
+    assert sent["/vendor/a.js"].body.decode() == source  # type: ignore[union-attr]
+
+
 @pytest.mark.parametrize(
     ("given", "status"),
     [("{tag}", 304), ('"x", {tag}', 304), ("*", 304), ('W/"other"', 200), ("", 200)],
