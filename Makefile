@@ -6,8 +6,8 @@ PY := .venv/bin/python
 .DEFAULT_GOAL := help
 
 .PHONY: help run up down status test check chat token replay lag dead-letters rebuild verify settings doctor clean \
-	schemas docs picture bench profile bench-stored bench-page bench-growth mutants test-faults test-managed test- \
-	proxies test-deploy image lock-image chaos install-run install-test format lint types imports unit fuzz audit \
+	schemas docs picture bench profile bench-stored bench-page bench-growth mutants test-faults test-managed \
+	test-proxies test-deploy image lock-image chaos install-run install-test format lint types imports unit fuzz audit \
 	install-fuzz
 
 help: ## what there is

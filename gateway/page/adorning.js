@@ -1,20 +1,23 @@
 /**
  * Colours for code and the look of formulas: fetched when the first of them is to be seen, done when there is time.
  *
- * One element at a time, in the pauses between frames, so that nobody waits for it. What somebody has selected is
- * left as it is until they let go. If a file can't be had, code stays plain and a formula its source.
+ * One element at a time, in the pauses between frames, so that nobody waits for it; code that is long, in pieces
+ * (long_code.js). What somebody has selected is left as it is until they let go. If a file can't be had, code stays
+ * plain and a formula its source.
  */
 
 import { grown } from "./prose.js";
 
-const CODE_MAX_CHARS = 40_000; // longer code stays plain: colouring it takes longer than a frame may
+const SHORT_CHARS = 8_000; // colouring longer code takes longer than a frame may
+const CODE_MAX_CHARS = 400_000; // longer code stays plain: a page of that many coloured words is slow for good
 const PAUSE_LIMIT_MS = 1_000;
 const ENOUGH_MS = 4;
 const KINDS = [
   { selector: ".math, .math-block", load: () => import("./typesetting.js").then(({ typeset }) => typeset) },
   { selector: "pre > code[class^='language-']", load: () => import("./highlighting.js").then(({ highlight }) => highlight) },
+  { selector: "pre > code[class^='language-']", load: () => import("./long_code.js").then(({ highlightLong }) => highlightLong) },
 ];
-const [FORMULA, CODE] = KINDS;
+const [FORMULA, CODE, LONG_CODE] = KINDS;
 
 const waiting = new Map(); // element -> its kind, in order
 const pause = window.requestIdleCallback?.bind(window) ?? ((work) => setTimeout(() => work({ timeRemaining: () => ENOUGH_MS, didTimeout: true }), 50));
@@ -33,7 +36,18 @@ export function adorn(nodes, { code }) {
 function collect(node, kind) {
   const found = [...node.querySelectorAll(kind.selector)];
   if (node.matches(kind.selector)) found.push(node);
-  for (const one of found) if (one.madeOf === undefined && one.textContent.length <= CODE_MAX_CHARS) waiting.set(one, kind);
+  for (const one of found) {
+    const { length } = one.textContent;
+    if (one.madeOf === undefined && length <= CODE_MAX_CHARS) waiting.set(one, kind === CODE && length > SHORT_CHARS ? LONG_CODE : kind);
+  }
+}
+
+/** Wait for a pause between frames that has room for a small piece of work, but no longer than a second. */
+export async function quiet() {
+  for (;;) {
+    const time = await new Promise((resolve) => pause(resolve, { timeout: PAUSE_LIMIT_MS }));
+    if (time.timeRemaining() >= ENOUGH_MS || time.didTimeout) return;
+  }
 }
 
 async function work() {
@@ -44,8 +58,7 @@ async function work() {
       const [element, kind] = next;
       kind.ready ??= kind.load();
       const adorned = await kind.ready;
-      const time = await new Promise((resolve) => pause(resolve, { timeout: PAUSE_LIMIT_MS }));
-      if (time.timeRemaining() < ENOUGH_MS && !time.didTimeout) continue;
+      await quiet();
       waiting.delete(element);
       if (isSelected(element)) later(element, kind);
       else if (element.isConnected && element.madeOf === undefined) dress(element, adorned);
@@ -60,7 +73,7 @@ async function work() {
   }
 }
 
-/** It may become higher: whoever follows the end of the text is told. */
+/** It may become higher at once: whoever follows the end of the text is told. */
 function dress(element, adorned) {
   adorned(element);
   grown(element);
@@ -70,7 +83,8 @@ function nextToDo() {
   return waiting.entries().next().value;
 }
 
-function isSelected(element) {
+/** Whether some of it is what somebody has selected. */
+export function isSelected(element) {
   const selection = document.getSelection();
   return selection !== null && !selection.isCollapsed && selection.containsNode(element, true);
 }

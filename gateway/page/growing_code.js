@@ -8,6 +8,7 @@
 import { element } from "./element.js";
 
 const PIECE_CHARS = 4_096;
+const PIECES = new RegExp(`[^]{1,${PIECE_CHARS}}(?:[^\\n]*\\n|[^\\n]*$)`, "g"); // up to the end of a line
 
 export class GrowingCode {
   #code;
@@ -67,4 +68,13 @@ export class GrowingCode {
     this.#tail = document.createTextNode("");
     this.#code.append(element("span", { class: "piece" }, this.#tail));
   }
+}
+
+/** Let whole code stand in pieces, all of it; gives them, in order. */
+export function cutUp(code) {
+  for (const node of [...code.childNodes]) {
+    const texts = node.textContent.match(PIECES) ?? [];
+    if (texts.length > 1) node.replaceWith(...texts.map((text) => element("span", { class: "piece" }, text)));
+  }
+  return [...code.childNodes].filter(({ textContent }) => textContent !== "");
 }

@@ -13,20 +13,21 @@ import gzip
 import hashlib
 import mimetypes
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 
+import cramjam
 from websockets.datastructures import Headers
 from websockets.http11 import Response
 
 SECURITY_HEADERS: Mapping[str, str] = {
     "Content-Security-Policy": (
-        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
-        "font-src 'self'; connect-src 'self'; manifest-src 'self'; base-uri 'none'; "
-        "form-action 'none'; frame-ancestors 'none'"
+        "default-src 'none'; script-src 'self'; worker-src 'self'; style-src 'self'; "
+        "img-src 'self' data:; font-src 'self'; connect-src 'self'; manifest-src 'self'; "
+        "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
     ),
     "Referrer-Policy": "no-referrer",
     "Cross-Origin-Opener-Policy": "same-origin",
@@ -47,20 +48,29 @@ _TYPES = {
 }
 _DOCUMENTS = ("text/html", "image/svg+xml", "text/plain")
 """What a browser may show by itself: there a policy has something to say."""
-_PACKED = {".woff2", ".png"}
+_PACKED_ALREADY = {".woff2", ".png"}
+_ENCODINGS: Mapping[str, Callable[[bytes], bytes]] = {
+    "br": lambda content: bytes(cramjam.brotli.compress(content, level=11)),
+    "gzip": lambda content: gzip.compress(content, 9, mtime=0),
+}
+"""How a file may be packed, the smallest first."""
+_TINY_BYTES = 100  # shorter ones become longer
+_PACKED_MAX = 512  # more than there are files, in both encodings
 _NAMED = re.compile(r'((?:href|src)=")([\w./-]+)(?=")')
 _IMPORT = re.compile(r'^(?:import|export) [^;]*?from "(\./[\w./-]+)";', re.MULTILINE)
+_COMMENT = re.compile(rb"^[ \t]*(?:/\*(?:(?!\*/)[\s\S])*\*/|//[^\n]*)[ \t]*$", re.MULTILINE)
+"""One that has its lines to itself."""
 _VERSIONED = re.compile(r"/v/([0-9a-f]{16})(/.+)")
 _NOT_BUILT = "The chat page is not built: this gateway serves WebSockets only.\n"
 
 
 @dataclass(frozen=True, slots=True)
 class _File:
-    """A file as it is sent: as it is, and smaller if that makes a difference."""
+    """A file, and whether packing it makes a difference."""
 
     kind: str
     plain: bytes
-    gzipped: bytes | None
+    packs: bool
     tag: str
 
 
@@ -81,17 +91,28 @@ class PageFiles:
         """Give the file at `path`, or None if there is none.
 
         `headers` are those of the request: which version its sender has, and how it may be packed.
+        Who first asks for a file waits until it is packed: half a second for the longest. From a
+        thread, then: packing lets others run.
         """
         if path == "/" and "/" + INDEX not in self._files:
             return text(200, _NOT_BUILT)
-        versioned = _VERSIONED.fullmatch(path)
-        build, name = (
-            versioned.groups() if versioned else (None, "/" + INDEX if path == "/" else path)
-        )
+        build, name = _parts(path)
         file = self._files.get(name)
         if file is None:
             return None
         return _sent(file, KEEP if build == self._build else ASK_AGAIN, headers or Headers())
+
+    def has(self, path: str) -> bool:
+        """Say whether there is an answer for `path`."""
+        return path == "/" or _parts(path)[1] in self._files
+
+
+def _parts(path: str) -> tuple[str | None, str]:
+    """Give the build that is asked for, if any is, and the file's own path."""
+    versioned = _VERSIONED.fullmatch(path)
+    if versioned is not None:
+        return versioned[1], versioned[2]
+    return None, "/" + INDEX if path == "/" else path
 
 
 def text(status: int, body: str, more: Mapping[str, str] | None = None) -> Response:
@@ -130,14 +151,15 @@ _PHRASES = {
 
 def _sent(file: _File, cache: str, asked: Headers) -> Response:
     more = {"Cache-Control": cache, "ETag": file.tag}
-    if file.gzipped is not None:
+    if file.packs:
         more["Vary"] = "Accept-Encoding"
     if _names(asked.get_all("If-None-Match"), file.tag):
         return response(_NOT_MODIFIED, b"", file.kind, more)
-    if file.gzipped is not None and _takes_gzip(asked.get_all("Accept-Encoding")):
-        more["Content-Encoding"] = "gzip"
-        return response(200, file.gzipped, file.kind, more)
-    return response(200, file.plain, file.kind, more)
+    encoding = _taken(asked.get_all("Accept-Encoding")) if file.packs else None
+    if encoding is None:
+        return response(200, file.plain, file.kind, more)
+    more["Content-Encoding"] = encoding
+    return response(200, _packed(encoding, file.plain), file.kind, more)
 
 
 def _names(given: Sequence[str], tag: str) -> bool:
@@ -146,12 +168,20 @@ def _names(given: Sequence[str], tag: str) -> bool:
     return tag in tags or "*" in tags
 
 
-def _takes_gzip(given: Sequence[str]) -> bool:
+def _taken(given: Sequence[str]) -> str | None:
+    """Give the best encoding that a browser takes."""
+    takes: dict[str, bool] = {}
     for each in ",".join(given).lower().split(","):
         name, _, parameters = each.partition(";")
-        if name.strip() in ("gzip", "*"):
-            return re.fullmatch(r"\s*q\s*=\s*0(?:\.0*)?\s*", parameters) is None
-    return False
+        takes[name.strip()] = re.fullmatch(r"\s*q\s*=\s*0(?:\.0*)?\s*", parameters) is None
+    others = takes.get("*", False)
+    return next((encoding for encoding in _ENCODINGS if takes.get(encoding, others)), None)
+
+
+@lru_cache(maxsize=_PACKED_MAX)
+def _packed(encoding: str, content: bytes) -> bytes:
+    """Pack a file, once in a process: all of them cost a second, and most are never asked for."""
+    return _ENCODINGS[encoding](content)
 
 
 @lru_cache(maxsize=1)
@@ -199,10 +229,9 @@ def _imported(path: str, read: Mapping[str, bytes]) -> list[str]:
 
 
 def _file(path: str, content: bytes) -> _File:
-    small = b"" if _suffix(path) in _PACKED else gzip.compress(content, 9, mtime=0)
-    gzipped = small if small and len(small) < len(content) else None
-    tag = f'W/"{hashlib.sha256(content).hexdigest()[:16]}"'  # weak: the same for both
-    return _File(content_type(path), content, gzipped, tag)
+    packs = _suffix(path) not in _PACKED_ALREADY and len(content) > _TINY_BYTES
+    tag = f'W/"{hashlib.sha256(content).hexdigest()[:16]}"'  # weak: the same for each encoding
+    return _File(content_type(path), content, packs, tag)
 
 
 def _suffix(path: str) -> str:
@@ -216,4 +245,11 @@ def _read(folder: Traversable, prefix: str) -> Iterator[tuple[str, bytes]]:
         if entry.is_dir():
             yield from _read(entry, f"{prefix}{entry.name}/")
         else:
-            yield prefix + entry.name, entry.read_bytes()
+            yield prefix + entry.name, _sent_of(prefix + entry.name, entry.read_bytes())
+
+
+def _sent_of(path: str, content: bytes) -> bytes:
+    """Leave out what only a reader of the sources needs; each line stays where it is."""
+    if _suffix(path) not in (".js", ".css") or path.startswith("/vendor/"):
+        return content
+    return _COMMENT.sub(lambda comment: b"\n" * comment[0].count(b"\n"), content)

@@ -140,23 +140,28 @@ class ChatServer:
 
     def _answer(
         self, socket: ServerConnection, request: Request
-    ) -> Response | Awaitable[None] | None:
+    ) -> Response | Awaitable[Response | None] | None:
         """Answer plain GETs; None, also when it was waited for, goes on with the handshake."""
         if isinstance(socket, WebSocket):
             self.strangers.discard(socket)  # it has said what it wants, and who it is comes next
         peer = (socket.remote_address or ("",))[0]
         if "websocket" not in ",".join(request.headers.get_all("Upgrade")).lower():
             answer = self._plain(request)
-            answer.body = b"" if request.method == "HEAD" else answer.body
-            if self._admission.came_by_tls(request.headers, peer):
-                answer.headers.update(ONLY_TLS)
-            return answer
+            by_tls = self._admission.came_by_tls(request.headers, peer)
+            return _for(request, answer, by_tls) if answer else self._page_file(request, by_tls)
         if self._admission.is_own(request.headers):
             return None
         address = counted_address(self._admission.client_of(request.headers, peer))
         return self._door.knock(address, self._shared.followers.people)
 
-    def _plain(self, request: Request) -> Response:
+    async def _page_file(self, request: Request, by_tls: bool) -> Response:
+        """Give a file of the page. In a thread: it may have to be packed first."""
+        path = request.path.partition("?")[0]
+        found = await asyncio.to_thread(self._page.answer, path, request.headers)
+        return _for(request, found or text(404, "not found\n"), by_tls)
+
+    def _plain(self, request: Request) -> Response | None:
+        """Answer at once, or None: a file of the page is asked for."""
         if request.method not in READ:
             return text(405, f"{' and '.join(READ)} only\n", {"Allow": ", ".join(READ)})
         path = request.path.partition("?")[0]
@@ -171,7 +176,7 @@ class ChatServer:
         where = _WHERE.fullmatch(path)
         if where is not None:
             return self._where(where[1])
-        return self._page.answer(path, request.headers) or text(404, "not found\n")
+        return None if self._page.has(path) else text(404, "not found\n")
 
     def _where(self, name: str) -> Response:
         """Tell which shard is a session's. It says nothing of whether there is one."""
@@ -214,6 +219,14 @@ class ChatServer:
     async def _turn_away(self, socket: WebSocket, code: CloseCode, reason: str) -> None:
         self._shared.counters.count_closed(code)
         await socket.end(code, reason)
+
+
+def _for(request: Request, answer: Response, by_tls: bool) -> Response:
+    """Fit an answer to who asked."""
+    answer.body = b"" if request.method == "HEAD" else answer.body
+    if by_tls:
+        answer.headers.update(ONLY_TLS)
+    return answer
 
 
 def _send_away(connections: Sequence[Connection]) -> None:

@@ -235,14 +235,15 @@ class FakeGateway:
 
     # What a gateway does.
 
-    def _http(self, _: ServerConnection, request: Request) -> Response | None:
+    async def _http(self, _: ServerConnection, request: Request) -> Response | None:
         if request.headers.get("Upgrade", "").lower() == "websocket":
             return None
         path = urlsplit(request.path).path
         if not path.startswith(self.folder + "/"):
             return text(404, "not found\n")
         path = path.removeprefix(self.folder)
-        return self._page.answer(path, request.headers) or text(404, "not found\n")
+        answer = await asyncio.to_thread(self._page.answer, path, request.headers)
+        return answer or text(404, "not found\n")
 
     async def _serve(self, socket: ServerConnection) -> None:
         assert socket.request is not None

@@ -101,6 +101,76 @@ async def test_code_is_coloured_and_copied_as_it_was_written(
     await expect(code.last.locator("*")).to_have_count(0)
 
 
+LONG_CODE = "".join(f"const a{n} = `one <\n  & two`; // {n}\n" for n in range(4_000))
+"""About 140,000 characters. Its strings go on over line ends, and so over the ends of pieces."""
+WATCH = """() => {
+  window.most = 0;
+  new MutationObserver((changes) => {
+    const put = changes.flatMap(({ addedNodes }) => [...addedNodes])
+      .filter((node) => node.querySelector?.('[class^=hljs]'));
+    window.most = Math.max(window.most, put.length);
+  }).observe(document.querySelector('#transcript'), { childList: true, subtree: true });
+}"""
+COLOURED = """() => [...document.querySelector('.prose code')?.childNodes ?? [null]].every(
+  (piece) => piece?.querySelector?.('.hljs-keyword'))"""
+
+
+@pytest.mark.parametrize("grows", [True, False])
+async def test_long_code_is_coloured_piece_by_piece(
+    chat: Page, gateway: FakeGateway, grows: bool
+) -> None:
+    """It was left plain, since colouring all of it at once held the page for a second."""
+    await chat.evaluate(WATCH)
+    message = await ask(chat, gateway, "code")
+    code = answer(chat, message).locator("code")
+    await gateway.start(message)
+    half = len(LONG_CODE) // 2 if grows else 0
+    if grows:
+        await gateway.chunk(message, 1, f"```js\n{LONG_CODE[:5_000]}")
+        await gateway.chunk(message, 2, LONG_CODE[5_000:half])
+        await expect(code).to_have_text(LONG_CODE[:half])
+    await gateway.chunk(
+        message, 3 if grows else 1, LONG_CODE[half:] if grows else f"```js\n{LONG_CODE}"
+    )
+    await gateway.complete(message, 3 if grows else 1)
+    await chat.wait_for_function(COLOURED)
+    assert await code.evaluate("node => node.textContent") == LONG_CODE
+    assert await code.evaluate("node => node.children.length") > 20
+    assert await chat.evaluate("window.most") == 1
+    strings = await code.locator(".hljs-string").all_text_contents()
+    assert sum(map(len, strings)) == 4_000 * len("`one <\n  & two`")
+
+
+async def test_long_code_in_a_language_nobody_knows_stays_plain_and_holds_up_nobody(
+    chat: Page, gateway: FakeGateway
+) -> None:
+    message = await ask(chat, gateway, "code")
+    await gateway.answer(message, f"```nosuch\n{LONG_CODE}```\n\n```js\n{LONG_CODE}```")
+    code = answer(chat, message).locator("code")
+    await expect(code.last.locator(".hljs-keyword").first).to_be_visible()
+    await expect(code.first.locator(".hljs-keyword")).to_have_count(0)
+    assert await code.first.evaluate("node => node.textContent") == LONG_CODE
+
+
+async def test_what_is_selected_in_long_code_is_left_until_it_is_let_go(
+    chat: Page, gateway: FakeGateway
+) -> None:
+    message = await ask(chat, gateway, "code")
+    await gateway.start(message)
+    await gateway.chunk(message, 1, f"```js\n{LONG_CODE}```\n")
+    code = answer(chat, message).locator("code")
+    await expect(code).to_have_text(LONG_CODE)
+    await code.evaluate(
+        "node => getSelection().setBaseAndExtent(node.firstChild, 0, node.firstChild, 1)"
+    )
+    await gateway.chunk(message, 2, "\n$x^2$\n")
+    await gateway.complete(message, 2)
+    await expect(answer(chat, message).locator(".katex")).to_have_count(1)
+    await expect(code.locator(".hljs-keyword")).to_have_count(0)
+    await chat.evaluate("getSelection().removeAllRanges()")
+    await expect(code.locator(".hljs-keyword").first).to_be_visible()
+
+
 async def test_hostile_formulas_and_code_do_nothing(chat: Page, gateway: FakeGateway) -> None:
     requests: list[str] = []
     chat.on("request", lambda request: requests.append(request.url))

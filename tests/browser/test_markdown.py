@@ -1,5 +1,7 @@
 """A model's text can't do anything but be read."""
 
+from html.entities import html5
+
 import pytest
 from playwright.async_api import Page, expect
 
@@ -79,6 +81,9 @@ async def test_hostile_markdown_is_only_text(chat: Page, gateway: FakeGateway) -
     assert [url for url in requests if not url.startswith(gateway.url)] == []
 
 
+NO_NAMES = ["&nosuch;", "&ampersand;", "&amp", "&amp;x", "&;", "&#x26;", "<b>&amp;</b>", ""]
+"""The second is no name though it begins like one; the others are none, or more than one."""
+
 RENDER = """async ([wall, texts]) => {
   const MarkdownIt = (await import('/vendor/markdown-it.js')).default;
   const { renderMarkdown, purifiedNodes } = await import('/markdown.js');
@@ -146,6 +151,25 @@ async def test_names_of_files_are_no_links(chat: Page, gateway: FakeGateway) -> 
     await gateway.answer(message, "See main.py and README.md, or write to a@b.example.")
     await expect(answer(chat, message)).to_contain_text("README.md")
     await expect(answer(chat, message).locator("a")).to_have_count(0)
+
+
+async def test_the_browser_knows_every_name_of_a_letter(unguarded_chat: Page) -> None:
+    names = {f"&{name}": letters for name, letters in html5.items() if name.endswith(";")}
+    texts = [*names, *NO_NAMES]
+    decoded = await unguarded_chat.evaluate(
+        """async (texts) => {
+          const { decodeHTMLStrict } = await import('/entities.js');
+          return texts.map(decodeHTMLStrict);
+        }""",
+        texts,
+    )
+    assert dict(zip(texts, decoded, strict=True)) == names | {text: text for text in NO_NAMES}
+
+
+async def test_names_of_letters_are_shown_as_letters(chat: Page, gateway: FakeGateway) -> None:
+    message = await ask(chat, gateway, "letters")
+    await gateway.answer(message, "&Auml; &#38; &lt;b&gt; &nosuch; &ampersand; `&Auml;`")
+    await expect(answer(chat, message)).to_have_text("Ä & <b> &nosuch; &ampersand; &Auml;")
 
 
 async def test_what_the_user_says_is_text(chat: Page, gateway: FakeGateway) -> None:

@@ -139,6 +139,16 @@ REASONING: dict[str, list[bytes]] = {
         message(role="assistant", content="Hello"), *END],
     "Ollama": [message(role="assistant", content="", reasoning=PLAN),
                message(role="assistant", content="Hello"), *END],
+    "llama.cpp": [chunk(None, role="assistant"), message(reasoning_content=PLAN),
+                  message(content="Hello"), *END],
+    "LM Studio": [message(role="assistant", reasoning_content=PLAN),
+                  message(role="assistant", content="Hello"), *END],
+    "SGLang": [ROLE, message(reasoning_content=PLAN, content=None),
+               message(content="Hello", reasoning_content=None), *END],
+    "Gemini": [message(role="assistant", content=f"<thought>{PLAN}"),
+               message(content="</thought>Hello"), *END],
+    "TGI": [message(role="assistant", content=f"<think>\n{PLAN}"),
+            message(role="assistant", content="\n</think>\n\nHello"), *END],
     "Ollama's own name": [message(role="assistant", content="", thinking=PLAN),
                           message(role="assistant", content="Hello"), *END],
     "Mistral": [
@@ -296,6 +306,22 @@ TOO_LONG: dict[str, tuple[int, Any]] = {
     "Mistral": (400, {"object": "error", "message": "Prompt contains 40000 tokens, too large for "
                                                     "model with 32768 maximum context length"}),
     "Ollama": (400, {"error": {"message": "the input length exceeds the context length"}}),
+    "vLLM": (400, {"object": "error", "type": "BadRequestError", "param": None, "code": 400,
+        "message": "This model's maximum context length is 16384 tokens. However, you requested "
+                   "19591 tokens (9591 in the messages, 10000 in the completion)."}),
+    "SGLang": (400, {"object": "error", "type": "BadRequestError", "param": None, "code": 400,
+        "message": "The input (61709 tokens) is longer than the model's context length (40960 "
+                   "tokens)."}),
+    "LM Studio": (400, {"error": "The number of tokens to keep from the initial prompt is greater "
+        "than the context length (n_keep: 13055>= n_ctx: 4096). Try to load the model with a "
+        "larger context length, or provide a shorter input."}),
+    "Azure": (400, {"error": {"message": "This model's maximum context length is 128000 tokens.",
+        "type": "invalid_request_error", "param": "messages", "code": "context_length_exceeded"}}),
+    "OpenRouter": (400, {"error": {"code": 400, "message": "This endpoint's maximum context length "
+        "is 163840 tokens. However, you requested about 243013 tokens (238917 of text input)."}}),
+    "DeepSeek": (400, {"error": {"type": "invalid_request_error", "param": None,
+        "code": "invalid_request_error", "message": "This model's maximum context length is 65536 "
+        "tokens. However, you requested 66343 tokens."}}),
 }  # fmt: skip
 
 

@@ -2,8 +2,10 @@
 
 import gzip
 import re
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
+import cramjam
 import pytest
 from websockets.datastructures import Headers
 from websockets.http11 import Response
@@ -13,6 +15,11 @@ from gateway.page.page_files import INDEX, PageFiles
 FIRST_MAX_BYTES = 100_000
 AGAIN_MAX_BYTES = 2_000
 BROWSER = Headers({"Accept-Encoding": "gzip, deflate, br, zstd"})
+UNPACK: Mapping[str | None, Callable[[bytes], bytes]] = {
+    "br": lambda body: bytes(cramjam.brotli.decompress(body)),
+    "gzip": gzip.decompress,
+    None: bytes,
+}
 
 
 @pytest.fixture(scope="module")
@@ -64,17 +71,57 @@ def test_the_page_is_told_how_many_shards_there_are() -> None:
     assert index.headers["ETag"] != PageFiles(shards=8).answer("/").headers["ETag"]  # type: ignore[union-attr]
 
 
-def test_packed_or_not_it_is_the_same(page: PageFiles) -> None:
-    plain, packed = page.answer("/chat.js"), page.answer("/chat.js", BROWSER)
+@pytest.mark.parametrize(
+    ("takes", "given"),
+    [
+        ("gzip, deflate, br, zstd", "br"),
+        ("BR;q=0.5, gzip", "br"),
+        ("gzip", "gzip"),
+        ("br;q=0, gzip", "gzip"),
+        ("br;q=0.0, *", "gzip"),
+        ("*", "br"),
+        ("gzip;q=0, br; q=0", None),
+        ("*;q=0", None),
+        ("zstd", None),
+        ("", None),
+    ],
+)
+def test_packed_or_not_it_is_the_same(page: PageFiles, takes: str, given: str | None) -> None:
+    plain, packed = (
+        page.answer("/chat.js"),
+        page.answer("/chat.js", Headers({"Accept-Encoding": takes})),
+    )
     assert plain is not None
     assert packed is not None
-    assert packed.headers["Content-Encoding"] == "gzip"
-    assert gzip.decompress(packed.body) == plain.body
+    assert packed.headers.get("Content-Encoding") == given
+    assert UNPACK[given](bytes(packed.body)) == plain.body
     assert "Content-Encoding" not in plain.headers
     assert plain.headers["Vary"] == packed.headers["Vary"] == "Accept-Encoding"
-    refused = page.answer("/chat.js", Headers({"Accept-Encoding": "gzip;q=0, br"}))
-    assert refused is not None
-    assert refused.body == plain.body
+    assert plain.headers["ETag"] == packed.headers["ETag"]
+
+
+def test_comments_stay_here_and_lines_where_they_are(tmp_path: Path) -> None:
+    source = """/**
+ * Why.
+ */
+import { b } from "./b.js"; // with code on its line: stays
+
+const a = "// no comment"; /* nor here */
+  // Only this.
+/* one */
+const c = "/*"; /* two
+   lines */ const d = "*/";
+"""
+    (tmp_path / "a.js").write_text(source)
+    (tmp_path / "a.css").write_text("/* one */\n.a { b: c; }\n")
+    (tmp_path / "vendor").mkdir()
+    (tmp_path / "vendor" / "a.js").write_text(source)
+    page = PageFiles(tmp_path)
+    sent = {name: page.answer(name) for name in ("/a.js", "/a.css", "/vendor/a.js")}
+    lines = ["" if n in (0, 1, 2, 6, 7) else line for n, line in enumerate(source.split("\n"))]
+    assert sent["/a.js"].body.decode() == "\n".join(lines)  # type: ignore[union-attr]
+    assert sent["/a.css"].body == b"\n.a { b: c; }\n"  # type: ignore[union-attr]
+    assert sent["/vendor/a.js"].body.decode() == source  # type: ignore[union-attr]
 
 
 @pytest.mark.parametrize(

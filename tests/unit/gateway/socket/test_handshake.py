@@ -5,6 +5,7 @@ so was an Origin that came twice.
 """
 
 import json
+from collections.abc import Coroutine
 from types import SimpleNamespace
 from typing import Any, cast
 from urllib.parse import quote
@@ -44,9 +45,12 @@ def server() -> ChatServer:
 def admitted(server: ChatServer, target: str, *headers: tuple[str, str]) -> Any:
     """The address, or the code that it is closed with; anything else is raised."""
     request = Request(target, Headers([("Host", "localhost:8000"), *headers]))
-    assert server._answer(cast(Any, SOCKET), request) is not None or any(
+    answer = server._answer(cast(Any, SOCKET), request)
+    assert answer is not None or any(
         "websocket" in value.lower() for name, value in headers if name == "Upgrade"
     )
+    if isinstance(answer, Coroutine):
+        answer.close()  # a file of the page, perhaps
     try:
         return server._admission.place(request.headers, target)
     except Refusal as refusal:
