@@ -80,7 +80,7 @@ class Results:
 
 def keep(results: Results, path: Path | None = None) -> Path:
     """Write them where they are looked for by commit, or to `path`."""
-    path = path or KEPT / f"{_commit()}.json"
+    path = path or KEPT / f"{commit()}.json"
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(asdict(results), indent=2))
     return path
@@ -95,7 +95,7 @@ def kept(name: str) -> Results:
     return Results(**json.loads(found[0].read_text()))
 
 
-def _commit() -> str:
+def commit() -> str:
     """Name the version; "changed" behind the commit if files are not as it has them."""
     asked = ["git", "describe", "--always", "--abbrev=12", "--exclude=*", "--dirty=-changed"]
     ran = subprocess.run(asked, cwd=ROOT, capture_output=True, text=True, check=False)
