@@ -34,6 +34,7 @@ TOLD_EVERY_S = 0.5
 ENDS_WITHIN_S = 20.0
 NICE = 10
 LINE_MAX_BYTES = 1 << 20
+CUT = (OSError, EOFError, InvalidHandshake, InvalidMessage)
 NEVER = ("HTTP 5", "close 1011", "close 1003", "close 1002")
 """What a gateway that fails itself says."""
 
@@ -158,7 +159,7 @@ async def _go_on(attack: Attack, foe: Foe, number: int) -> None:
         await asyncio.sleep(foe.chance.uniform(0, 2 * attack.pause_s))
         try:
             await attack.once(foe, number)
-        except* (OSError, EOFError, InvalidHandshake, InvalidMessage, ConnectionClosed) as group:
+        except* Exception as group:
             foe.tell(_ended(group))
 
 
@@ -170,8 +171,12 @@ def _ended(group: BaseExceptionGroup[Exception]) -> str:
             return refused(error)
         if isinstance(error, ConnectionClosed):
             return closed(error)
-    timed_out = any(isinstance(error, TimeoutError) for error in errors)
-    return "no answer in time" if timed_out else "cut"
+    if any(isinstance(error, TimeoutError) for error in errors):
+        return "no answer in time"
+    if all(isinstance(error, CUT) for error in errors):
+        return "cut"
+    # The libraries of an attacker may fail at what is done to them: he goes on all the same.
+    return f"his own {type(errors[0]).__name__}"
 
 
 def _leaves(error: BaseException) -> Iterator[BaseException]:
