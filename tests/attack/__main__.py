@@ -70,6 +70,7 @@ async def _run(stand: Stand, seconds: float, path: Path | None) -> int:
         stand.begin("after")
         say("the attackers have gone; waiting for every end, and for the rows")
         seen = await stand.settle()
+        stand.note("after")
     print(report.told(stand, seen))
     path = path or KEPT / f"{commit()}.json"
     path.parent.mkdir(parents=True, exist_ok=True)

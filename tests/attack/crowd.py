@@ -75,6 +75,16 @@ class Tally:
         await self._changes.until(condition, within_s, lambda: f"{self.unmet()}: {self.told}")
 
 
+def heard(tally: Tally) -> str:
+    """Give a table: each kind, how it tried, what it was told and how often."""
+    lines = ["| attack | tried | seen (how often) |", "|---|---|---|"]
+    for kind in KINDS:
+        told = sorted(tally.told[kind.name].items(), key=lambda each: -each[1])
+        words = ", ".join(f"{what} ({count:,})" for what, count in told)
+        lines.append(f"| {kind.name} | {kind.tried} | {words} |")
+    return "\n".join(lines)
+
+
 @asynccontextmanager
 async def crowd(target: Target, foes: int, seed: int) -> AsyncIterator[Tally]:
     """Attack until the block ends, with so many; the tally is complete then."""

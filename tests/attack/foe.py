@@ -73,18 +73,21 @@ class Foe:
     ) -> AsyncIterator[ClientConnection]:
         """Connect to some gateway, with a good token if `headers` say nothing else."""
         base = self.chance.choice(self.target.urls).replace("http", "ws", 1)
-        async with connect(
+        socket = await connect(
             f"{base}/ws/chat/{session}/{query}",
             compression=None,
             max_size=None,
             ping_interval=None,
             proxy=None,
             open_timeout=OPEN_WITHIN_S,
-            close_timeout=1.0,
             additional_headers=self.person.headers() if headers is None else headers,
             **options,
-        ) as socket:
+        )
+        try:
             yield socket
+        finally:
+            with suppress(AttributeError):  # what asyncio raises of one that is lost already
+                socket.transport.abort()  # who means harm says no goodbye
 
     async def hear(self, socket: ClientConnection) -> None:
         """Count all that is said, until the end of it. Raises ConnectionClosed."""

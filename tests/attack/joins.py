@@ -16,7 +16,8 @@ RECEIVE_BUFFER_BYTES = 4096
 NEVER_READ_MAX_S = 120.0
 PROBE_EVERY_S = 1.0
 ASKED_AGAIN_EVERY = 15
-LONG = "go [[tokens=3000 rate=300]]"
+LONG = "go [[tokens=6000]]"
+LONG_AT_ONCE = 3
 
 
 class Leaves(Attack):
@@ -122,7 +123,8 @@ class NeverReads(Attack):
                 await self._ask(connection)
 
     async def _ask(self, connection: ClientConnection) -> None:
-        await connection.send(json.dumps({"type": "user_message", "content": LONG}))
+        for _ in range(LONG_AT_ONCE):
+            await connection.send(json.dumps({"type": "user_message", "content": LONG}))
 
 
 JOINS = (Leaves, Cursors, Hoards, NeverReads)

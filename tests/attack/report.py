@@ -1,9 +1,10 @@
 """What is told of an attack: what each kind was told, what people felt, what it cost."""
 
+from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
-from tests.attack.crowd import KINDS
+from tests.attack.crowd import heard
 from tests.attack.stand import Seen, Stand
 from tests.faults.verdict import Wrong
 from tests.footprint import table
@@ -13,7 +14,7 @@ def told(stand: Stand, seen: Seen) -> str:
     """Give all of it, as text."""
     return "\n".join(
         [
-            *_attacks(stand),
+            heard(stand.tally),
             "",
             *_felt(stand),
             "",
@@ -21,7 +22,8 @@ def told(stand: Stand, seen: Seen) -> str:
             "",
             *(f"load, {when}: {loads[0]:.1f}" for when, loads in stand.loads.items()),
             f"attackers: {stand.tally.cpu_s:.0f} CPU s",
-            *_verdict(seen),
+            f"people: {dict(sum((each.counts for each in stand.honest), Counter[str]()))}",
+            *verdict(seen),
         ]
     )
 
@@ -59,15 +61,6 @@ def well(stand: Stand, seen: Seen) -> bool:
     return exact and not any(seen.restarts.values()) and not seen.raised
 
 
-def _attacks(stand: Stand) -> Iterator[str]:
-    yield "| attack | tried | seen (how often) |"
-    yield "|---|---|---|"
-    for kind in KINDS:
-        heard = sorted(stand.tally.told[kind.name].items(), key=lambda each: -each[1])
-        words = ", ".join(f"{what} ({count:,})" for what, count in heard)
-        yield f"| {kind.name} | {kind.tried} | {words} |"
-
-
 def _felt(stand: Stand) -> Iterator[str]:
     quiet, attack = (stand.felt[part].figures() for part in ("quiet", "attack"))
     yield f"{'people felt':<24}{'quiet':>10}{'attack':>10}{'ratio':>10}"
@@ -76,7 +69,8 @@ def _felt(stand: Stand) -> Iterator[str]:
         yield f"{name:<24}{before:>10.1f}{attack[name]:>10.1f}{ratio}"
 
 
-def _verdict(seen: Seen) -> Iterator[str]:
+def verdict(seen: Seen) -> Iterator[str]:
+    """Give what it comes to, line by line."""
     counts = seen.verdict.counts
     yield (
         f"{seen.answers} answers: {counts[Wrong.LOST]} lost, {counts[Wrong.DOUBLED]} doubled,"

@@ -36,8 +36,8 @@ from tests.unit.gateway.identity.minted import owner, published
 from tests.waiting import WITHIN_S
 
 SHARDS = 8
-SHARD_LOG_BYTES = 4 << 20
-"""So little that who never reads is left behind, and that old cursors need the log itself."""
+# So little that who never reads is left behind, and that old cursors need the log itself.
+DEFAULTS = {"TALKLOG_SHARD_LOG_BYTES": str(4 << 20)}
 WARM_WITHIN_S = 120.0
 FIRST_S = 2.0
 """People begin within this, not all at once."""
@@ -104,8 +104,7 @@ class Stand:
                         WORKERS="2",
                         SHARDS=str(SHARDS),
                         TALKLOG_JWT_JWKS=f"{keys}/keys",
-                        TALKLOG_SHARD_LOG_BYTES=str(SHARD_LOG_BYTES),
-                        **(SETTINGS | self._settings),
+                        **(DEFAULTS | SETTINGS | self._settings),
                     ),
                 )
                 async with asyncio.TaskGroup() as tasks:
