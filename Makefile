@@ -7,8 +7,8 @@ PY := .venv/bin/python
 
 .PHONY: help run up down status test check chat token replay lag dead-letters rebuild verify settings doctor clean \
 	schemas docs picture bench profile bench-stored bench-page bench-growth mutants test-faults test-managed \
-	test-proxies test-deploy image lock-image chaos install-run install-test format lint types imports unit fuzz audit \
-	install-fuzz
+	test-proxies test-deploy image lock-image chaos install-run install-test format lint types imports unit fuzz \
+	audit install-fuzz attack
 
 help: ## what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -122,6 +122,10 @@ lock-image: install-test ## write deploy/requirements-image.txt again: what the 
 chaos: install-test ## kill things under load and count what is lost: MINUTES SEED SESSIONS BROKERS BREAK
 	@exec $(PY) -m tests.faults.chaos $(if $(MINUTES),--minutes $(MINUTES)) $(if $(SEED),--seed $(SEED)) \
 		$(if $(SESSIONS),--sessions $(SESSIONS)) $(if $(BROKERS),--brokers $(BROKERS)) $(if $(BREAK),--break $(BREAK))
+
+attack: install-test ## people chat while others do all the harm they can: MINUTES SEED HONEST HOSTILE
+	@exec $(PY) -m tests.attack $(if $(MINUTES),--minutes $(MINUTES)) $(if $(SEED),--seed $(SEED)) \
+		$(if $(HONEST),--honest $(HONEST)) $(if $(HOSTILE),--hostile $(HOSTILE)) $(ARGS)
 
 doctor: ## what this machine lacks, and how to get it
 	@exec $(if $(wildcard .venv/installed.json),$(PY) -m deploy doctor,$(PYTHON) deploy/operators/doctor.py)

@@ -21,6 +21,7 @@ GROUPS = (
     "end_to_end",
     "end_to_end/test_stops.py",
     "end_to_end/test_log_of_others.py",
+    "attack",
     "end_to_end/workers",
     "integration/workers",
     "integration/persister",

@@ -114,6 +114,9 @@ class Connection:
                 if not self._is_heard():
                     break
                 await self._take(frame)
+            if self._ended:
+                # The library closes what returns with 1000, and our code has not gone out yet.
+                await self._socket.wait_closed()
         except ConnectionClosed:
             return
         finally:

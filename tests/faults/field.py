@@ -10,7 +10,6 @@ the fault itself proves the rest (`NoBite` otherwise).
 
 import asyncio
 import contextlib
-import json
 import random
 import time
 from collections import Counter
@@ -25,16 +24,16 @@ import psycopg
 
 from deploy.local import process_list
 from tests.faults.talker import Talker, Told
-from tests.faults.verdict import Answer, Case, Verdict, judge
+from tests.faults.verdict import Case, Verdict, judge
 from tests.faults.watch import Watch
+from tests.faults.witnesses import settle
 from tests.scripted_model.control import ModelControl, scripted_model
-from tests.stack import RunningStack, running_stack, talklog
+from tests.stack import RunningStack, running_stack
 
 SHARDS = 8
 ENOUGH_RUNNING = 0.5
 RUNNING_WITHIN_S = 90.0
 RECOVERED_WITHIN_S = 180.0
-STORED_WITHIN_S = 120.0
 POLL_S = 0.1
 MIB = 1 << 20
 MEMORY_MAX_BYTES = {"gateway": 512 * MIB, "worker": 512 * MIB, "persister": 512 * MIB}
@@ -273,20 +272,10 @@ class Field:
         self.asking = False
         with contextlib.suppress(AssertionError):  # what has no end is told by the verdict
             await self.until(self._all_ended, self.patience_s, "ends")
-        async with asyncio.timeout(STORED_WITHIN_S):
-            while not await self.watch.caught_up():  # noqa: ASYNC110 - a broker tells nobody
-                await asyncio.sleep(POLL_S)
-        await self._stored()
-        table = await self._table()
-        calls = self.model.state()["by_key"]
-        self._cases = {
-            told.key: self._case(told, table, calls) for t in self.talkers for told in t.told
-        }
-        verdict = judge(self._cases.values())
-        done = await asyncio.to_thread(talklog, self.stack, "verify", check=False)
-        self.verify_said = done.stdout + done.stderr
-        self.verified = done.returncode == 0
-        return verdict
+        settled = await settle(self.stack, self.watch, self.model, self.talkers)
+        self._cases, self.verified = settled.cases, settled.verified
+        self.verify_said = settled.verify_said
+        return judge(self._cases.values())
 
     def wrong(self, times: list[Occurrence]) -> Verdict:
         """What is wrong with the messages that met these; known once it has settled."""
@@ -301,55 +290,6 @@ class Field:
     def _all_ended(self) -> bool:
         return all(each.key in self.given_up for each in self.open_messages())
 
-    async def _stored(self) -> None:
-        """Wait until the persisters have stored the log to its end: their lag is 0."""
-        deadline = asyncio.get_running_loop().time() + STORED_WITHIN_S
-        while True:
-            done = await asyncio.to_thread(
-                talklog, self.stack, "lag", "--format", "json", check=False
-            )
-            if done.returncode == 0 and _behind(done.stdout) == 0:
-                return
-            late = asyncio.get_running_loop().time() > deadline
-            assert not late, f"the lag is not 0: {done.stdout}{done.stderr}"
-            await asyncio.sleep(0.5)
-
-    async def _table(self) -> dict[tuple[str, str], Answer]:
-        texts: dict[tuple[str, str], str] = {}
-        for session, message, content in await self.sql(
-            "SELECT session_id, message_id, content FROM streaming_messages"
-            " ORDER BY session_id, chunk_sequence, id"
-        ):
-            key = (str(session), str(message))
-            texts[key] = texts.get(key, "") + str(content)
-        return {
-            (str(session), str(message)): Answer(
-                str(state), texts.get((str(session), str(message)), ""), str(reason or "")
-            )
-            for session, message, state, reason in await self.sql(
-                "SELECT session_id, message_id, state, finish_reason FROM answers"
-            )
-        }
-
-    def _case(
-        self, told: Told, table: dict[tuple[str, str], Answer], calls: dict[str, int]
-    ) -> Case:
-        said = self.watch.message(told.session_id, told.key)
-        log = said and Answer(said.state, said.text, said.finish_reason or "")
-        return Case(
-            told.key,
-            told.tokens,
-            told.accepted,
-            Answer(told.state, told.text, told.finish_reason),
-            log or None,
-            table.get((told.session_id, told.key)),
-            told.repeats,
-            told.gaps,
-            calls.get(told.key, 0),
-            said.starts if said else 0,
-            told.shrunk,
-        )
-
     async def _sample_memory(self) -> None:
         while True:
             for each in process_list.read(self.stack.state):
@@ -358,13 +298,6 @@ class Field:
                     kind = each.name.rpartition("-")[0] or each.name
                     self.most_memory[kind] = max(self.most_memory[kind], used)
             await asyncio.sleep(1.0)
-
-
-def _behind(output: str) -> int:
-    """How many records no reader has stored, or a number over 0 if that is not known."""
-    said = json.loads(output or "{}")
-    parts = said.get("partitions", [])
-    return sum(each["records"] for each in parts) if parts and not said["notes"] else 1
 
 
 __all__ = ["Fault", "Field", "NoBite", "Occurrence", "Shape", "Strike", "Tier"]

@@ -10,7 +10,7 @@ import asyncio
 import json
 import random
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
@@ -74,9 +74,10 @@ class Talker:
         chance: random.Random,
         tokens: tuple[int, int],
         rate: int,
+        headers: Mapping[str, str] | None = None,
     ) -> None:
         self._urls, self.session_id, self.chance = urls, session_id, chance
-        self._tokens, self._rate = tokens, rate
+        self._tokens, self._rate, self._headers = tokens, rate, headers
         self._cursor: str | None = None
         self._on: Callable[[], bool]
         self._failures = 0
@@ -100,9 +101,12 @@ class Talker:
                 self.counts["reconnects"] += 1
                 self._left = self.address
                 self._failures += 1
-                await asyncio.sleep(
-                    self.chance.uniform(0, min(BACKOFF_MAX_S, 0.1 * 2 ** min(self._failures, 5)))
-                )
+                await asyncio.sleep(self._away_s())
+
+    def _away_s(self) -> float:
+        """How long until it connects again."""
+        longest_s = min(BACKOFF_MAX_S, 0.1 * 2 ** min(self._failures, 5))
+        return self.chance.uniform(0, longest_s)
 
     async def _connected(self) -> None:
         urls = self._urls()
@@ -117,6 +121,7 @@ class Talker:
             open_timeout=CONNECT_WITHIN_S[min(self._failures, len(CONNECT_WITHIN_S) - 1)],
             ping_interval=None,
             close_timeout=1.0,
+            additional_headers=self._headers,
         ) as socket:
             if self.now and not self.now.accepted:
                 await self._submit(socket, self.now)  # the log may have it: the same id again

@@ -5,6 +5,7 @@ import pytest
 from schemas.limits import FRAME_MAX_BYTES
 from tests.integration.gateway.client import Client
 from tests.integration.gateway.process import Gateway
+from tests.integration.gateway.test_floods import masked
 
 
 @pytest.mark.parametrize(
@@ -41,6 +42,17 @@ async def test_ten_bad_frames_in_a_row_close_with_4005(gateway: Gateway, session
             await client.send("{")
         assert (await client.until_closed())[0] == 4005
         assert len(client.of_type("error")) == 10
+
+
+async def test_who_goes_on_talking_is_closed_with_4005_too(
+    gateway: Gateway, session_id: str
+) -> None:
+    # Seen: 1000, which tells a client not to come again, for what lay behind the last bad frame
+    # ended the connection before its close had begun.
+    async with Client(gateway.url, session_id) as client:
+        await client.joined()
+        client.socket.transport.write(masked(b"{") * 100)
+        assert (await client.until_closed())[0] == 4005
 
 
 async def test_a_binary_frame_closes_with_4005(gateway: Gateway, session_id: str) -> None:

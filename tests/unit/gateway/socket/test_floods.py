@@ -56,6 +56,9 @@ class Socket:
     async def end(self, *_: object) -> None:
         pass
 
+    async def wait_closed(self) -> None:
+        pass
+
     def pongs(self) -> int:
         return sum(b'"pong"' in frame for frame in self.sent)
 
