@@ -80,7 +80,7 @@ class Errands:
 
     async def write(self, action: actions.Write) -> None:
         """Write an event of the shard's owner. Reported: written."""
-        event = event_of(action.event, action.message, now_text())
+        event = event_of(action.event, action.message, now_text(), action.prompt_offset)
         headers = list(HEADERS)
         if action.traceparent is not None:
             headers.append(("traceparent", action.traceparent))

@@ -195,7 +195,8 @@ class Judge:
             self._write(work, event)
 
     def _write(self, work: Work, event: OwnerEvent) -> None:
-        self._actions.append(Write(work.token, work.shard, work.message, event, work.traceparent))
+        told = work.token, work.shard, work.message
+        self._actions.append(Write(*told, event, work.traceparent, work.offsets[0]))
 
     def _dead_letter(self, shard: Shard, work: Work, view: Message | None) -> None:
         work.step = Step.DEAD_LETTERING
