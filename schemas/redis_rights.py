@@ -12,7 +12,7 @@ _HASHES = "+hget +hgetall +hset +hdel +expire"
 RIGHTS: Mapping[str, str] = {
     "gateway": f"~message:* ~rate:* ~limits:* ~load ~gateways -@all {_CONNECT} {_SCRIPTS} "
     f"+get +set +del +exists +time {_HASHES} +pexpire",
-    "worker": f"~session:* ~limits:* ~load -@all {_CONNECT} {_SCRIPTS} +get +getex +set +del "
+    "worker": f"~session:* ~forgotten:* ~limits:* ~load -@all {_CONNECT} {_SCRIPTS} +get +getex +set +del "
     f"+time {_HASHES} +hincrby",
     "admin": "~* &* +@all",
 }

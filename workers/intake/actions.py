@@ -208,6 +208,14 @@ class Forgo:
 
 
 @dataclass(frozen=True, slots=True)
+class ForgetHistory:
+    """The session was forgotten, by the event at `offset` of its shard: its history has to go."""
+
+    session_id: str
+    offset: int
+
+
+@dataclass(frozen=True, slots=True)
 class NoteEnd:
     """Note that a message of a user has ended, and the tokens that it has cost: for his limits."""
 
@@ -273,6 +281,7 @@ Action = (
     | LookUp
     | Store
     | Forgo
+    | ForgetHistory
     | NoteEnd
     | Follow
     | AskEnd

@@ -166,6 +166,16 @@ class OwnAttempts:
             own.told_to_stop = True
             self._actions.append(Stop(key, reason))
 
+    def abandon_all(self, session_id: str) -> None:
+        """Drop what runs in a session: it was forgotten, and nobody listens any more.
+
+        One that was said afterwards starts again: the event has taken its start away.
+        """
+        for own in self._running.values():
+            if own.key.session_id == session_id:
+                own.told_to_stop = True
+                self._actions.append(Abandon(own.key))
+
     def read_back(self, event: SessionEvent, fold: ShardFold) -> None:
         """Tell an attempt of ours whose start was read back with which text it goes on.
 
