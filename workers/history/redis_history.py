@@ -102,14 +102,15 @@ class History:
         async with self._limited():
             await self._redis.delete(redis_keys.session(session_id))
 
-    async def forget_session(self, session_id: str, epoch: int, offset: int) -> None:
-        """Remove a session that was forgotten there, with all that ended before; it never returns.
+    async def forget_session(self, session_id: str, epoch: int, offset: int) -> int:
+        """Remove the history of a session that was forgotten there; no turn of before comes back.
 
-        Raises HistoryUnavailable.
+        Gives how many keys there were. Raises HistoryUnavailable.
         """
         keys = [redis_keys.session(session_id), redis_keys.forgotten(session_id)]
         async with self._limited():
-            await self._forget_script(keys=keys, args=[epoch, offset, redis_keys.SESSION_TTL_S])
+            args = [epoch, offset, redis_keys.SESSION_TTL_S]
+            return int(await self._forget_script(keys=keys, args=args))
 
     async def _merge(
         self, session_id: str, turns: Sequence[Turn], *, whole: bool

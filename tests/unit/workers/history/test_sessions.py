@@ -72,9 +72,9 @@ class FakeRedis:
         self._called()
         self.kept.pop(session_id, None)
 
-    async def forget_session(self, session_id: str, epoch: int, offset: int) -> None:
+    async def forget_session(self, session_id: str, epoch: int, offset: int) -> int:
         self._called()
-        self.kept.pop(session_id, None)
+        return self.kept.pop(session_id, None) is not None
 
     def messages(self, session_id: str = "s") -> list[str] | None:
         turns = self.kept.get(session_id)
