@@ -239,7 +239,7 @@ class Worker:
                 metrics.FORGONE.inc()
                 self._sessions.forgo(action.key)
             case actions.ForgetHistory(session_id, offset):
-                # First, and at once: the next answer of the session may begin before Redis is asked.
+                # At once: the next answer of the session may begin before Redis is asked.
                 self._sessions.forgetting(session_id, offset)
                 self._spawn(self._sessions.forget(session_id))
             case actions.NoteEnd():
