@@ -8,7 +8,7 @@ PY := .venv/bin/python
 .PHONY: help run up down status test check chat token replay lag dead-letters rebuild verify settings doctor clean \
 	schemas docs picture bench profile bench-stored bench-page bench-growth mutants test-faults test-managed \
 	test-proxies test-deploy image lock-image chaos install-run install-test format lint types imports unit fuzz \
-	audit install-fuzz attack
+	audit install-fuzz attack forget
 
 help: ## what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -56,6 +56,9 @@ dead-letters: install-run ## what could not be used, and the way back: ARGS="lis
 
 rebuild: install-run ## make the persister's tables anew from the log, and compare: COMPARE=1 leaves them
 	@exec $(PY) -m deploy rebuild $(if $(COMPARE),--compare)
+
+forget: install-run ## erase a conversation: SESSION=abc, or all of a user's: WHO=alice SHARED=1; YES=1 does not ask
+	@exec $(PY) -m deploy forget $${SESSION:+"$$SESSION"} $${WHO:+--user "$$WHO"} $(if $(SHARED),--shared) $(if $(YES),--yes)
 
 settings: install-run ## every setting with its default and unit
 	@exec $(PY) -m deploy settings

@@ -47,6 +47,10 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "operators.rebuild.command:rebuild",
         "Make the tables anew from the log, and compare.",
     ),
+    "forget": (
+        "operators.forget.command:forget",
+        "Erase a conversation, or what one user has said.",
+    ),
     "dead-letters": (
         "operators.dead_letters.command:app",
         "List, show and redrive what could not be used.",

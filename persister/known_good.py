@@ -5,13 +5,15 @@ They are those of a short conversation of nobody's, one of each statement, and a
 
 from typing import Any
 
-from persister.rows import Changes, RowFold
+from persister.changes import Changes
+from persister.rows import RowFold
 from schemas.events import (
     Chunk,
     Complete,
     Prompt,
     ReasoningChunk,
     SessionEvent,
+    SessionForgotten,
     Status,
     UserEvent,
     UserMessage,
@@ -26,8 +28,16 @@ def known_good_rows() -> Changes:
     """Give the changes of a message, its answer's one chunk and its end."""
     said: dict[str, Any] = {"session_id": _SESSION, "message_id": "m1", "created_at": _AT}
     events: list[UserEvent | SessionEvent] = [
+        SessionForgotten(**said, said_before=0),
         UserMessage(**said, content=_PROMPT.content),
-        Status(**said, state="generating", attempt="a1", fence=(1, 1, 1), prompt=_PROMPT),
+        Status(
+            **said,
+            state="generating",
+            attempt="a1",
+            fence=(1, 1, 1),
+            prompt=_PROMPT,
+            prompt_offset=1,
+        ),
         ReasoningChunk(**said, attempt="a1", sequence=1, content="Is it?"),
         Chunk(**said, attempt="a1", sequence=1, content="No."),
         Complete(**said, attempt="a1", last_sequence=1, finish_reason="stop"),

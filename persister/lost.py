@@ -14,7 +14,7 @@ import structlog
 from persister import metrics
 from persister.answer_row import answer_of
 from persister.batch import Partition, Pending
-from persister.rows import Key
+from persister.changes import Key
 from persister.store import Move, Store
 from schemas.log.log_reader import LogUnavailable
 from schemas.topics import SESSION_LOG, USER_MESSAGES, shard_of

@@ -58,6 +58,51 @@ FROM answers
 WHERE session_id = ANY (%(sessions)s::text[])
 GROUP BY session_id;
 
+-- name: forgotten_of
+-- Which of some sessions were forgotten, and up to where.
+SELECT session_id, epoch AS forgotten_epoch, log_offset AS forgotten_offset, said_epoch, said_before
+FROM forgotten_sessions
+WHERE session_id = ANY (%(sessions)s::text[]);
+
+-- name: put_forgotten
+INSERT INTO forgotten_sessions AS stored (
+    session_id, shard, epoch, log_offset, said_epoch, said_before, forgotten_at
+)
+SELECT session_id, shard, epoch, log_offset, said_epoch, said_before, forgotten_at
+FROM json_populate_recordset(NULL::forgotten_sessions, %(rows)s::json)
+ORDER BY session_id
+ON CONFLICT (session_id) DO UPDATE SET
+    shard = EXCLUDED.shard,
+    epoch = EXCLUDED.epoch,
+    log_offset = EXCLUDED.log_offset,
+    said_epoch = EXCLUDED.said_epoch,
+    said_before = EXCLUDED.said_before,
+    forgotten_at = EXCLUDED.forgotten_at;
+
+-- name: remove_answers
+-- Some rows of a session at a time: it may be long, and no statement may be.
+DELETE FROM answers
+WHERE ctid = ANY (ARRAY(
+    SELECT ctid FROM answers WHERE session_id = %(session)s LIMIT %(rows)s
+));
+
+-- name: remove_chunks
+DELETE FROM streaming_messages
+WHERE ctid = ANY (ARRAY(
+    SELECT ctid FROM streaming_messages WHERE session_id = %(session)s LIMIT %(rows)s
+));
+
+-- name: remove_prompts
+-- What was said, but for what was said after the session was forgotten. Where no record of
+-- user_messages has told of it yet, that will tell.
+DELETE FROM user_messages
+WHERE ctid = ANY (ARRAY(
+    SELECT ctid FROM user_messages
+    WHERE session_id = %(session)s
+      AND (log_offset IS NULL OR (epoch, log_offset) < (%(said_epoch)s, %(said_before)s))
+    LIMIT %(rows)s
+));
+
 -- name: remove_replaced
 -- The chunks of an attempt that a later start has replaced.
 DELETE FROM streaming_messages s

@@ -23,6 +23,7 @@ from schemas.events import (
     Prompt,
     ReasoningChunk,
     SessionEvent,
+    SessionForgotten,
     Status,
     UndecodableEvent,
     UserEvent,
@@ -109,7 +110,7 @@ def _with_storable_text(event: SessionEvent, value: bytes) -> SessionEvent:
             text = getattr(event, name)
             if text is not None and "\0" in text:
                 changed[name] = without_nul(text)
-    if not isinstance(event, Chunk | ReasoningChunk) and event.prompt is not None:
+    if isinstance(event, Status | Complete | Error) and event.prompt is not None:
         prompt = Prompt(
             content=without_nul(event.prompt.content), created_at=event.prompt.created_at
         )
@@ -117,7 +118,7 @@ def _with_storable_text(event: SessionEvent, value: bytes) -> SessionEvent:
             prompt = replace(prompt, created_at=NO_TIME)
         if prompt != event.prompt:
             changed["prompt"] = prompt
-    if isinstance(event, Complete | Error) and not _is_time(event.created_at):
+    if isinstance(event, Complete | Error | SessionForgotten) and not _is_time(event.created_at):
         changed["created_at"] = NO_TIME
     return replace(event, **changed) if changed else event
 

@@ -11,9 +11,11 @@ finished answer would otherwise look like a new one and overwrite it.
 from collections import Counter, OrderedDict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any
 
 from persister.answer_row import Answer, answer_of
+from persister.changes import Changes, ChunkRange, ChunkRow, ForgottenRow, Key, PromptRow, Reasoning
+from schemas.conversation import forgotten_of
 from schemas.events import (
     Cancel,
     Chunk,
@@ -21,76 +23,11 @@ from schemas.events import (
     Prompt,
     ReasoningChunk,
     SessionEvent,
+    SessionForgotten,
     UserEvent,
     UserMessage,
 )
-from schemas.transcript import Outcome, Place, Transcript
-
-Key = tuple[str, str]
-"""session_id, message_id"""
-
-
-class ChunkRow(NamedTuple):
-    """A row of streaming_messages, in the order of its columns without `id`."""
-
-    session_id: str
-    chunk_sequence: int
-    content: str
-    is_complete: bool
-    created_at: str
-    message_id: str
-    attempt: str
-    sequence: int
-
-
-class PromptRow(NamedTuple):
-    """A row of user_messages; places are None when only the answer's events have told of it."""
-
-    session_id: str
-    message_id: str
-    content: str
-    user_id: str | None
-    created_at: str
-    shard: int
-    epoch: int | None
-    log_offset: int | None
-    seen_epoch: int | None
-    seen_offset: int | None
-
-
-class ChunkRange(NamedTuple):
-    """The chunks [first, next) of a message, which a new attempt has replaced."""
-
-    session_id: str
-    message_id: str
-    first: int
-    next: int
-
-
-class Reasoning(NamedTuple):
-    """What comes behind the reasoning in a row of answers, or (`anew`) takes its place.
-
-    So nobody holds what the row has: it may be long, and a running answer is only added to.
-    """
-
-    session_id: str
-    message_id: str
-    anew: bool
-    content: str
-
-
-@dataclass(slots=True)
-class Changes:
-    """What one batch changes, to be written in the order of the fields."""
-
-    replaced: list[ChunkRange]
-    chunks: list[ChunkRow]
-    completed: list[tuple[str, int]]
-    answers: list[Answer]
-    reasonings: list[Reasoning]
-    prompts: list[PromptRow]
-    cancels: list[tuple[str, str, Place]]
-    outcomes: Counter[Outcome]
+from schemas.transcript import Forgotten, Outcome, Place, Transcript
 
 
 @dataclass(slots=True)
@@ -103,6 +40,10 @@ class _Session:
     absent: set[str] = field(default_factory=set)
     counted: int = 0
     """So many of them are in the fold's count."""
+
+    def knows(self, message_id: str) -> bool:
+        """Whether it is known if there is an answer of this message."""
+        return message_id in self.answers or message_id in self.absent
 
 
 class RowFold:
@@ -128,28 +69,36 @@ class RowFold:
         keys: set[Key] = set()
         sessions: set[str] = set()
         for event in events:
-            if isinstance(event, UserMessage | Cancel):
-                continue
             session = self._sessions.get(event.session_id)
             if session is None:
                 sessions.add(event.session_id)
-            elif event.message_id in session.answers or event.message_id in session.absent:
+            if isinstance(event, UserMessage | Cancel | SessionForgotten):
                 continue
-            keys.add((event.session_id, event.message_id))
+            if session is None or not session.knows(event.message_id):
+                keys.add((event.session_id, event.message_id))
         return keys, sessions
 
     def restore(
-        self, keys: Iterable[Key], rows: Iterable[Mapping[str, Any]], highest: Mapping[str, int]
+        self,
+        keys: Iterable[Key],
+        rows: Iterable[Mapping[str, Any]],
+        highest: Mapping[str, int],
+        forgotten: Iterable[Mapping[str, Any]] = (),
     ) -> None:
         """Take the stored rows of `answers` of what was unknown.
 
-        `highest` has the greatest next_chunk_sequence of each unknown session that has answers.
+        `highest` has the greatest next_chunk_sequence of each unknown session that has answers,
+        `forgotten` the rows of forgotten_sessions of unknown sessions.
         """
         for session_id, message_id in keys:
             session = self._sessions.get(session_id)
             if session is None:
                 session = self._sessions[session_id] = _Session(highest.get(session_id, 1))
             session.absent.add(message_id)
+        for row in forgotten:
+            session_id = row["session_id"]
+            session = self._sessions.setdefault(session_id, _Session(highest.get(session_id, 1)))
+            session.transcript.forgotten = forgotten_of(row)
         for row in rows:
             answer = answer_of(row)
             session = self._sessions[answer.session_id]
@@ -163,12 +112,21 @@ class RowFold:
         touched: set[str] = set()
         for shard, offset, event in events:
             place = Place(self._epoch, offset)
+            session = self._sessions.get(event.session_id)
             if isinstance(event, UserMessage | Cancel):
-                work.take_user_event(shard, place, event)
+                if session is not None:
+                    touched.add(event.session_id)
+                forgotten = session.transcript.forgotten if session is not None else None
+                work.take_user_event(shard, place, event, forgotten)
+                continue
+            if session is None:  # of which only this event is known: that it is forgotten
+                session = self._sessions[event.session_id] = _Session(1)
+            self._sessions.move_to_end(event.session_id)
+            touched.add(event.session_id)
+            if isinstance(event, SessionForgotten):
+                work.forget(session, shard, place, event)
             else:
-                self._sessions.move_to_end(event.session_id)
-                touched.add(event.session_id)
-                work.take_session_event(self._sessions[event.session_id], shard, place, event)
+                work.take_session_event(session, shard, place, event)
         changes = work.changes()
         self._count(touched)
         while self._remembered > self._max_answers:
@@ -181,6 +139,7 @@ class RowFold:
         for session_id in touched:
             session = self._sessions[session_id]
             remembered = len(session.answers) + len(session.absent)
+            remembered += session.transcript.forgotten is not None
             self._remembered += remembered - session.counted
             session.counted = remembered
 
@@ -198,9 +157,14 @@ class _Work:
         self._reasonings: dict[Key, list[str]] = {}
         self._prompts: dict[Key, PromptRow] = {}
         self._cancels: dict[Key, Place] = {}
+        self._forgotten: dict[str, ForgottenRow] = {}
         self._outcomes: Counter[Outcome] = Counter()
 
-    def take_user_event(self, shard: int, place: Place, event: UserEvent) -> None:
+    def take_user_event(
+        self, shard: int, place: Place, event: UserEvent, forgotten: Forgotten | None = None
+    ) -> None:
+        if forgotten is not None and place < forgotten.said_before:
+            return
         key = (event.session_id, event.message_id)
         row = self._prompts.get(key)
         if row is not None and row.log_offset is not None:
@@ -222,6 +186,33 @@ class _Work:
                 epoch,
                 offset,
             )
+
+    def forget(self, session: _Session, shard: int, place: Place, event: SessionForgotten) -> None:
+        """Take out all that this batch would write of the session, and have its rows removed."""
+        outcome = session.transcript.apply(event, place)
+        self._outcomes[outcome] += 1
+        forgotten = session.transcript.forgotten
+        if outcome is not Outcome.FORGOTTEN or forgotten is None:
+            return
+        session.answers.clear()
+        session.next_chunk_sequence = 1
+        session_id, said_before = event.session_id, forgotten.said_before
+        for indexes in (self._own.pop(key) for key in _of(session_id, self._own)):
+            for index in indexes:
+                self._chunks[index] = None
+        self._completed = [each for each in self._completed if each[0] != session_id]
+        for held in (self._replaced, self._touched, self._anew, self._reasonings):
+            for key in _of(session_id, held):
+                del held[key]
+        for key in _of(session_id, self._prompts):
+            row = self._prompts[key]
+            if row.log_offset is None or Place(row.epoch or 0, row.log_offset) < said_before:
+                del self._prompts[key]
+        for key in _of(session_id, self._cancels):
+            if self._cancels[key] < said_before:
+                del self._cancels[key]
+        at = place.epoch, place.offset, said_before.epoch, said_before.offset
+        self._forgotten[session_id] = ForgottenRow(session_id, shard, *at, event.created_at)
 
     def take_session_event(
         self, session: _Session, shard: int, place: Place, event: SessionEvent
@@ -259,6 +250,7 @@ class _Work:
 
     def changes(self) -> Changes:
         return Changes(
+            forgotten=list(self._forgotten.values()),
             replaced=list(self._replaced.values()),
             chunks=[row for row in self._chunks if row is not None],
             completed=self._completed,
@@ -335,3 +327,7 @@ class _Work:
             self._chunks[own[-1]] = row._replace(is_complete=True)
         else:
             self._completed.append((answer.session_id, answer.next_chunk_sequence - 1))
+
+
+def _of(session_id: str, keys: Iterable[Key]) -> list[Key]:
+    return [key for key in keys if key[0] == session_id]

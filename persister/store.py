@@ -11,7 +11,7 @@ import contextlib
 import os
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 import msgspec
@@ -21,13 +21,15 @@ from psycopg.rows import DictRow, dict_row
 
 from persister.answer_row import row_of
 from persister.batch import Partition
-from persister.rows import Changes, Key
+from persister.changes import Changes, ForgottenRow, Key
 from persister.timeouts import CONNECT_S, Timeouts
 from schemas.statements import statements
 
 T = TypeVar("T")
 APPLICATION = "talklog-persister"
 STATEMENTS = statements("persister", "queries.sql")
+REMOVED_AT_ONCE = 20_000
+"""So many rows of a table one transaction removes, as long as there are more of a session."""
 
 
 class StoreUnavailable(Exception):
@@ -112,14 +114,28 @@ class Store:
 
     async def lookup(
         self, keys: Iterable[Key], sessions: Iterable[str]
-    ) -> tuple[list[DictRow], dict[str, int]]:
-        """Give the rows of `answers` of these messages, and each session's next number."""
+    ) -> tuple[list[DictRow], dict[str, int], list[DictRow]]:
+        """Give the rows of `answers` of these messages, and each session's next number.
+
+        Third, the rows of forgotten_sessions of these sessions.
+        """
         wanted = list(keys)
         split = {"sessions": [key[0] for key in wanted], "messages": [key[1] for key in wanted]}
         rows = await self._asked("answers_of", split) if wanted else []
         asked = {"sessions": list(sessions)}
         found = await self._asked("highest_of", asked) if asked["sessions"] else []
-        return rows, {row["session_id"]: row["next_chunk_sequence"] for row in found}
+        forgotten = await self._asked("forgotten_of", asked) if asked["sessions"] else []
+        highest = {row["session_id"]: row["next_chunk_sequence"] for row in found}
+        return rows, highest, forgotten
+
+    async def remove_some(self, gone: ForgottenRow, moves: Sequence[Move]) -> int:
+        """Remove some rows of a forgotten session, if the positions are what `moves` expects.
+
+        Gives how many of the table that had the most; less than REMOVED_AT_ONCE: none are left.
+        Raises as `save` does.
+        """
+        standing = [replace(move, next=move.expected) for move in moves]
+        return await self._bounded(self._remove_some(gone, standing))
 
     async def save(self, changes: Changes, moves: Sequence[Move]) -> None:
         """Write a batch and move its positions: all of it or nothing.
@@ -172,7 +188,28 @@ class Store:
         async with self._transaction(force_rollback=True) as connection:
             await self._write(connection, changes)
 
+    async def _remove_some(self, gone: ForgottenRow, moves: Sequence[Move]) -> int:
+        async with self._transaction():
+            await self._move(moves)
+            return await self._remove(gone)
+
+    async def _remove(self, gone: ForgottenRow) -> int:
+        of = {"session": gone.session_id, "rows": REMOVED_AT_ONCE}
+        said = {"said_epoch": gone.said_epoch, "said_before": gone.said_before}
+        removed = [
+            await self._run("remove_answers", of),
+            await self._run("remove_chunks", of),
+            await self._run("remove_prompts", of | said),
+        ]
+        return max(removed)
+
     async def _write(self, connection: AsyncConnection[DictRow], changes: Changes) -> None:
+        if changes.forgotten:
+            for gone in changes.forgotten:
+                while await self._remove(gone) == REMOVED_AT_ONCE:
+                    pass
+            forgotten = [row._asdict() for row in changes.forgotten]
+            await self._run("put_forgotten", {"rows": _json(forgotten)})
         if changes.replaced:
             ranges = [replaced._asdict() for replaced in changes.replaced]
             await self._run("remove_replaced", {"ranges": _json(ranges)})

@@ -7,12 +7,17 @@ perhaps not, in Postgres. The next batch reads back what it needs.
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import structlog
+
 from persister.batch import Partition, Stretch
+from persister.changes import Changes
 from persister.dead_letters import Bad, DeadLetterBox
 from persister.reading import BadRecord, WholeRecord, read
-from persister.rows import Changes, RowFold
-from persister.store import Move, Store
+from persister.rows import RowFold
+from persister.store import REMOVED_AT_ONCE, Move, Store
 from schemas.events import SessionEvent, UserEvent
+
+log = structlog.get_logger(__name__)
 
 Events = list[tuple[int, int, UserEvent | SessionEvent]]
 """shard, offset, event"""
@@ -71,14 +76,18 @@ class Writer:
                 await self._letters.put(each)
                 self._put.add(place)
         keys, sessions = self._fold.unknown(event for _, _, event in events)
-        if keys:
-            rows, highest = await self._store.lookup(keys, sessions)
-            self._fold.restore(keys, rows, highest)
+        if keys or sessions:
+            self._fold.restore(keys, *await self._store.lookup(keys, sessions))
         changes = self._fold.fold(events)
         moves = [
             Move(stretch.partition, self._epoch, stretch.expected, stretch.next)
             for stretch in stretches
         ]
+        for gone in changes.forgotten:
+            # Before the transaction, which must be short: whoever is stopped in between reads the
+            # same event again, and goes on with what is left.
+            while await self._store.remove_some(gone, moves) == REMOVED_AT_ONCE:
+                log.info("a forgotten session is long: its rows are being removed")
         await self._store.save(changes, moves)
         for each in bad:
             self._put.discard((each.partition, each.record.offset))

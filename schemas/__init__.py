@@ -19,6 +19,7 @@ sequence    a chunk's number in its attempt, dense from 1
 terminal    the event that ends a message: `ai_response_complete` or `error`
 released    of an attempt that its process gave back: the message waits for its next start
 damaged     of an answer of which a chunk is missing; its text is shown all the same
+forgotten   of a session that was erased (`session_forgotten`), and of all that was said before
 lost        of a message that the log can no longer end, because it holds nothing of it any more
 turn        what one side said, as the next prompt has it; a message with an answer makes two
 lane        a session's messages in a worker, answered one after another

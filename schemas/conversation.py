@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from schemas.events import Error, Prompt, Timing, Usage, iso
-from schemas.transcript import Message, Place
+from schemas.transcript import Forgotten, Message, Place
 
 T = TypeVar("T")
 
@@ -102,6 +102,16 @@ def _known_part(stored: object, kind: type[T]) -> T | None:
         return None if stored is None else msgspec.convert(stored, kind)
     except msgspec.ValidationError:
         return None
+
+
+def forgotten_of(row: Mapping[str, Any]) -> Forgotten | None:
+    """Read a row of forgotten_sessions; None where a join found none (`said_before` is null)."""
+    if row["said_before"] is None:
+        return None
+    return Forgotten(
+        at=Place(row["forgotten_epoch"], row["forgotten_offset"]),
+        said_before=Place(row["said_epoch"], row["said_before"]),
+    )
 
 
 def prompt_of(row: Mapping[str, Any]) -> Prompt | None:

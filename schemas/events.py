@@ -48,6 +48,10 @@ LastSequence = Annotated[
     int, Meta(ge=0, le=_INTEGER_MAX, description="the highest sequence written, 0 for none")
 ]
 FencePart = Annotated[int, Meta(ge=0, le=_NUMBER_MAX)]
+PromptOffset = Annotated[
+    int,
+    Meta(ge=0, le=_NUMBER_MAX, description="of the prompt's record in user_messages"),
+]
 CreatedAt = Annotated[str, Meta(description="ISO 8601, UTC, milliseconds")]
 
 OnBusy = Literal["enqueue", "reject", "interrupt"]
@@ -161,7 +165,8 @@ class Status(Event, frozen=True, kw_only=True, tag="status"):
     alive {attempt} · cancelling {attempt, reason} · released {attempt, reason}.
 
     `continues` names the attempt whose text this one goes on with: its first chunk is that text,
-    whole. `reason` of `released` is BEGIN_ANEW if the text can't be gone on with.
+    whole. `reason` of `released` is BEGIN_ANEW if the text can't be gone on with. With the prompt
+    stands the offset of its record: whether its session was forgotten before it was said, or after.
     """
 
     state: State
@@ -173,6 +178,7 @@ class Status(Event, frozen=True, kw_only=True, tag="status"):
     worker: str | None = None
     reason: StatusReasonRead | None = None
     continues: str | None = None
+    prompt_offset: PromptOffset | None = None
 
     def __post_init__(self) -> None:
         """Refuse a state without the fields that the fold needs of it."""
@@ -214,6 +220,7 @@ class Complete(Event, frozen=True, kw_only=True, tag="ai_response_complete"):
     timing: Timing | None = None
     history: HistoryStateRead = "full"
     prompt: Prompt | None = None
+    prompt_offset: PromptOffset | None = None
     tool_calls_ignored: Annotated[int, Meta(ge=0, le=_INTEGER_MAX)] = 0
 
 
@@ -226,10 +233,22 @@ class Error(Event, frozen=True, kw_only=True, tag="error"):
     retryable: bool
     last_sequence: LastSequence = 0
     prompt: Prompt | None = None
+    prompt_offset: PromptOffset | None = None
+
+
+class SessionForgotten(Event, frozen=True, kw_only=True, tag="session_forgotten"):
+    """A session is erased: what lies before this event is gone, for every reader.
+
+    `said_before`: so far `user_messages` went in the session's shard when this was asked for. What
+    was said before that offset stays forgotten, whatever is still written of it; what is said from
+    there on is a new conversation. `message_id` is this event's own: it is of no message.
+    """
+
+    said_before: PromptOffset
 
 
 Terminal = Complete | Error
-SessionEvent = Status | Chunk | ReasoningChunk | Complete | Error
+SessionEvent = Status | Chunk | ReasoningChunk | Complete | Error | SessionForgotten
 UserEvent = UserMessage | Cancel
 
 _encoder = msgspec.json.Encoder()
@@ -249,6 +268,7 @@ _OF_THE_SESSION_LOG = (
     "ai_reasoning_chunk",
     "ai_response_complete",
     "error",
+    "session_forgotten",
 )
 _KNOWN = {"user_message", "cancel", *_OF_THE_SESSION_LOG}
 _WORDS = {"code", "finish_reason", "history", "reason"}

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import Literal
 
 import msgspec
-from msgspec import Struct
+from msgspec import UNSET, Struct, UnsetType
 
 from schemas.events import Timing, Usage
 from schemas.transcript import Message, MessageState
@@ -168,12 +168,14 @@ class Snapshot(Frame, frozen=True, kw_only=True, tag="snapshot"):
     """The fold's state of the session at the cursor; it replaces what the client held.
 
     `more`: there are finished messages that it does not hold; a `history` request gives them.
+    `forgotten_before`: the session was erased; what was said before that offset counts no more.
     """
 
     cursor: str
     messages: Sequence[SnapshotPrompt | SnapshotAnswer]
     ended: Sequence[str]
     more: bool = False
+    forgotten_before: int | UnsetType = UNSET
 
 
 class History(Frame, frozen=True, kw_only=True, tag="history"):

@@ -53,10 +53,11 @@ _OF: Mapping[str, Sequence[tuple[Resource, str, tuple[Operation, ...]]]] = {
         ("topic", DEAD_LETTERS, ("Write",)),
         ("group", PERSISTER_GROUP, ("Read",)),
     ),
-    # Reads all, and puts dead letters back (`talklog dead-letters redrive`).
+    # Reads all, puts dead letters back (`talklog dead-letters redrive`), and writes into the
+    # session log that a session is forgotten (`talklog forget`).
     "operator": (
         ("topic", USER_MESSAGES, (*READS, "Write")),
-        ("topic", SESSION_LOG, READS),
+        ("topic", SESSION_LOG, (*READS, "Write")),
         ("topic", DEAD_LETTERS, (*READS, "Write")),
         ("group", WORKER_GROUP, ("Describe",)),
         ("group", PERSISTER_GROUP, ("Describe",)),

@@ -22,6 +22,11 @@ def session(session_id: str) -> str:
     return f"session:{session_id}"
 
 
+def forgotten(session_id: str) -> str:
+    """Where in the log a session was forgotten, `epoch.offset`; lies where its history does."""
+    return f"forgotten:{{{session(session_id)}}}"
+
+
 def claim(epoch: int, session_id: str, message_id: str) -> str:
     """Submit claim of a message: `pending` or `accepted`, with a hash of its content.
 

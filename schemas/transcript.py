@@ -20,6 +20,11 @@ The rules, per message:
   has a sequence of its own, to which the same holds.
 * `released` ends the attempt without a result: the message is queued again, later chunks of the
   attempt are ignored, but its id stays the current one, so that a terminal may carry it.
+
+And of a session: `session_forgotten` takes away all that there is. Nothing brings it back: what
+comes later of a message that is not known any more counts only if it says that its prompt was said
+at or after the offset which the event names. So a reader need not remember which messages there
+were, only this one place.
 """
 
 from collections.abc import Iterable
@@ -34,6 +39,7 @@ from schemas.events import (
     Prompt,
     ReasoningChunk,
     SessionEvent,
+    SessionForgotten,
     Status,
     Terminal,
     Timing,
@@ -57,9 +63,10 @@ class Outcome(Enum):
     ENDED = auto()
     REPEATED = auto()  # a sequence that was there already, or `queued` of a message that runs
     FENCED = auto()  # of an attempt that is not the current one, or a start with a lower fence
-    LATE = auto()  # after the terminal
+    LATE = auto()  # after the terminal, or of a message that was forgotten
     UNKNOWN = auto()  # of a message of which there was no start (a chunk before its start)
     OVERLAP = auto()  # a merged frame that begins before and ends after what is there: read again
+    FORGOTTEN = auto()  # the session: all of its messages are gone
 
     @property
     def counts(self) -> bool:
@@ -77,6 +84,22 @@ class Place:
 
     epoch: int
     offset: int
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Forgotten:
+    """That a session was forgotten: the event's place, and the place in `user_messages` it names.
+
+    What was said before the second is forgotten.
+    """
+
+    at: Place
+    said_before: Place
+
+    def holds(self, event: SessionEvent, epoch: int) -> bool:
+        """Say whether the first event of a message is of one that was said too early to count."""
+        offset: int | None = getattr(event, "prompt_offset", None)
+        return offset is None or Place(epoch, offset) < self.said_before
 
 
 @dataclass(slots=True)
@@ -137,6 +160,7 @@ class Transcript:
     keep_text: bool = True
     keep_reasoning: bool = True
     messages: dict[str, Message] = field(default_factory=dict)
+    forgotten: Forgotten | None = None
 
     def apply(
         self, event: SessionEvent, place: Place, first_sequence: int | None = None
@@ -145,8 +169,12 @@ class Transcript:
 
         `first_sequence` is that of a merged chunk frame (`event.sequence` is then its last).
         """
+        if isinstance(event, SessionForgotten):
+            return self._forget(event, place)
         message = self.messages.get(event.message_id)
         if message is None:
+            if self.forgotten is not None and self.forgotten.holds(event, place.epoch):
+                return Outcome.LATE
             message = Message(event.message_id)
             outcome = self._apply(message, event, first_sequence)
             if not outcome.counts:
@@ -162,6 +190,18 @@ class Transcript:
             message.first = message.first or place
         return outcome
 
+    def _forget(self, event: SessionForgotten, place: Place) -> Outcome:
+        """Take all away, once: read again, the event must not take what was said since."""
+        known = self.forgotten
+        if known is not None and place <= known.at:
+            return Outcome.REPEATED
+        said_before = Place(place.epoch, event.said_before)
+        if known is not None:
+            said_before = max(known.said_before, said_before)
+        self.forgotten = Forgotten(place, said_before)
+        self.messages.clear()
+        return Outcome.FORGOTTEN
+
     def _apply(self, message: Message, event: SessionEvent, first_sequence: int | None) -> Outcome:
         if isinstance(event, Chunk):
             return _chunk(message, event, first_sequence or event.sequence, self.keep_text)
@@ -170,6 +210,7 @@ class Transcript:
         if isinstance(event, ReasoningChunk):
             first = first_sequence or event.sequence
             return _reasoning(message, event, first, self.keep_reasoning)
+        assert not isinstance(event, SessionForgotten)  # noqa: S101 - it is of no message
         return _end(message, event)
 
     def running(self) -> Message | None:
@@ -315,6 +356,7 @@ def _end(message: Message, event: Terminal) -> Outcome:
 __all__ = [
     "Error",
     "Fence",
+    "Forgotten",
     "Message",
     "MessageState",
     "Outcome",

@@ -16,6 +16,7 @@ from schemas.events import (
     FinishReason,
     Prompt,
     ReasoningChunk,
+    SessionForgotten,
     State,
     Status,
     Timing,
@@ -46,6 +47,7 @@ class Say:
     content: str = "why?"
     created_at: str = CREATED_AT
     user: str | None = "ada"
+    prompt_offset: int | None = None
 
     @property
     def prompt(self) -> Prompt:
@@ -66,7 +68,8 @@ class Say:
         )
 
     def queued(self, position: int = 1) -> Status:
-        return self._status("queued", prompt=self.prompt, position=position)
+        said = {"prompt": self.prompt, "prompt_offset": self.prompt_offset}
+        return self._status("queued", **said, position=position)
 
     def generating(
         self, attempt: str, fence: tuple[int, int, int] = (1, 1, 1), continues: str | None = None
@@ -76,6 +79,7 @@ class Say:
             attempt=attempt,
             fence=fence,
             prompt=self.prompt,
+            prompt_offset=self.prompt_offset,
             model="scripted",
             worker="w1",
             continues=continues,
@@ -127,6 +131,7 @@ class Say:
             usage=Usage(prompt_tokens=3, completion_tokens=last_sequence),
             timing=Timing(queued_ms=1, first_token_ms=2, total_ms=3),
             prompt=None if attempt else self.prompt,
+            prompt_offset=None if attempt else self.prompt_offset,
             tool_calls_ignored=tool_calls_ignored,
         )
 
@@ -141,6 +146,16 @@ class Say:
             retryable=True,
             last_sequence=last_sequence,
             prompt=None if attempt else self.prompt,
+            prompt_offset=None if attempt else self.prompt_offset,
+        )
+
+    def forgotten(self, said_before: int) -> SessionForgotten:
+        """Its session is erased."""
+        return SessionForgotten(
+            session_id=self.session_id,
+            message_id=f"forgotten-{said_before}",
+            created_at=self.created_at,
+            said_before=said_before,
         )
 
     def answer(

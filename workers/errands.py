@@ -48,6 +48,12 @@ class Sessions(Protocol):
     def forgo(self, key: MessageKey) -> None:
         """The message's turns will not be stored: rebuild its session's history later."""
 
+    def forgetting(self, session_id: str, offset: int) -> None:
+        """The session was forgotten there: from now on its history is not believed."""
+
+    async def forget(self, session_id: str) -> None:
+        """Have its history removed, now or as soon as Redis allows it."""
+
     async def note_end(self, ended: actions.NoteEnd) -> None:
         """Note that a user's message has ended; it may be given up."""
 
@@ -80,7 +86,7 @@ class Errands:
 
     async def write(self, action: actions.Write) -> None:
         """Write an event of the shard's owner. Reported: written."""
-        event = event_of(action.event, action.message, now_text())
+        event = event_of(action.event, action.message, now_text(), action.prompt_offset)
         headers = list(HEADERS)
         if action.traceparent is not None:
             headers.append(("traceparent", action.traceparent))

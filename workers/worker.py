@@ -238,6 +238,10 @@ class Worker:
             case actions.Forgo():
                 metrics.FORGONE.inc()
                 self._sessions.forgo(action.key)
+            case actions.ForgetHistory(session_id, offset):
+                # At once: the next answer of the session may begin before Redis is asked.
+                self._sessions.forgetting(session_id, offset)
+                self._spawn(self._sessions.forget(session_id))
             case actions.NoteEnd():
                 self._spawn(self._sessions.note_end(action))
             case actions.Follow():

@@ -17,7 +17,7 @@ import msgspec
 from schemas.cursor import BadCursor, Cursor, parse
 from schemas.events import Error, Prompt, UndecodableEvent, decode_session_event
 from schemas.frames import AS_IN_THE_FOLD, SnapshotAnswer
-from schemas.transcript import Message, Outcome, Place, Transcript
+from schemas.transcript import Forgotten, Message, Outcome, Place, Transcript
 
 Submit = Literal["sending", "accepted", "unknown", "failed", "ended"]
 
@@ -104,8 +104,8 @@ class View:
         if frame.get("recovered") is True:
             return [own.message_id for own in self.unsettled()]
         self.joined, self.cursor = False, None
-        # `ended` stays until the next snapshot: what is over stays over.
-        self.transcript = Transcript()
+        # `ended` stays until the next snapshot: what is over stays over, what is gone stays gone.
+        self.transcript = Transcript(forgotten=self.transcript.forgotten)
         return []
 
     def _snapshot(self, frame: Mapping[str, Any]) -> list[str]:
@@ -114,7 +114,7 @@ class View:
             message_id = entry["message_id"]
             messages[message_id] = _with_entry(messages.get(message_id), entry)
         self.cursor, self.joined, self.history_missing = _cursor(frame["cursor"]), True, False
-        self.transcript = Transcript(messages=messages)
+        self.transcript = Transcript(messages=messages, forgotten=self._forgotten(frame))
         self.ended = set(frame.get("ended", ()))
         for message_id in list(self.own):
             if message_id in messages:
@@ -163,6 +163,18 @@ class View:
             self.broken = True
         if outcome.counts:
             self._settle(event.message_id)
+        elif outcome is Outcome.FORGOTTEN:
+            # Its own messages too: the log may have had them already.
+            self.own.clear()
+            self.ended.clear()
+            self.waits.clear()
+
+    def _forgotten(self, snapshot: Mapping[str, Any]) -> Forgotten | None:
+        said_before = snapshot.get("forgotten_before")
+        if said_before is None or self.cursor is None:
+            return None
+        epoch, offset = self.cursor.epoch, self.cursor.offset
+        return Forgotten(Place(epoch, offset), Place(epoch, said_before))
 
     def _settle(self, message_id: str) -> None:
         """The log has said something about it: it is no longer this client's own concern."""

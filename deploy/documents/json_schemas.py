@@ -22,6 +22,7 @@ SESSION_EVENTS = (
     events.ReasoningChunk,
     events.Complete,
     events.Error,
+    events.SessionForgotten,
 )
 GATEWAY_FRAMES = (
     frames.Connected,

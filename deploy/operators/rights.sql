@@ -5,6 +5,7 @@
 GRANT SELECT ON ALL TABLES IN SCHEMA public
     TO "talklog-gateway", "talklog-worker", "talklog-operator";
 GRANT SELECT, INSERT, UPDATE, DELETE
-    ON streaming_messages, user_messages, answers, kafka_offsets, log_gaps TO "talklog-persister";
+    ON streaming_messages, user_messages, answers, kafka_offsets, log_gaps, forgotten_sessions
+    TO "talklog-persister";
 GRANT SELECT ON ALL TABLES IN SCHEMA public TO "talklog-persister";
 GRANT USAGE ON ALL SEQUENCES IN SCHEMA public TO "talklog-persister";

@@ -23,6 +23,7 @@ from schemas.events import (
     UndecodableEvent,
     decode_session_event,
 )
+from schemas.forgetting import without_forgotten
 from schemas.shard_log import Record, ShardLog
 
 READ_MAX_RECORDS = 1000
@@ -71,7 +72,7 @@ def next_frames(log: ShardLog, session_id: str, position: int, cursor_prefix: st
         return Batch([], position, caught_up=True)
     records = log.read(session_id, position, READ_MAX_RECORDS)
     taken = _within(records, READ_MAX_BYTES)
-    frames = list(frames_of(taken, session_id, cursor_prefix))
+    frames = list(frames_of(without_forgotten(taken), session_id, cursor_prefix))
     if len(taken) == len(records) < READ_MAX_RECORDS:
         return Batch(frames, log.end, caught_up=True)
     return Batch(frames, taken[-1].offset + 1, caught_up=False)

@@ -59,6 +59,7 @@ const sidebar = new Sidebar(
 let session = null;
 let drawing = false;
 let held = false; // what is there is not drawn yet: what reads Markdown is on its way
+let forgotten = null; // what the view says of it, as it was drawn last
 let listed = false; // this chat has had its place in the list; if it is gone, someone removed it
 
 start();
@@ -97,6 +98,7 @@ function follow() {
   transcript.clear();
   connectionView.reset();
   listed = chats.entries.some((entry) => entry.id === id);
+  forgotten = null;
   // The page's own folder: behind a proxy that may be a part of another site.
   const url = new URL(".", window.location.href).href.replace(/^http/, "ws");
   const shards = Number(document.querySelector("meta[name=talklog-shards]")?.content ?? 0);
@@ -196,6 +198,7 @@ function skip(event) {
 }
 
 function changed() {
+  if (session.view.forgotten !== forgotten) noteForgotten();
   outbox.save(session);
   draw();
 }
@@ -224,7 +227,9 @@ function drawNow() {
     transcript.draw(view, (id) => ({ stopping: session.isStopping(id), silent: session.silentMs(id) > SILENT_MS, wait: view.waits.get(id) }));
     if (view.joined) transcript.announce();
   }
-  byId("welcome").hidden = held || transcript.size > 0 || !(view.joined || view.historyMissing);
+  const empty = !held && transcript.size === 0 && (view.joined || view.historyMissing);
+  byId("erased").hidden = !empty || view.forgotten === null;
+  byId("welcome").hidden = !empty || view.forgotten !== null;
   byId("earlier").hidden = !view.more || !view.joined;
   composer.running = stoppable() !== null && may(keeper.token, "cancel");
   byId("examples").hidden = composer.readOnly = !may(keeper.token, "say");
@@ -234,6 +239,17 @@ function drawNow() {
   if (!listed && first) listChat(first);
   stick.follow();
   return performance.now() - beganMs;
+}
+
+/** The conversation was erased: its name, which is what was said first in it, goes from this device too. */
+function noteForgotten() {
+  const { view, sessionId } = session;
+  if (view.forgotten === null) return; // until the snapshot comes: it says it anew
+  forgotten = view.forgotten;
+  if (view.messages.size > 0) return; // erased long ago, and talked in since
+  chats.entries = without(chats.entries, sessionId);
+  listed = false;
+  drawChats();
 }
 
 function listChat(content) {

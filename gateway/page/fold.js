@@ -10,6 +10,9 @@
  * was thought dead can write, and nobody listens. Chunks and terminals count only of the current attempt.
  * A start that `continues` keeps the text until its first chunk, which repeats it whole: no text ever shrinks.
  * Reasoning is kept apart from the text, and counted by a sequence of its own; it is never repeated.
+ *
+ * `session_forgotten` takes all messages away. What comes later of one that is not known counts only if it
+ * says that its prompt was said at or after the offset which that event names (`countsAfterForgetting`).
  */
 
 const NEW = Object.freeze({
@@ -67,6 +70,16 @@ export function applyEvent(message, event) {
   if (!COUNTING.has(outcome)) return { message, outcome: message ? outcome : "UNKNOWN" };
   if (message && !changes) return { message, outcome };
   return { message: Object.freeze({ ...before, ...changes }), outcome };
+}
+
+/** The offset in `user_messages` before which all is forgotten, once this `session_forgotten` has come too. */
+export function forgottenBefore(forgotten, event) {
+  return Math.max(forgotten ?? 0, Number.isSafeInteger(event.said_before) ? event.said_before : 0);
+}
+
+/** Whether an event of a message that is not known may count where all said before the offset `forgotten` is gone. */
+export function countsAfterForgetting(forgotten, event) {
+  return forgotten === null || event.prompt_offset >= forgotten;
 }
 
 /** Compare two fences from left to right: negative if `a` is the lower. */

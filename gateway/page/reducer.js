@@ -12,7 +12,7 @@
  * over until the next snapshot names them anew.
  */
 
-import { applyEvent, isTerminal, messageWith } from "./fold.js";
+import { applyEvent, countsAfterForgetting, forgottenBefore, isTerminal, messageWith } from "./fold.js";
 
 const LOG_TYPES = new Set(["status", "ai_response_chunk", "ai_reasoning_chunk", "ai_response_complete", "error"]);
 
@@ -27,6 +27,7 @@ export const EMPTY_VIEW = Object.freeze({
   ended: new Set(),
   waits: new Map(), // id of a message for which no worker has room -> {position, eta_ms}, as the gateway reckoned
   more: false, // there are finished messages before these
+  forgotten: null, // the session was erased: what was said before this offset of `user_messages` is gone
 });
 
 /** The cursor to resume with, or null: then the gateway answers with a snapshot. */
@@ -79,7 +80,8 @@ const isGatewayError = (frame) => frame.type === "error" && typeof frame.cursor 
 function connected(view, frame) {
   const fresh = { ...view, epoch: frame.epoch ?? null, broken: false, historyMissing: false };
   if (frame.recovered === true) return fresh;
-  return { ...fresh, waits: new Map(), more: false, joined: false, cursor: null, messages: new Map() };
+  const forgotten = fresh.epoch === view.epoch ? view.forgotten : null; // until the snapshot tells it anew
+  return { ...fresh, waits: new Map(), more: false, joined: false, cursor: null, messages: new Map(), forgotten };
 }
 
 function fromLog(view, frame) {
@@ -87,13 +89,21 @@ function fromLog(view, frame) {
   if (order === null) return { ...view, broken: true };
   if (order <= 0) return view;
   const moved = { ...view, cursor: frame.cursor };
+  if (frame.type === "session_forgotten") return erased(moved, frame);
   const id = frame.message_id;
   if (!LOG_TYPES.has(frame.type) || typeof id !== "string" || view.ended.has(id)) return moved;
   const before = view.messages.get(id);
+  if (!before && !countsAfterForgetting(view.forgotten, frame)) return moved;
   const { message, outcome } = applyEvent(before, frame);
   if (outcome === "OVERLAP") return { ...view, broken: true };
   if (message === before) return moved;
   return settled({ ...moved, messages: new Map(view.messages).set(id, withOwnPrompt(message, view.own.get(id))) }, [id]);
+}
+
+/** All is gone, own messages too: the log may have had them already, and what it has not is to be said anew. */
+function erased(view, frame) {
+  const gone = { messages: new Map(), own: new Map(), ended: new Set(), waits: new Map(), more: false };
+  return { ...view, ...gone, forgotten: forgottenBefore(view.forgotten, frame) };
 }
 
 /** Positive if `a` is after `b`, null if they can't be compared: of another epoch or another shard. */
@@ -116,7 +126,8 @@ function snapshot(view, frame) {
     if (ended.has(id)) own.set(id, Object.freeze({ ...message, submit: "ended", error: null }));
   }
   const more = frame.more ?? ended.size > 0;
-  const next = { ...view, cursor: frame.cursor, joined: true, historyMissing: false, messages, own, ended, more };
+  const forgotten = frame.forgotten_before ?? null;
+  const next = { ...view, cursor: frame.cursor, joined: true, historyMissing: false, messages, own, ended, more, forgotten };
   return settled(next, messages.keys());
 }
 

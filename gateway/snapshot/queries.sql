@@ -8,6 +8,12 @@ SELECT epoch, next_offset
 FROM kafka_offsets
 WHERE topic = %(topic)s AND shard = %(shard)s;
 
+-- name: forgotten
+-- Whether the session was forgotten, as far as that is in the rows.
+SELECT epoch AS forgotten_epoch, log_offset AS forgotten_offset, said_epoch, said_before
+FROM forgotten_sessions
+WHERE session_id = %(session_id)s;
+
 -- name: ended
 -- The newest finished messages of which the log still holds the last event that counts, oldest first,
 -- as one row; and those of them that ended at or after a place.

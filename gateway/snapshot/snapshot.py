@@ -9,6 +9,7 @@ without that, a late start of one of them would look like an answer that never e
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 
 import msgspec
+from msgspec import UNSET, UnsetType
 
 from schemas.cursor import Cursor
 from schemas.events import Error
@@ -85,7 +86,16 @@ def snapshot(
         messages=[entry for m in messages if m.message_id in ids for entry in entries(m)],
         ended=list(dict.fromkeys([*ended, *over]))[-ENDED_MAX_IDS:],
         more=more or any(m.terminal and m.message_id not in ids for m in messages),
+        forgotten_before=_forgotten_before(transcript, cursor.epoch),
     )
+
+
+def _forgotten_before(transcript: Transcript, epoch: int) -> int | UnsetType:
+    """Give the offset before which all was forgotten; one of an earlier log says nothing here."""
+    forgotten = transcript.forgotten
+    if forgotten is None or forgotten.said_before.epoch != epoch:
+        return UNSET
+    return forgotten.said_before.offset
 
 
 def entries(message: Message) -> list[SnapshotPrompt | SnapshotAnswer]:

@@ -27,10 +27,11 @@ from gateway.feed.tail import Tail
 from gateway.snapshot.snapshot import end_lost, entries, snapshot
 from gateway.snapshot.stored import Store, Stored, StoreUnavailable, Wanted
 from schemas.cursor import Cursor
+from schemas.forgetting import forgets
 from schemas.frames import History, Snapshot
 from schemas.log.log_reader import LogUnavailable
 from schemas.log.log_scan import RangeTrimmed, ScanTooLarge
-from schemas.transcript import Place, Transcript
+from schemas.transcript import Outcome, Place, Transcript
 
 log = structlog.get_logger(__name__)
 
@@ -205,15 +206,20 @@ class Snapshots:
     ) -> Fold:
         # The fold ends where the tail ends now; who goes on from there must find it in the tail.
         end, log_start = found.end, self._tail.log_starts[shard]
-        transcript = Transcript(messages={m.message_id: m for m in stored.messages})
-        held, named = set(transcript.messages), set()
+        transcript = Transcript(
+            messages={m.message_id: m for m in stored.messages}, forgotten=stored.forgotten
+        )
+        held, named, more = set(transcript.messages), set(), stored.more
         ended = [message_id for message_id in stored.ended if message_id not in held]
         over = set(ended)
         async for record in in_slices(found.records(session_id)):
             event = readable(record, session_id)
             if event is not None and event.message_id not in over:  # after a terminal: ignored
-                transcript.apply(event, Place(self._epoch, record.offset))
+                outcome = transcript.apply(event, Place(self._epoch, record.offset))
                 named.add(event.message_id)
+                if outcome is Outcome.FORGOTTEN:
+                    # The rows have not heard of it: what they hold is gone.
+                    held, named, ended, over, more = set(), set(), [], set(), False
         # What looks new may have ended long ago, and a late event names it: then it is not new.
         unknown = (transcript.messages.keys() | set(asked)) - held - over
         if unknown:
@@ -236,7 +242,7 @@ class Snapshots:
             )
         if self._tail.shard_logs[shard].start > end:
             raise FoldUnavailable("the tail ran ahead of the fold")
-        return Fold(transcript, end, ended, stored.more)
+        return Fold(transcript, end, ended, more)
 
     async def _serve(self) -> None:
         while True:
@@ -305,15 +311,26 @@ class Snapshots:
         joiner.take_snapshot(frame, fold.position)
         self._counters.snapshots += 1
 
-    async def earlier(self, session_id: str, before: str | None, limit: int) -> History:
+    async def earlier(self, session_id: str, shard: int, before: str | None, limit: int) -> History:
         """Give finished messages that began before that one; the newest, if it is not known.
 
         Raises:
-            FoldUnavailable: Postgres does not answer now.
+            FoldUnavailable: Postgres or the log does not answer now.
         """
-        page = await self._asked(self._store.earlier(session_id, before, limit))
+        page = await self._asked(self._store.earlier(session_id, shard, before, limit))
         found = [entry for message in page.messages for entry in entries(message)]
+        if found and await self._forgotten_since(session_id, shard, page.next_offset):
+            return History(session_id=session_id, before=before, messages=[], more=False)
         return History(session_id=session_id, before=before, messages=found, more=page.more)
+
+    async def _forgotten_since(self, session_id: str, shard: int, stored: int | None) -> bool:
+        """Whether the log says, behind what is stored, that the session was forgotten."""
+        try:
+            begin = self._tail.log_starts[shard] if stored is None else stored
+            found = await reach(self._tail, shard, begin)
+        except (LogUnavailable, ScanTooLarge, RangeTrimmed) as error:
+            raise FoldUnavailable(str(error)) from error
+        return any(map(forgets, found.records(session_id)))
 
     async def _read(self, wanted: Wanted) -> Stored:
         """Read the rows, but wait no longer than the limit: a server that hangs is away."""

@@ -10,12 +10,12 @@ from psycopg import AsyncConnection, Error, IsolationLevel
 from psycopg.rows import DictRow, dict_row
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
-from schemas.conversation import message_of, prompt_of
+from schemas.conversation import forgotten_of, message_of, prompt_of
 from schemas.limits import ENDED_MAX_IDS, SNAPSHOT_MAX_BYTES
 from schemas.session_limits import SessionLimits
 from schemas.statements import statements
 from schemas.topics import SESSION_LOG
-from schemas.transcript import Message, Place
+from schemas.transcript import Forgotten, Message, Place
 
 POOL_MAX = 4
 WAIT_LIMIT_S = 2.0
@@ -50,6 +50,7 @@ class Stored:
     named_in_epoch: Mapping[str, int]
     ended: Sequence[str] = ()
     more: bool = False
+    forgotten: Forgotten | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,10 +66,14 @@ class Wanted:
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """Finished messages in the session's order, with their text; `more`: there are older ones."""
+    """Finished messages in the session's order, with their text; `more`: there are older ones.
+
+    `next_offset`: as of `Stored`.
+    """
 
     messages: Sequence[Message]
     more: bool
+    next_offset: int | None
 
 
 class Store:
@@ -117,33 +122,34 @@ class Store:
     async def read(self, wanted: Wanted) -> Stored:
         """Read the session. Raises StoreUnavailable: Postgres is away, or slow."""
         async with self._asking() as ask:
-            position = {"topic": SESSION_LOG, "shard": wanted.shard}
-            stored = next(iter(await ask("stored_position", **position)), None)
-            current = stored is not None and stored["epoch"] == self._epoch
+            next_offset = await self._next_offset(ask, wanted.shard)
+            forgotten = await ask("forgotten", session_id=wanted.session_id)
             [ended] = await ask("ended", **self._of(wanted))
             chosen, more = await self._chosen(ask, wanted.session_id, _END, wanted.history)
             still_open = await ask("open", session_id=wanted.session_id)
             ids = [*{*chosen, *ended["since"], *(row["message_id"] for row in still_open)}]
             rows, messages = await self._messages(ask, wanted.session_id, ids)
             return Stored(
-                next_offset=stored["next_offset"] if stored is not None and current else None,
+                next_offset=next_offset,
                 messages=messages,
                 named_in_epoch={row["message_id"]: row["named_in_epoch"] or 0 for row in rows},
                 ended=ended["ids"],
                 more=more,
+                forgotten=forgotten_of(forgotten[0]) if forgotten else None,
             )
 
-    async def earlier(self, session_id: str, before: str | None, limit: int) -> Page:
+    async def earlier(self, session_id: str, shard: int, before: str | None, limit: int) -> Page:
         """Read finished messages that began before another one, or the newest if it is not stored.
 
         As many as asked for, or as fit into a snapshot. Raises StoreUnavailable.
         """
         async with self._asking() as ask:
+            next_offset = await self._next_offset(ask, shard)
             places = await ask("place", session_id=session_id, message_id=before or "")
             place = Place(places[0]["first_epoch"], places[0]["first_offset"]) if places else _END
             chosen, more = await self._chosen(ask, session_id, place, limit)
             _, messages = await self._messages(ask, session_id, chosen)
-            return Page(messages, more)
+            return Page(messages, more, next_offset)
 
     async def ended_before(
         self, session_id: str, message_ids: Collection[str], offset: int
@@ -158,6 +164,13 @@ class Store:
                 offset=offset,
             )
             return {row["message_id"] for row in rows}
+
+    async def _next_offset(self, ask: Ask, shard: int) -> int | None:
+        """Give how far this epoch's session log is in the rows; None: nothing of it is."""
+        for row in await ask("stored_position", topic=SESSION_LOG, shard=shard):
+            if row["epoch"] == self._epoch:
+                return int(row["next_offset"])
+        return None
 
     def _of(self, wanted: Wanted) -> dict[str, Any]:
         return {

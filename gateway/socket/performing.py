@@ -135,7 +135,9 @@ class Performer:
             self._client.say(refused(self._session_id, "rate_limited", over.text, over=over))
             return
         try:
-            self._client.say(await self._shared.snapshots.earlier(self._session_id, before, limit))
+            snapshots = self._shared.snapshots
+            page = await snapshots.earlier(self._session_id, self._shard, before, limit)
+            self._client.say(page)
         except FoldUnavailable:
             self._refuse("unavailable", "earlier messages can't be read now")
 

@@ -10,6 +10,7 @@ from gateway.feed.resume import fits, may_fit, resume_position
 from gateway.feed.slices import in_slices
 from gateway.limits.rules import Over, Who
 from gateway.socket.shared import Shared
+from schemas.forgetting import without_forgotten
 from schemas.log.log_scan import RangeTrimmed, ScanTooLarge
 from schemas.shard_log import Record
 
@@ -72,7 +73,8 @@ async def _after(shared: Shared, who: Who, shard: int, cursor: str, end: int) ->
         return None
     # The records are held from here on, so they may leave the tail while they are decoded. But
     # where they end must be in it afterwards: a resume that was promised is never taken back.
-    end_of_range, records = found.end, found.records(session_id)
+    # Of what was said before the session was forgotten the client is given no word once more.
+    end_of_range, records = found.end, without_forgotten(found.records(session_id))
     frames = await _frames(shared, session_id, shard, records) if may_fit(records) else None
     if frames is None or shared.tail.shard_logs[shard].start > end_of_range:
         return None

@@ -13,7 +13,13 @@ from schemas import events
 from schemas.transcript import Message, Outcome, Place, Transcript
 from tests.waiting import WITHIN_S, Changes
 
-_LOG_TYPES = {"status", "ai_response_chunk", "ai_response_complete", "error"}
+_LOG_TYPES = {
+    "status",
+    "ai_response_chunk",
+    "ai_response_complete",
+    "error",
+    "session_forgotten",
+}
 
 
 class Reader:

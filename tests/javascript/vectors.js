@@ -2,18 +2,29 @@
 
 import { readFileSync } from "node:fs";
 import { isDeepStrictEqual } from "node:util";
+import { countsAfterForgetting, forgottenBefore } from "../../gateway/page/fold.js";
 import { applyEvent, EMPTY_VIEW, reduce, resendAfter, resumeCursor, submitted } from "../../gateway/page/session.js";
 
 /** Names of the fold's outcomes that JavaScript tells as well. */
 function foldEvents(steps, problems) {
   const messages = new Map();
+  let forgotten = null;
   for (const [index, { event, first_sequence, outcome: expected }] of steps.entries()) {
     const id = event.message_id;
-    const { message, outcome } = applyEvent(messages.get(id), { ...event, first_sequence });
-    if (message) messages.set(id, message);
+    const { message, outcome } = step(messages, forgotten, { ...event, first_sequence });
+    if (outcome === "FORGOTTEN") {
+      forgotten = forgottenBefore(forgotten, event);
+      messages.clear();
+    } else if (message) messages.set(id, message);
     if (expected && outcome !== expected) problems.push(`event ${index}: ${outcome}, not ${expected}`);
   }
   return messages;
+}
+
+function step(messages, forgotten, event) {
+  if (event.type === "session_forgotten") return { outcome: "FORGOTTEN" };
+  const known = messages.get(event.message_id);
+  return known || countsAfterForgetting(forgotten, event) ? applyEvent(known, event) : { outcome: "LATE" };
 }
 
 function foldFrames({ frames, own }) {

@@ -92,7 +92,7 @@ async def test_gateway_and_worker_read_again_and_again(pooled: str) -> None:
     await conversations.open()
     try:
         for _ in range(OFTEN):
-            assert (await store.earlier("nobody", None, 10)).messages == []
+            assert (await store.earlier("nobody", 0, None, 10)).messages == []
             assert await store.answers()
             reads = [conversations.read("nobody", shard=0, epoch=1) for _ in range(4)]
             assert all(read is not None for read in await asyncio.gather(*reads))

@@ -49,6 +49,34 @@ def misfit(mutant: Mutant, source: str) -> str | None:
 
 MUTANTS = (
     Mutant(
+        "a late start brings a forgotten message back",
+        TRANSCRIPT,
+        "return offset is None or Place(epoch, offset) < self.said_before",
+        "return False",
+        FOLD,
+    ),
+    Mutant(
+        "a late start brings a forgotten message back, on the page",
+        FOLD_JS,
+        "return forgotten === null || event.prompt_offset >= forgotten;",
+        "return true;",
+        PAGE,
+    ),
+    Mutant(
+        "what was said before becomes a row after the session was forgotten",
+        "persister/rows.py",
+        "if forgotten is not None and place < forgotten.said_before:\n            return",
+        "if forgotten is not None and place < forgotten.said_before:\n            pass",
+        ROWS,
+    ),
+    Mutant(
+        "a forgotten message is answered all the same",
+        "workers/intake/judge.py",
+        "if fold.forgets(work.message.session_id, work.offsets[0]):",
+        "if False:",
+        ("tests/unit/workers/intake/test_forgotten.py",),
+    ),
+    Mutant(
         "a fenced chunk is shown",
         TRANSCRIPT,
         "    if not _current(message, event.attempt):\n"
@@ -251,8 +279,8 @@ MUTANTS = (
     Mutant(
         "the fold is kept over a lost place (page)",
         REDUCER_JS,
-        "joined: false, cursor: null, messages: new Map() };",
-        "joined: false, cursor: null };",
+        "joined: false, cursor: null, messages: new Map(), forgotten };",
+        "joined: false, cursor: null, forgotten };",
         PAGE,
     ),
     Mutant(
@@ -408,8 +436,8 @@ MUTANTS = (
     Mutant(
         "what the persister has forgotten is not looked up",
         "persister/rows.py",
-        "elif event.message_id in session.answers or event.message_id in session.absent:",
-        "else:",
+        "if session is None or not session.knows(event.message_id):",
+        "if session is not None:",
         STORIES,
     ),
     Mutant(
@@ -451,8 +479,8 @@ MUTANTS = (
     Mutant(
         "the chunks of a replaced attempt stay",
         "persister/rows.py",
-        "            self._chunks[index] = None\n",
-        "            pass\n",
+        "        for index in self._own.pop(key, ()):\n            self._chunks[index] = None\n",
+        "        self._own.pop(key, ())\n",
         ROWS,
     ),
     Mutant(

@@ -8,7 +8,8 @@ from collections.abc import Callable
 from functools import partial
 
 from persister.batch import Partition, Pending, drop, take
-from persister.rows import Changes, RowFold
+from persister.changes import Changes
+from persister.rows import RowFold
 from schemas.events import SessionEvent, UserEvent, decode_session_event, decode_user_event
 from schemas.shard_log import Record
 from schemas.topics import SESSION_LOG, USER_MESSAGES

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any
 
 from persister.answer_row import row_of
-from persister.rows import Changes, ChunkRow, Key
+from persister.changes import Changes, ChunkRow, Key
 from schemas.conversation import message_of
 from schemas.topics import SESSION_LOG
 from schemas.transcript import Message
@@ -76,7 +76,7 @@ class Postgres:
 
     def lookup(
         self, keys: Iterable[Key], sessions: Iterable[str]
-    ) -> tuple[list[Mapping[str, Any]], dict[str, int]]:
+    ) -> tuple[list[Mapping[str, Any]], dict[str, int], list[Mapping[str, Any]]]:
         """Give the stored answers, and the next chunk_sequence of each session."""
         self._answer()
         if "no-look-up" in self.world.broken:
@@ -88,7 +88,7 @@ class Postgres:
         for (session_id, _), row in self.answers.items():
             if session_id in wanted:
                 highest[session_id] = max(highest.get(session_id, 1), row["next_chunk_sequence"])
-        return rows, highest
+        return rows, highest, []
 
     def conversation(self, session_id: str, shard: int) -> tuple[list[Message], int]:
         """Give the fold of the session as far as it is stored, and how far that is."""

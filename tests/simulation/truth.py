@@ -12,6 +12,7 @@ from schemas.events import (
     Cancel,
     Chunk,
     Complete,
+    Error,
     ReasoningChunk,
     Status,
     Terminal,
@@ -195,7 +196,7 @@ class Truth:
             counts = self._status(told, event)
             fence = event.fence or ""
             self.world.say("log", where, event.message_id, event.attempt, event.state, fence)
-        else:
+        elif isinstance(event, Complete | Error):
             counts = self._terminal(told, event, record.offset)
             what = event.finish_reason if isinstance(event, Complete) else event.code
             self.world.say("log", where, event.message_id, event.attempt, what)

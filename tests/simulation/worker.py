@@ -318,7 +318,7 @@ class Worker:
         self.answers[key] = Answer(self, start)
 
     def _write(self, action: actions.Write) -> None:
-        event: Event = event_of(action.event, action.message, AT)
+        event: Event = event_of(action.event, action.message, AT, action.prompt_offset)
 
         def written(offset: int | None) -> None:
             self.intake.written(action.token, action.event, offset, self.world.now)

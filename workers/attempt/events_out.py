@@ -20,8 +20,10 @@ from workers.attempt.text import Failure
 from workers.intake.actions import Cancelling, EndedEarly, OwnerEvent, Queued, Start
 
 
-def event_of(wanted: OwnerEvent, message: UserMessage, created_at: str) -> SessionEvent:
-    """Give the event; the first one of a message repeats the prompt."""
+def event_of(
+    wanted: OwnerEvent, message: UserMessage, created_at: str, prompt_offset: int | None = None
+) -> SessionEvent:
+    """Give the event; the first one of a message repeats the prompt, and says where it was said."""
     session_id, message_id = message.session_id, message.message_id
     prompt = prompt_of(message)
     if isinstance(wanted, Queued):
@@ -31,6 +33,7 @@ def event_of(wanted: OwnerEvent, message: UserMessage, created_at: str) -> Sessi
             created_at=created_at,
             state="queued",
             prompt=prompt,
+            prompt_offset=prompt_offset,
             position=wanted.position,
         )
     if isinstance(wanted, Cancelling):
@@ -51,6 +54,7 @@ def event_of(wanted: OwnerEvent, message: UserMessage, created_at: str) -> Sessi
             last_sequence=wanted.last_sequence,
             finish_reason=wanted.reason,
             prompt=prompt if wanted.attempt is None else None,
+            prompt_offset=prompt_offset if wanted.attempt is None else None,
         )
     return Error(
         session_id=session_id,
@@ -62,6 +66,7 @@ def event_of(wanted: OwnerEvent, message: UserMessage, created_at: str) -> Sessi
         retryable=wanted.retryable,
         last_sequence=wanted.last_sequence,
         prompt=prompt if wanted.attempt is None else None,
+        prompt_offset=prompt_offset if wanted.attempt is None else None,
     )
 
 
@@ -81,6 +86,7 @@ def generating(start: Start, *, model: str, worker: str, created_at: str) -> Sta
         attempt=start.attempt,
         fence=start.fence,
         prompt=prompt_of(start.message),
+        prompt_offset=start.prompt_offset,
         model=model,
         worker=worker,
         continues=start.continues,

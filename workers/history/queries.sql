@@ -4,6 +4,10 @@
 -- for so that a late start of an ended message is known for what it is. Always at least one row.
 SELECT
     stored.next_offset,
+    f.epoch AS forgotten_epoch,
+    f.log_offset AS forgotten_offset,
+    f.said_epoch,
+    f.said_before,
     c.*
 FROM (
     SELECT (
@@ -11,6 +15,7 @@ FROM (
         WHERE topic = %(topic)s AND shard = %(shard)s AND epoch = %(epoch)s
     ) AS next_offset
 ) AS stored
+LEFT JOIN forgotten_sessions f ON f.session_id = %(session_id)s
 LEFT JOIN LATERAL (
     SELECT
         message_id,

@@ -17,12 +17,15 @@ def combined(
 ) -> list[Message] | None:
     """The messages of `stored` (the fold up to `next_offset`) and of `at_hand`; None: can't tell.
 
-    A message that has its end in `stored` keeps it: whatever came later of it does not count.
+    A message that has its end in `stored` keeps it: whatever came later of it does not count. If
+    the session was forgotten since, nothing that is stored is left of it.
     """
     if at_hand.start > next_offset or at_hand.forgotten_to > next_offset:
         return None
     seen_from = Place(epoch, at_hand.start)
-    messages = dict(stored.messages)
+    forgotten = at_hand.forgotten
+    gone = forgotten is not None and forgotten.at >= Place(epoch, next_offset)
+    messages = {} if gone else dict(stored.messages)
     for known in messages.values():
         open_here = not known.terminal and known.last is not None and known.last.epoch == epoch
         if open_here and (known.first is None or known.first < seen_from):

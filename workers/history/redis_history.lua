@@ -1,6 +1,6 @@
 -- Merges turns into the stored history of a session, in one step.
 --
--- KEYS[1]  the session's key
+-- KEYS[1]  the session's key, KEYS[2] up to where the session was forgotten (forget_session.lua)
 -- ARGV[1]  JSON: the turns, [{role, content, message_id, offset, epoch}, ...]
 -- ARGV[2]  token budget
 -- ARGV[3]  seconds to live from now
@@ -63,9 +63,14 @@ if not stored then
 end
 
 local messages, order = by_message(stored)
+local forgotten_epoch, forgotten_offset =
+  string.match(redis.call('GET', KEYS[2]) or '', '^(%d+)%.(%d+)$')
+local forgotten = {epoch = tonumber(forgotten_epoch or 0), offset = tonumber(forgotten_offset or -1)}
 local new, new_order = by_message(cjson.decode(ARGV[1]))
 for _, id in ipairs(new_order) do
-  if not messages[id] then
+  if before(new[id], forgotten) then
+    -- It comes from a process that has not heard of it.
+  elseif not messages[id] then
     order[#order + 1] = id
     messages[id] = new[id]
   elseif not before(new[id], messages[id]) then

@@ -65,6 +65,8 @@ class History:
         self._call_limit_s = call_limit_s
         script = files("workers.history").joinpath("redis_history.lua").read_text()
         self._merge_script = self._redis.register_script(script)
+        script = files("workers.history").joinpath("forget_session.lua").read_text()
+        self._forget_script = self._redis.register_script(script)
 
     async def load(self, session_id: str) -> list[Turn] | None:
         """Give the turns in order, and another day to live; None if missing (or unreadable).
@@ -100,6 +102,16 @@ class History:
         async with self._limited():
             await self._redis.delete(redis_keys.session(session_id))
 
+    async def forget_session(self, session_id: str, epoch: int, offset: int) -> int:
+        """Remove the history of a session that was forgotten there; no turn of before comes back.
+
+        Gives how many keys there were. Raises HistoryUnavailable.
+        """
+        keys = [redis_keys.session(session_id), redis_keys.forgotten(session_id)]
+        async with self._limited():
+            args = [epoch, offset, redis_keys.SESSION_TTL_S]
+            return int(await self._forget_script(keys=keys, args=args))
+
     async def _merge(
         self, session_id: str, turns: Sequence[Turn], *, whole: bool
     ) -> Literal["stored", "missing"]:
@@ -112,7 +124,8 @@ class History:
         ]
         async with self._limited():
             outcome = await self._merge_script(
-                keys=[redis_keys.session(session_id)], args=arguments
+                keys=[redis_keys.session(session_id), redis_keys.forgotten(session_id)],
+                args=arguments,
             )
         return "stored" if outcome == b"stored" else "missing"
 

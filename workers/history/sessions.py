@@ -78,6 +78,9 @@ class Sessions:
         self._reads = asyncio.Semaphore(READS_AT_ONCE)
         self._forgone: set[str] = set()
         self._given_up: set[MessageKey] = set()
+        self._forgotten: dict[
+            str, int
+        ] = {}  # sessions to be forgotten in Redis, since which offset
         self._redis_rests_until = self._postgres_rests_until = float("-inf")
 
     # -- before an answer
@@ -85,7 +88,9 @@ class Sessions:
     async def turns(self, shard: int, session_id: str) -> KnownTurns:
         """Give what was said before in the session."""
         await self._stores_have_ended(session_id)
-        trusted = session_id not in self._sessions and session_id not in self._forgone
+        trusted = not any(
+            session_id in held for held in (self._sessions, self._forgone, self._forgotten)
+        )
         missing = False
         if trusted:
             try:
@@ -158,14 +163,41 @@ class Sessions:
             self._given_up.add(key)
         self._forgone.add(key.session_id)
 
+    def forgetting(self, session_id: str, offset: int) -> None:
+        """Believe nothing that Redis has of a session which was forgotten there, from now on."""
+        self._forgotten[session_id] = max(offset, self._forgotten.get(session_id, 0))
+
+    async def forget(self, session_id: str) -> None:
+        """Have Redis forget it too; as long as that fails, `run` tries it again."""
+        try:
+            await self._forget(session_id)
+        except HistoryUnavailable as error:
+            self._redis_failed(error)
+
+    async def _forget(self, session_id: str) -> None:
+        offset = self._forgotten.get(session_id)
+        if offset is None:
+            return
+        await self._history.forget_session(session_id, self._epoch, offset)
+        if self._forgotten.get(session_id) == offset:
+            del self._forgotten[session_id]
+
     async def note_end(self, ended: NoteEnd) -> None:
         """Note that a user's message has ended, for his limits; no message waits for it."""
         await self._spent.note(ended)
 
     async def run(self) -> None:
-        """Forget, as soon as Redis allows it, the histories that lack turns. Until cancelled."""
+        """Forget, as soon as Redis allows it, the histories that lack turns. Until cancelled.
+
+        And those of sessions that were forgotten.
+        """
         while True:
             await asyncio.sleep(AGAIN_MAX_S)
+            for session_id in list(self._forgotten):
+                try:
+                    await self._forget(session_id)
+                except HistoryUnavailable:
+                    break
             for session_id in list(self._forgone):
                 try:
                     await self._history.forget(session_id)

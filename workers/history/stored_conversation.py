@@ -14,7 +14,7 @@ import psycopg
 from psycopg.rows import dict_row
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
-from schemas.conversation import message_of
+from schemas.conversation import forgotten_of, message_of
 from schemas.session_limits import SessionLimits
 from schemas.statements import statements
 from schemas.topics import SESSION_LOG
@@ -118,7 +118,9 @@ class StoredConversations:
         messages = [_message(row) for row in rows if row["message_id"] is not None]
         messages.sort(key=lambda message: message.first or Place(0, 0))
         transcript = Transcript(
-            messages={each.message_id: each for each in messages}, keep_reasoning=False
+            messages={each.message_id: each for each in messages},
+            keep_reasoning=False,
+            forgotten=forgotten_of(rows[0]),
         )
         return StoredConversation(transcript, rows[0]["next_offset"])
 

@@ -29,7 +29,8 @@ def may_be_acknowledged(
 ) -> bool:
     """Say whether a delivered message is done. Three things can make it so.
 
-    1. It is over elsewhere: the history or `answers` know its end, which lies before the fold.
+    1. It is over elsewhere: the history or `answers` know its end, which lies before the fold; or
+       its session was forgotten after it was said.
     2. Its terminal was read back from the log, and there is nothing to remember of it.
     3. Its terminal was read back, and its turns are remembered or given up.
 

@@ -96,6 +96,8 @@ class Start:
     traceparent: bytes | None
     continues: str | None = None
     """The attempt whose text it goes on with; GoOn says what it is, when the start is read back."""
+    prompt_offset: int | None = None
+    """Of the message's record in user_messages."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,6 +150,7 @@ class Write:
     message: UserMessage
     event: OwnerEvent
     traceparent: bytes | None
+    prompt_offset: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,6 +205,14 @@ class Forgo:
     """The message is acknowledged though its turns are not stored: rebuild its session later."""
 
     key: MessageKey
+
+
+@dataclass(frozen=True, slots=True)
+class ForgetHistory:
+    """The session was forgotten, by the event at `offset` of its shard: its history has to go."""
+
+    session_id: str
+    offset: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -270,6 +281,7 @@ Action = (
     | LookUp
     | Store
     | Forgo
+    | ForgetHistory
     | NoteEnd
     | Follow
     | AskEnd

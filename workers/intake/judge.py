@@ -94,6 +94,9 @@ class Judge:
         fold = shard.fold
         if not shard.folded or fold is None:
             return
+        if fold.forgets(work.message.session_id, work.offsets[0]):
+            self._let_go(work)
+            return
         lane = shard.lanes[work.message.session_id]
         self._lanes.interrupt_before(shard, lane, work)
         view = fold.view(work.key)
@@ -195,7 +198,8 @@ class Judge:
             self._write(work, event)
 
     def _write(self, work: Work, event: OwnerEvent) -> None:
-        self._actions.append(Write(work.token, work.shard, work.message, event, work.traceparent))
+        told = work.token, work.shard, work.message
+        self._actions.append(Write(*told, event, work.traceparent, work.offsets[0]))
 
     def _dead_letter(self, shard: Shard, work: Work, view: Message | None) -> None:
         work.step = Step.DEAD_LETTERING
@@ -204,6 +208,12 @@ class Judge:
         self._actions.append(DeadLetter(shard.number, work.offsets[0], "retries_exhausted", starts))
 
     # -- ends
+
+    def _let_go(self, work: Work) -> None:
+        """Acknowledge a message that was forgotten, without another word of it in the log."""
+        if (user := work.message.user) is not None:
+            self._actions.append(NoteEnd(user, work.key, 0))
+        self._lanes.finish(work, over_elsewhere=True, remembering=Remembering.NOT_NEEDED)
 
     def _remember(self, shard: Shard, work: Work, view: Message) -> None:
         """Store the turns of a message whose terminal was read back; then it is acknowledged."""

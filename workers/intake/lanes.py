@@ -113,6 +113,12 @@ class Lanes:
                 self.interrupt_before(shard, lane, work)
                 self.mark(work)
 
+    def mark_lane(self, shard: Shard, session_id: str) -> None:
+        """Have every message of a session judged."""
+        lane = shard.lanes.get(session_id)
+        for work in lane.works.values() if lane is not None else ():
+            self.mark(work)
+
     def mark_awaiting_end(self, shard: Shard) -> None:
         """Have those judged that waited for the shard to be read to its end."""
         awaiting, shard.awaiting_end = shard.awaiting_end, {}

@@ -16,6 +16,7 @@ from workers.intake.actions import (
     AskEnd,
     Delivery,
     Follow,
+    ForgetHistory,
     LookIntoGap,
     MessageKey,
     ReadOn,
@@ -165,6 +166,11 @@ class Membership:
         """Have the shard read to the end that it has now, unless that is under way."""
         if shard.fold is not None and shard.fold.ask_end(now_s):
             self._actions.append(AskEnd(shard.number, now_s))
+
+    def forget_history(self, shard: Shard, session_id: str, offset: int) -> None:
+        """Have the history of a session go that was forgotten, if the shard is ours."""
+        if shard.owned:
+            self._actions.append(ForgetHistory(session_id, offset))
 
     def is_mute(self, number: int, key: MessageKey) -> bool:
         """Say whether nothing was read back of a message of ours but its latest start."""

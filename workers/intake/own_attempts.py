@@ -8,7 +8,7 @@ from collections import Counter, deque
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from schemas.events import SessionEvent, Status, StopReason
+from schemas.events import SessionEvent, SessionForgotten, Status, StopReason
 from schemas.transcript import Fence, Outcome
 from workers.intake.actions import Abandon, Action, AttemptEnd, GoOn, MessageKey, Start, Stop
 from workers.intake.admission import MUTE_S, TRIAL_S, Beside
@@ -121,6 +121,7 @@ class OwnAttempts:
                 work.accepted_ms,
                 work.traceparent,
                 continues,
+                work.offsets[0],
             )
         )
 
@@ -165,6 +166,16 @@ class OwnAttempts:
             own.told_to_stop = True
             self._actions.append(Stop(key, reason))
 
+    def abandon_all(self, session_id: str) -> None:
+        """Drop what runs in a session: it was forgotten, and nobody listens any more.
+
+        One that was said afterwards starts again: the event has taken its start away.
+        """
+        for own in self._running.values():
+            if own.key.session_id == session_id:
+                own.told_to_stop = True
+                self._actions.append(Abandon(own.key))
+
     def read_back(self, event: SessionEvent, fold: ShardFold) -> None:
         """Tell an attempt of ours whose start was read back with which text it goes on.
 
@@ -172,7 +183,7 @@ class OwnAttempts:
         """
         key = MessageKey(event.session_id, event.message_id)
         own, view = self._running.get(key), fold.view(key)
-        if own is None or view is None or event.attempt != own.attempt or view.continues is None:
+        if own is None or view is None or view.attempt != own.attempt or view.continues is None:
             return
         self._actions.append(GoOn(key, own.attempt, view.text, fold.repeated_bytes(key)))
 
@@ -181,7 +192,7 @@ class OwnAttempts:
         own = self._running.get(MessageKey(event.session_id, event.message_id))
         if own is None:
             return
-        is_ours = event.attempt == own.attempt
+        is_ours = not isinstance(event, SessionForgotten) and event.attempt == own.attempt
         if isinstance(event, Status) and event.state == "cancelling":
             if is_ours and event.reason is not None:
                 self.stop(own.key, known_stop(event.reason))

@@ -51,13 +51,21 @@ class ReadBack:
             if event is None:
                 continue
             outcome = fold.apply(event, record.offset, record.timestamp_ms, now_s)
-            if outcome not in (Outcome.CHUNK, Outcome.REASONING, Outcome.ALIVE):
+            if outcome is Outcome.FORGOTTEN:
+                self._forget(shard, event.session_id, record.offset)
+            elif outcome not in (Outcome.CHUNK, Outcome.REASONING, Outcome.ALIVE):
                 self._attempts.heard(event, outcome)
             if outcome is Outcome.STARTED:
                 self._attempts.read_back(event, fold)
             if outcome.counts:
                 self._lanes.heard(shard, event, outcome)
         return bad
+
+    def _forget(self, shard: Shard, session_id: str, offset: int) -> None:
+        """Whatever is under way in the session is of no use any more, and is written no more."""
+        self._attempts.abandon_all(session_id)
+        self._lanes.mark_lane(shard, session_id)
+        self._membership.forget_history(shard, session_id, offset)
 
     def go_on(self, shard: Shard, now_s: float) -> None:
         """Settle what waited for the position that the shard's fold has now."""

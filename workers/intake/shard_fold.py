@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from schemas.events import BEGIN_ANEW, SessionEvent, Status
-from schemas.transcript import Message, Outcome, Place, Transcript
+from schemas.transcript import Forgotten, Message, Outcome, Place, Transcript
 from workers.intake.actions import MessageKey
 
 
@@ -27,6 +27,7 @@ class AtHand:
     position: int
     forgotten_to: int
     messages: Sequence[Message]
+    forgotten: Forgotten | None = None
 
 
 @dataclass(slots=True)
@@ -62,6 +63,7 @@ class ShardFold:
         self._epoch = epoch
         self._sessions: dict[str, _Session] = {}
         self._by_age: OrderedDict[MessageKey, None] = OrderedDict()  # last heard of first
+        self._forgotten: OrderedDict[str, int] = OrderedDict()  # sessions, with log times
 
     # -- reading
 
@@ -69,6 +71,8 @@ class ShardFold:
         """Take the next event of the shard."""
         session = self._sessions.get(event.session_id) or _Session()
         outcome = session.transcript.apply(event, Place(self._epoch, offset))
+        if outcome is Outcome.FORGOTTEN:
+            self._forget(event.session_id, session, timestamp_ms)
         if not outcome.counts:
             return outcome
         self._sessions[event.session_id] = session
@@ -81,6 +85,14 @@ class ShardFold:
         self._by_age[key] = None
         self._by_age.move_to_end(key)
         return outcome
+
+    def _forget(self, session_id: str, session: _Session, timestamp_ms: int) -> None:
+        for message_id in session.heard:
+            self._by_age.pop(MessageKey(session_id, message_id), None)
+        session.heard.clear()
+        self._sessions[session_id] = session
+        self._forgotten[session_id] = timestamp_ms
+        self._forgotten.move_to_end(session_id)
 
     def ask_end(self, now: float) -> bool:
         """Note that the end is asked for now; False if that is under way already."""
@@ -118,7 +130,14 @@ class ShardFold:
         """What was read of a session, for a rebuild of its history."""
         session = self._sessions.get(session_id)
         messages = list(session.transcript.messages.values()) if session else []
-        return AtHand(self.start, self.position, self.forgotten_to, messages)
+        forgotten = session.transcript.forgotten if session else None
+        return AtHand(self.start, self.position, self.forgotten_to, messages, forgotten)
+
+    def forgets(self, session_id: str, prompt_offset: int) -> bool:
+        """Whether what was said there was said before its session was forgotten."""
+        session = self._sessions.get(session_id)
+        forgotten = session.transcript.forgotten if session else None
+        return forgotten is not None and Place(self._epoch, prompt_offset) < forgotten.said_before
 
     def heard_at(self, key: MessageKey) -> float:
         """When (on this process's clock) an event of the message that counts was read last."""
@@ -173,7 +192,12 @@ class ShardFold:
     # -- forgetting
 
     def forget_before(self, timestamp_ms: int, needed: Callable[[MessageKey], bool]) -> None:
-        """Forget messages last heard of before this log time, except those still needed."""
+        """Forget messages last heard of before this log time, except those still needed.
+
+        That a session was forgotten, too: what was said before that can't come again.
+        """
+        while self._forgotten and next(iter(self._forgotten.values())) < timestamp_ms:
+            self._let_go_of_forgotten(self._forgotten.popitem(last=False)[0])
         kept: list[MessageKey] = []
         while self._by_age:
             key = next(iter(self._by_age))
@@ -188,11 +212,22 @@ class ShardFold:
             gone = session.transcript.messages.pop(key.message_id)
             if gone.last is not None:
                 self.forgotten_to = max(self.forgotten_to, gone.last.offset + 1)
-            if not session.heard:
-                del self._sessions[key.session_id]
+            self._leave_if_empty(key.session_id)
         for key in reversed(kept):
             self._by_age[key] = None
             self._by_age.move_to_end(key, last=False)
+
+    def _let_go_of_forgotten(self, session_id: str) -> None:
+        transcript = self._sessions[session_id].transcript
+        if transcript.forgotten is not None:
+            self.forgotten_to = max(self.forgotten_to, transcript.forgotten.at.offset + 1)
+        transcript.forgotten = None
+        self._leave_if_empty(session_id)
+
+    def _leave_if_empty(self, session_id: str) -> None:
+        session = self._sessions[session_id]
+        if not session.heard and session.transcript.forgotten is None:
+            del self._sessions[session_id]
 
 
 def _take(heard: _Heard, event: SessionEvent, outcome: Outcome, view: Message) -> None:

@@ -11,12 +11,14 @@ id:
   did is ignored.
 * A record that can't be read has no id. It goes back, as it was, only if that is insisted on: after
   its reader was mended, its own id makes it one message; until then it is only another dead letter.
+* Nothing goes back of a session that was forgotten since: it would be a new message.
 * Nothing is put into the session log by hand: it would be an event that no worker stands for.
 """
 
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import msgspec
@@ -45,8 +47,18 @@ class Refused:
     why: str
 
 
-def again(letter: Letter, shards: int, now: str, *, force: bool) -> Again | Refused:
-    """Give what goes back for a letter; `now` is the time of the redrive, ISO 8601."""
+def again(
+    letter: Letter,
+    shards: int,
+    now: str,
+    *,
+    force: bool,
+    forgotten: Mapping[str, int] | None = None,
+) -> Again | Refused:
+    """Give what goes back for a letter; `now` is the time of the redrive, ISO 8601.
+
+    `forgotten` are sessions, and up to which offset of user_messages all of them is forgotten.
+    """
     if letter.topic == SESSION_LOG:
         return Refused(f"nothing is put into {SESSION_LOG} by hand")
     if letter.topic != USER_MESSAGES:
@@ -54,6 +66,8 @@ def again(letter: Letter, shards: int, now: str, *, force: bool) -> Again | Refu
     event = letter.event()
     if isinstance(event, UserMessage) and not event.content:
         return Refused("it has no content: there is nothing to answer")
+    if event is not None and _is_before(letter, (forgotten or {}).get(event.session_id, 0)):
+        return Refused("its session was forgotten after this was said")
     if isinstance(event, UserMessage | Cancel):
         return _known(letter, event, shards, now)
     if not force:
@@ -85,6 +99,10 @@ def _known(letter: Letter, event: UserEvent, shards: int, now: str) -> Again:
     key = event.session_id.encode()
     shard = shard_of(event.session_id, shards)
     return Again(USER_MESSAGES, shard, key, value, _headers(letter), event.message_id)
+
+
+def _is_before(letter: Letter, offset: int) -> bool:
+    return letter.offset.isdecimal() and int(letter.offset) < offset
 
 
 def _headers(letter: Letter) -> tuple[tuple[str, bytes], ...]:

@@ -116,12 +116,38 @@ def redrive(
     wanted = report.chosen(found, reason=reason, since_ms=0) if every else _named(found, asked)
     if not wanted:
         print("no dead letters")
-    refused = _run(_redrive(_kafka(), wanted, dry_run=dry_run, force=force))
+    gone = _forgotten(wanted)
+    refused = _run(_redrive(_kafka(), wanted, gone, dry_run=dry_run, force=force))
     if refused and not every:
         raise typer.Exit(EXIT_FAILED)
 
 
-async def _redrive(kafka: Kafka, wanted: list[Letter], *, dry_run: bool, force: bool) -> int:
+def _forgotten(wanted: list[Letter]) -> dict[str, int]:
+    """Say which of their sessions were forgotten, and up to where; leave if Postgres is away."""
+    from deploy.operators.tooling.forgotten import Unknown, said_before
+
+    sessions = {event.session_id for letter in wanted if (event := letter.event()) is not None}
+    try:
+        installation = find(os.environ)
+        if installation.postgres is None:
+            what = "whether a session was forgotten since is not known"
+            print(f"TALKLOG_POSTGRES_DSN is not set: {what}", file=sys.stderr)
+            return {}
+        return said_before(installation.postgres, sessions, installation.epoch)
+    except NoInstallation as error:
+        _leave(str(error), EXIT_SETTINGS)
+    except Unknown as error:
+        _leave(str(error), EXIT_FAILED)
+
+
+async def _redrive(
+    kafka: Kafka,
+    wanted: list[Letter],
+    forgotten: dict[str, int],
+    *,
+    dry_run: bool,
+    force: bool,
+) -> int:
     """Redrive them in order, and say so; give how many were refused. Raises as `shelf` does."""
     from deploy.operators.dead_letters.shelf import put_back, with_original
     from deploy.operators.topics import partitions_of
@@ -141,7 +167,7 @@ async def _redrive(kafka: Kafka, wanted: list[Letter], *, dry_run: bool, force: 
                 _say(cut, f"refused: {error}")
                 continue
             twin = next((each for each in done if same_original(each, letter)), None)
-            record = again(letter, shards, _now(), force=force)
+            record = again(letter, shards, _now(), force=force, forgotten=forgotten)
             if letter.redriven_as is not None:
                 _say(letter, f"redriven already, as {letter.redriven_as}")
             elif twin is not None:

@@ -25,6 +25,7 @@ COMPARED = {
     "streaming_messages": "session_id || ' #' || chunk_sequence",
     "user_messages": "session_id || ' ' || message_id",
     "answers": "session_id || ' ' || message_id",
+    "forgotten_sessions": "session_id",
 }
 TABLES = [*COMPARED, "kafka_offsets", "log_gaps"]
 VIEW = "conversation"

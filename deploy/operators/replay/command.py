@@ -26,7 +26,8 @@ from deploy.operators.tooling.installation import Installation, NoInstallation, 
 from deploy.operators.tooling.progress import Progress
 from deploy.operators.tooling.session_id import session_problem
 from schemas.cursor import Cursor
-from schemas.events import SessionEvent, UndecodableEvent, decode_session_event
+from schemas.events import Event, SessionEvent, UndecodableEvent, decode_session_event
+from schemas.forgetting import since_forgotten
 from schemas.log.log_reader import LogUnavailable
 from schemas.process.exit_codes import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_SETTINGS
 from schemas.shard_log import Record
@@ -127,6 +128,7 @@ class Replay:
                 self._take(record)
 
     def _take(self, record: Record) -> None:
+        """Fold it, and tell of it; of what was forgotten only that it is there."""
         event: SessionEvent | None = None
         try:
             event = decode_session_event(record.value)
@@ -142,14 +144,23 @@ class Replay:
                     self._on_shown(text)
         if self._on_event is not None:
             cursor = str(Cursor(self._epoch, self._shard, record.offset))
-            self._on_event(event_line(record, cursor, outcome))
+            known = event is None or event.message_id in self.transcript.messages
+            withheld = None if known or outcome != "LATE" else event
+            self._on_event(event_line(record, cursor, outcome, withheld))
 
 
-def event_line(record: Record, cursor: str, outcome: str) -> bytes:
-    """One record as a JSON line; a value that is no JSON stands there as text."""
+def event_line(
+    record: Record, cursor: str, outcome: str, forgotten: SessionEvent | None = None
+) -> bytes:
+    """One record as a JSON line; a value that is no JSON stands there as text.
+
+    Of an event that is `forgotten` only its head is shown.
+    """
     value: object = msgspec.Raw(record.value)
     if outcome == "UNDECODABLE":
         value = record.value.decode(errors="replace")
+    if forgotten is not None:
+        value = {name: getattr(forgotten, name) for name in Event.__struct_fields__}
     return msgspec.json.encode(
         {"cursor": cursor, "logged_ms": record.timestamp_ms, "outcome": outcome, "event": value}
     )
@@ -206,6 +217,9 @@ async def _from_topic(
         _print_event if form is Format.events else None,
         _print_shown if speed is not None and form is Format.conversation else None,
     )
+    # What was said before the session was forgotten is to be told in no format, and that it was
+    # forgotten is only known behind it.
+    held_back = speed is not None or form is Format.events
     later: list[Record] = []
     progress: Progress | None = None
 
@@ -214,7 +228,7 @@ async def _from_topic(
         progress = Progress(there.end - there.start, "records", time.monotonic())
 
     def on_records(records: Sequence[Record]) -> None:
-        if speed is None:
+        if not held_back:
             found.take(records)
         else:
             later.extend(record for record in records if record.session_id == session)
@@ -229,18 +243,21 @@ async def _from_topic(
     for gap in trimmed:
         lost = f"{gap.from_offset} to {gap.to_offset - 1}"
         print(f"offsets {lost} were trimmed before they were read", file=sys.stderr)
-    if speed is not None:
-        await _play(found, later, speed)
+    if held_back:
+        await _play(found, since_forgotten(later), speed)
     if not found.records:
         raise UnknownSession(f"the log holds nothing of session {session!r} (shard {shard})")
+    if (forgotten := found.transcript.forgotten) is not None:
+        print(f"the session was forgotten at offset {forgotten.at.offset}", file=sys.stderr)
     if form is Format.conversation and speed is None:
         _print_conversation(found.transcript.messages.values())
 
 
-async def _play(found: Replay, records: Iterable[Record], speed: float) -> None:
-    pace = Pace(speed)
+async def _play(found: Replay, records: Iterable[Record], speed: float | None) -> None:
+    pace = Pace(speed) if speed is not None else None
     for record in records:
-        await asyncio.sleep(pace.wait_s(record.timestamp_ms, time.monotonic()))
+        if pace is not None:
+            await asyncio.sleep(pace.wait_s(record.timestamp_ms, time.monotonic()))
         found.take([record])
         sys.stdout.flush()
 

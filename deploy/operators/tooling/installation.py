@@ -31,6 +31,7 @@ class Installation:
     epoch: int | None
     url: str | None
     state: Path
+    redis: str | None = None
 
     def need_kafka(self) -> Brokers:
         """The brokers. Raises NoInstallation."""
@@ -56,9 +57,10 @@ def find(environ: Mapping[str, str]) -> Installation:
     epoch = environ.get("TALKLOG_EPOCH")
     if epoch and not epoch.isdecimal():
         problems.append(f"TALKLOG_EPOCH={epoch!r}: not a whole number")
-    postgres = None
+    postgres = redis = None
     try:
         postgres = given("TALKLOG_POSTGRES_DSN", environ)
+        redis = given("TALKLOG_REDIS_URL", environ)
     except SettingsError as error:
         problems += error.problems
     state = Path(environ.get("STATE") or ".local")
@@ -79,6 +81,7 @@ def find(environ: Mapping[str, str]) -> Installation:
         epoch=int(epoch) if epoch else _remembered_epoch(state, kafka or "local"),
         url=stack.gateways[0].url if stack.gateways else None,
         state=state,
+        redis=redis or stack.redis or None,
     )
 
 

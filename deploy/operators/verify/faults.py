@@ -23,6 +23,7 @@ class Kind(Enum):
     row_missing = "the log has it, Postgres does not"
     row_differs = "the row is not the fold"
     row_invented = "Postgres has it, the log does not"
+    row_forgotten = "Postgres has it, though its session was forgotten"
     position = "the stored position is not in the log, or not of its epoch"
     gap = "the log lost a range before it was stored"
     damage = "the row says damaged, and a gap may be why"

@@ -82,6 +82,7 @@ class RowCheck:
         for session_id in session_ids:
             session = self._check.sessions[session_id]
             self._session(session_id, session, stored)
+            self._forgotten(session_id, session, stored)
             for message_id, asked in session.asked.items():
                 if asked.offset < self.user_position:
                     key = (session_id, message_id)
@@ -98,7 +99,8 @@ class RowCheck:
         """The same for rows of user_messages, with the offsets of their records."""
         for session_id, message_id, offset in offsets:
             session = self._check.sessions.get(session_id)
-            if session is None or message_id not in session.asked:
+            known = session is not None and message_id in session.asked.keys() | session.spared
+            if not known:
                 key = (session_id, message_id)
                 self._fault(Kind.row_invented, offset, key, "in user_messages")
 
@@ -117,6 +119,21 @@ class RowCheck:
             elif answered.whole and row["first_epoch"] == self._epoch:
                 self._answer(key, answered, row)
                 self._chunks(key, answered, stored.chunks.get(key) or StoredChunks(), numbered)
+
+    def _forgotten(self, session_id: str, session: Session, stored: Stored) -> None:
+        """Of a session that was forgotten nothing may be left, however old it is."""
+        if session.transcript.forgotten is None:
+            return
+        of_others = session.answered.keys() | session.spared
+        for table, rows, known in (
+            ("answers", stored.answers, session.answered.keys()),
+            ("user_messages", stored.prompts, of_others | session.asked.keys()),
+            ("streaming_messages", stored.chunks, session.answered.keys()),
+        ):
+            for key in rows:
+                if key[0] == session_id and key[1] not in known:
+                    at = session.transcript.forgotten.at.offset
+                    self._fault(Kind.row_forgotten, at, key, f"in {table}")
 
     def _answer(self, key: Key, answered: Answered, row: Row) -> None:
         if row["error_code"] == "lost" and not answered.message.terminal:

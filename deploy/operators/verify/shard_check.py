@@ -15,7 +15,15 @@ from zlib import crc32
 from deploy.operators.verify.faults import Fault, Kind, Report
 from persister.reading import BadRecord, LogRecord, read
 from schemas.cursor import Cursor
-from schemas.events import Cancel, Chunk, ReasoningChunk, SessionEvent, Status, UserMessage
+from schemas.events import (
+    Cancel,
+    Chunk,
+    ReasoningChunk,
+    SessionEvent,
+    SessionForgotten,
+    Status,
+    UserMessage,
+)
 from schemas.topics import CANARY_SESSION, SESSION_LOG, USER_MESSAGES
 from schemas.transcript import Message, Outcome, Place, Transcript
 
@@ -87,6 +95,13 @@ class Session:
     )
     answered: dict[str, Answered] = field(default_factory=dict)
     next_number: int = 1
+    spared: set[str] = field(default_factory=set)
+    """Forgotten messages of which a row of user_messages is no fault."""
+
+    def forgets(self, epoch: int, offset: int) -> bool:
+        """Whether what was said there was said before the session was forgotten."""
+        forgotten = self.transcript.forgotten
+        return forgotten is not None and Place(epoch, offset) < forgotten.said_before
 
 
 class ShardCheck:
@@ -120,6 +135,8 @@ class ShardCheck:
                 self._report.counted["cancels"] += 1
             elif isinstance(event, UserMessage):
                 session = self._session(event.session_id)
+                if session.forgets(self._epoch, record.offset):
+                    continue  # said before the session was forgotten, and read after
                 if event.message_id in session.asked:
                     self._report.counted["messages sent again"] += 1
                 else:
@@ -138,6 +155,8 @@ class ShardCheck:
                 self._report.counted["events of a later version"] += 1
             elif event.session_id.startswith(CANARY_SESSION):
                 self._report.counted["events of the gateways' canaries"] += 1
+            elif isinstance(event, SessionForgotten):
+                self._forget(event, record.offset)
             elif not isinstance(event, UserMessage | Cancel):
                 self._take(event, record.offset, logged_ms)
 
@@ -168,6 +187,23 @@ class ShardCheck:
                         Kind.unended, answered.offset, session_id, message_id, _state(answered)
                     )
 
+    def _forget(self, event: SessionForgotten, offset: int) -> None:
+        """From here on nothing of the session is to be found that lies before."""
+        session = self._session(event.session_id)
+        if session.transcript.apply(event, Place(self._epoch, offset)) is not Outcome.FORGOTTEN:
+            return
+        self._report.counted["sessions forgotten"] += 1
+        # Said while the event was on its way, and over before it came: its prompt may stand.
+        ended = {each for each, known in session.answered.items() if known.message.terminal}
+        for message_id, asked in list(session.asked.items()):
+            if session.forgets(self._epoch, asked.offset):
+                del session.asked[message_id]
+            elif message_id in ended:
+                del session.asked[message_id]
+                session.spared.add(message_id)
+        session.answered.clear()
+        session.next_number = 1
+
     def _take(self, event: SessionEvent, offset: int, logged_ms: int) -> None:
         session = self._session(event.session_id)
         answered = session.answered.get(event.message_id)
@@ -179,6 +215,9 @@ class ShardCheck:
             answered = session.answered[event.message_id] = Answered(
                 message, offset, logged_ms, whole
             )
+        if answered is None and outcome is Outcome.LATE:
+            self._report.counted["events of what was forgotten"] += 1
+            return
         if not outcome.counts:
             self._report.counted[_ALLOWED.get(outcome, outcome.name.lower())] += 1
         if answered is None:

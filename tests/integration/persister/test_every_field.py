@@ -7,7 +7,8 @@ from gateway.snapshot.stored import Store as GatewayStore
 from gateway.snapshot.stored import Wanted
 from persister.answer_row import Answer, answer_of
 from persister.batch import Partition
-from persister.rows import Changes, ChunkRow, PromptRow, Reasoning, RowFold
+from persister.changes import Changes, ChunkRow, PromptRow, Reasoning
+from persister.rows import RowFold
 from persister.store import Move, Store
 from persister.timeouts import TIMEOUTS
 from schemas.topics import SESSION_LOG
@@ -36,7 +37,7 @@ async def write(dsn: str) -> Message:
         await store.begin(PARTITION, EPOCH, 0)
         await store.save(changes(empty(), None), [Move(PARTITION, EPOCH, 0, 4)])
         await store.save(changes(filled(), "because"), [Move(PARTITION, EPOCH, 4, 10)])
-        [row], _ = await store.lookup([(SESSION, MESSAGE_ID)], [])
+        [row], _, _ = await store.lookup([(SESSION, MESSAGE_ID)], [])
         return answer_of(row).message
     finally:
         await store.close()

@@ -202,3 +202,23 @@ async def test_a_redis_that_stands_still_is_not_waited_for(
                 assert await store.merge(session, pair(2)) == "stored"
                 break
     assert await store.load(session) == [*pair(1), *pair(2)]
+
+
+async def test_turns_of_before_a_session_was_forgotten_never_come_back(
+    redis: Redis, session: str
+) -> None:
+    kept = history(redis)
+    before, after = pair(1, place=5, epoch=0), pair(2, place=9, epoch=0)
+    await kept.store_whole(session, before)
+    await kept.forget_session(session, 0, 7)
+    assert await kept.load(session) is None
+    # A process that was stalled, with a turn or with the whole conversation in its hands.
+    assert await kept.merge(session, before) == "missing"
+    await kept.store_whole(session, [*before, *after])
+    assert await kept.merge(session, before) == "stored"
+    assert await kept.load(session) == after
+    # Read again, the event takes nothing of what was said since.
+    await kept.forget_session(session, 0, 7)
+    assert await kept.load(session) == after
+    await kept.forget_session(session, 0, 12)
+    assert await kept.load(session) is None

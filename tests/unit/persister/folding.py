@@ -2,8 +2,9 @@
 
 from collections.abc import Iterable, Sequence
 
+from persister.changes import Changes
 from persister.reading import BadRecord, read
-from persister.rows import Changes, RowFold
+from persister.rows import RowFold
 from schemas.events import Event
 from tests.unit.persister.tables import Tables
 from tests.written import log_of

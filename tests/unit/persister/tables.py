@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from persister.answer_row import row_of
-from persister.rows import Changes, Key
+from persister.changes import Changes, ForgottenRow, Key
 
 Row = dict[str, Any]
 
@@ -21,8 +21,11 @@ class Tables:
         self.chunks: dict[tuple[str, int], Row] = {}
         self.answers: dict[Key, Row] = {}
         self.prompts: dict[Key, Row] = {}
+        self.forgotten: dict[str, Row] = {}
 
     def save(self, changes: Changes) -> None:
+        for erased in changes.forgotten:
+            self._forget(erased)
         for gone in changes.replaced:
             for number in range(gone.first, gone.next):
                 row = self.chunks.get((gone.session_id, number))
@@ -55,7 +58,7 @@ class Tables:
 
     def lookup(
         self, keys: Iterable[Key], sessions: Iterable[str]
-    ) -> tuple[list[Row], dict[str, int]]:
+    ) -> tuple[list[Row], dict[str, int], list[Row]]:
         wanted = set(sessions)
         highest: dict[str, int] = {}
         for (session_id, _), row in self.answers.items():
@@ -65,7 +68,8 @@ class Tables:
         found = [_typed(self.answers[key]) for key in keys if key in self.answers]
         for row in found:
             del row["reasoning"]  # it is not asked for
-        return found, highest
+        forgotten = [self.forgotten[session] for session in wanted if session in self.forgotten]
+        return found, highest, [_forgotten_as_read(row) for row in forgotten]
 
     def text(self, session_id: str, message_id: str) -> str:
         """Its pieces, in the order of chunk_sequence."""
@@ -74,7 +78,26 @@ class Tables:
 
     def dump(self) -> Row:
         """Everything, for comparing."""
-        return {"chunks": self.chunks, "answers": self.answers, "prompts": self.prompts}
+        return {
+            "chunks": self.chunks,
+            "answers": self.answers,
+            "prompts": self.prompts,
+            "forgotten": self.forgotten,
+        }
+
+    def _forget(self, row: ForgottenRow) -> None:
+        self.forgotten[row.session_id] = row._asdict()
+        for place in [place for place in self.chunks if place[0] == row.session_id]:
+            del self.chunks[place]
+        for key in [key for key in self.answers if key[0] == row.session_id]:
+            del self.answers[key]
+        said_before = row.said_epoch, row.said_before
+        for key, prompt in list(self.prompts.items()):
+            offset = prompt["log_offset"]
+            if key[0] == row.session_id and (
+                offset is None or (prompt["epoch"], offset) < said_before
+            ):
+                del self.prompts[key]
 
     def _put_prompt(self, row: Row) -> None:
         key = (row["session_id"], row["message_id"])
@@ -89,6 +112,11 @@ class Tables:
 def _moment(text: str) -> str:
     """A timestamptz keeps the moment, not how it was written."""
     return datetime.fromisoformat(text).astimezone(UTC).isoformat()
+
+
+def _forgotten_as_read(row: Row) -> Row:
+    places = {"forgotten_epoch": row["epoch"], "forgotten_offset": row["log_offset"]}
+    return {name: row[name] for name in ("session_id", "said_epoch", "said_before")} | places
 
 
 def _typed(row: Row) -> Row:

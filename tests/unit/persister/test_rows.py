@@ -220,7 +220,7 @@ def test_an_answer_always_has_its_row_among_the_prompts() -> None:
 
 def test_what_never_counted_leaves_no_row() -> None:
     tables = folded([M1.chunk("a1", 1, "a"), M1.alive("a1"), M1.complete("a1", 1)])
-    assert tables.dump() == {"chunks": {}, "answers": {}, "prompts": {}}
+    assert not any(tables.dump().values())
 
 
 def test_postgres_is_asked_once_about_a_message_of_which_nothing_counts() -> None:

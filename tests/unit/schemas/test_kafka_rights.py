@@ -4,9 +4,9 @@ from schemas.kafka_rights import TIERS, rights
 from schemas.topics import SESSION_LOG
 
 
-def test_only_a_worker_writes_answers() -> None:
+def test_only_a_worker_writes_answers_and_an_operator_that_they_are_forgotten() -> None:
     writers = {r.principal for r in rights() if r.name == SESSION_LOG and r.operation == "Write"}
-    assert writers == {"User:talklog-worker"}
+    assert writers == {"User:talklog-worker", "User:talklog-operator"}
 
 
 def test_every_user_is_named_behind_the_prefix() -> None:

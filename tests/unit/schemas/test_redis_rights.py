@@ -25,6 +25,8 @@ KEYS = {
         redis_keys.limits("user", "u"),
         redis_keys.counted("u", "s m"),
         redis_keys.load(),
+        redis_keys.session("s"),
+        redis_keys.forgotten("s"),
     ],
 }
 

@@ -39,6 +39,8 @@ def events() -> list[Event]:
         say.complete("a1", 1, tool_calls_ignored=2),
         say.failed("a1", "internal", 1),
         say.failed(None, "busy"),
+        Say("s1", "m1", prompt_offset=5).generating("a1", (1, 2, 3)),
+        say.forgotten(7),
     ]
 
 

@@ -10,8 +10,10 @@ from deploy.operators.replay.command import Replay
 from deploy.operators.replay.playing import PAUSE_MAX_S, Pace
 from deploy.operators.tooling.conversation_text import conversation
 from schemas.events import encode
+from schemas.forgetting import since_forgotten
 from schemas.shard_log import Record
 from tests.unit.schemas.log_of import chunk, complete, start, thought
+from tests.written import Say
 
 NO_SPEEDS = ("fast", "0", "-1", "nan", "inf")
 
@@ -109,3 +111,30 @@ def test_thoughts_are_told_apart_from_the_text() -> None:
     whole = "> hello\n\n| First\n| this, then that.\n\nFour.\n\n-- m1 · complete, stop\n"
     assert "".join(pieces) == whole + "\n"
     assert "\n".join(conversation(found.transcript.messages.values())) + "\n" == whole
+
+
+def test_of_what_was_forgotten_no_word_is_told() -> None:
+    say, new = Say("s", "m1", content="secret"), Say("s", "m2", content="new", prompt_offset=9)
+    events = [
+        *say.answer(["secret"])[:-1],
+        say.forgotten(said_before=9),
+        say.chunk("a1", 2, "secret"),
+        say.generating("a2", (9, 9, 9)),
+        *new.answer(["told"], attempt="b1"),
+    ]
+    records = [record(offset, encode(event)) for offset, event in enumerate(events)]
+    lines: list[bytes] = []
+    shown: list[str] = []
+    for found in (Replay("s", 3, 7, lines.append), Replay("s", 3, 7, on_shown=shown.append)):
+        found.take(since_forgotten(records))
+    assert b"secret" not in b"".join(lines)
+    outcomes = [json.loads(line)["outcome"] for line in lines]
+    assert outcomes == ["FORGOTTEN", "LATE", "LATE", "STARTED", "CHUNK", "ENDED"]
+    assert "secret" not in "".join(shown)
+    assert "told" in "".join(shown)
+
+
+def test_what_is_only_said_about_forgetting_forgets_nothing() -> None:
+    say = Say("s", "m1", content="what is session_forgotten?")
+    records = [record(n, encode(event)) for n, event in enumerate(say.answer(["an event"]))]
+    assert since_forgotten(records) == records

@@ -345,3 +345,30 @@ def test_since_is_a_duration_or_a_moment(text: str, expected: int) -> None:
 def test_any_other_since_is_refused() -> None:
     with pytest.raises(BadSince):
         since_ms("yesterday", 0)
+
+
+FORGETTING: list[Event] = [
+    M1.said(),
+    *M1.answer(["a"]),
+    M2.said(),
+    M2.generating("b1"),
+    M1.forgotten(said_before=2),
+    M2.chunk("b1", 1, "late"),
+    M2.complete("b1", 1),
+]
+AFTERWARDS = Say(M1.session_id, "afterwards", prompt_offset=2)
+
+
+def test_what_was_forgotten_is_neither_missed_nor_unended() -> None:
+    events = [*FORGETTING, AFTERWARDS.said(), *AFTERWARDS.answer(["new"])]
+    case = Case(events, tables=stored(events), committed=3, now_ms=100 * MINUTE_MS)
+    assert faults(case) == []
+    assert case.report().counted["sessions forgotten"] == 1
+
+
+@pytest.mark.parametrize("table", ["answers", "prompts", "chunks"])
+def test_a_row_of_what_was_forgotten_is_a_fault(table: str) -> None:
+    tables, before = stored(FORGETTING), stored(FORGETTING[:4])
+    getattr(tables, table).update(getattr(before, table))
+    kinds = {kind for kind, _ in faults(Case(FORGETTING, tables=tables))}
+    assert Kind.row_forgotten in kinds

@@ -9,7 +9,7 @@ import pytest
 from schemas.events import Prompt
 from schemas.log.log_scan import LogScanner
 from schemas.shard_log import Record, ShardLog
-from schemas.transcript import Message, Place, Transcript
+from schemas.transcript import Forgotten, Message, Place, Transcript
 from workers.history.prompt import Turn
 from workers.history.redis_history import History, HistoryUnavailable
 from workers.history.sessions import Sessions
@@ -71,6 +71,10 @@ class FakeRedis:
     async def forget(self, session_id: str) -> None:
         self._called()
         self.kept.pop(session_id, None)
+
+    async def forget_session(self, session_id: str, epoch: int, offset: int) -> int:
+        self._called()
+        return self.kept.pop(session_id, None) is not None
 
     def messages(self, session_id: str = "s") -> list[str] | None:
         turns = self.kept.get(session_id)
@@ -268,3 +272,20 @@ async def test_whether_an_unknown_message_is_over(around: Around) -> None:
     assert await around.sessions.over(asked) == (True, True)
     around.redis.away = around.postgres.away = True
     assert await around.sessions.over(asked) == (False, False)
+
+
+async def test_a_forgotten_session_is_not_believed_until_redis_has_forgotten_it(
+    around: Around,
+) -> None:
+    await around.redis.store_whole("s", [Turn("user", "?", "m0", 1, EPOCH)])
+    around.postgres.messages, around.postgres.next_offset = [ended("m0", 1)], 5
+    forgotten = Forgotten(Place(EPOCH, 7), Place(EPOCH, 3))
+    around.at_hand = AtHand(0, 9, 0, [ended("m1", 8)], forgotten)
+    around.redis.away = True
+    around.sessions.forgetting("s", 7)
+    await around.sessions.forget("s")
+    # Postgres has not heard of it yet: what it still has counts for nothing.
+    assert await around.known() == (["m1"], True)
+    around.redis.away = False
+    await around.sessions.forget("s")
+    assert around.redis.messages() is None

@@ -380,7 +380,7 @@ class Member:
             self.intake.written(action.token, action.event, offset, self.world.now)
             self.perform()
 
-        event = event_of(action.event, action.message, AT)
+        event = event_of(action.event, action.message, AT, action.prompt_offset)
         self.send(event, outcome, lambda: outcome(None))
 
 
@@ -466,7 +466,10 @@ class World:
         owner had to read to.
         """
         died = self.deaths[event.message_id] >= MUTE_DEATHS_ANEW
-        return died or self.begun[event.message_id] >= self.read_to[event.attempt or ""]
+        return (
+            died
+            or self.begun[event.message_id] >= self.read_to[getattr(event, "attempt", None) or ""]
+        )
 
     def _count_deaths(self, event: SessionEvent, outcome: Outcome) -> None:
         """Count the starts that were followed by no word of their own."""

@@ -112,3 +112,11 @@ def test_another_topic_and_an_empty_message_are_refused() -> None:
     assert "topic" in why_not(encode(SAID), force=True, topic="orders")
     empty = UserMessage(session_id="s1", message_id="m1", created_at=NOW, content="")
     assert "content" in why_not(encode(empty), force=True, reason="no content")
+
+
+def test_nothing_goes_back_of_a_session_that_was_forgotten_since() -> None:
+    old = letter(source=(3, 7))
+    refused = again(old, 8, NOW, force=True, forgotten={"s1": 8})
+    assert refused == Refused("its session was forgotten after this was said")
+    for forgotten in ({"s1": 7}, {"s2": 8}):
+        assert isinstance(again(old, 8, NOW, force=False, forgotten=forgotten), Again)

@@ -1,0 +1,1 @@
+"""`talklog forget`: erases a conversation, or all that one user has said alone."""
