@@ -11,8 +11,9 @@ import msgspec
 
 from gateway.feed.delivery import spliced
 from persister.answer_row import row_of
+from persister.changes import Changes
 from persister.reading import BadRecord, read
-from persister.rows import Changes, RowFold
+from persister.rows import RowFold
 from schemas.events import (
     SessionEvent,
     UndecodableEvent,
