@@ -5,11 +5,12 @@
  */
 
 const NAME = /^&[a-z][a-z0-9]*;$/i;
-const inert = document.createElement("template");
+let inert = null; // a document's; made when it is first needed
 
 /** Give the characters that `text` names, `&name;` as a whole; else the text as it is. */
 export function decodeHTMLStrict(text) {
   if (!NAME.test(text)) return text;
+  inert ??= document.createElement("template");
   inert.innerHTML = text;
   const decoded = inert.content.textContent;
   // `&ampersand;` is no name, but begins with one that old pages wrote without its end.
