@@ -12,6 +12,7 @@ const SHORT_CHARS = 8_000; // colouring longer code takes longer than a frame ma
 const CODE_MAX_CHARS = 400_000; // longer code stays plain: a page of that many coloured words is slow for good
 const PAUSE_LIMIT_MS = 1_000;
 const ENOUGH_MS = 4;
+const BUSY_MAX_MS = 16; // a pause may be longer, but a key that is pressed in it is not to wait
 const KINDS = [
   { selector: ".math, .math-block", load: () => import("./typesetting.js").then(({ typeset }) => typeset) },
   { selector: "pre > code[class^='language-']", load: () => import("./highlighting.js").then(({ highlight }) => highlight) },
@@ -22,6 +23,8 @@ const [FORMULA, CODE, LONG_CODE] = KINDS;
 const waiting = new Map(); // element -> its kind, in order
 const pause = window.requestIdleCallback?.bind(window) ?? ((work) => setTimeout(() => work({ timeRemaining: () => ENOUGH_MS, didTimeout: true }), 50));
 let working = false;
+let moment = null; // the last pause, and when it began
+let momentMs = 0;
 
 /** Adorn what lies in these nodes; `code`: it is finished. */
 export function adorn(nodes, { code }) {
@@ -42,12 +45,17 @@ function collect(node, kind) {
   }
 }
 
-/** Wait for a pause between frames that has room for a small piece of work, but no longer than a second. */
+/** Wait, a second at most, until a pause between frames has room for a small piece of work. */
 export async function quiet() {
-  for (;;) {
-    const time = await new Promise((resolve) => pause(resolve, { timeout: PAUSE_LIMIT_MS }));
-    if (time.timeRemaining() >= ENOUGH_MS || time.didTimeout) return;
+  while (leftMs() < ENOUGH_MS) {
+    moment = await new Promise((resolve) => pause(resolve, { timeout: PAUSE_LIMIT_MS }));
+    momentMs = performance.now();
+    if (moment.didTimeout) return;
   }
+}
+
+function leftMs() {
+  return moment === null ? 0 : Math.min(moment.timeRemaining(), momentMs + BUSY_MAX_MS - performance.now());
 }
 
 async function work() {
@@ -61,7 +69,8 @@ async function work() {
       await quiet();
       waiting.delete(element);
       if (isSelected(element)) later(element, kind);
-      else if (element.isConnected && element.madeOf === undefined) dress(element, adorned);
+      else if (element.isConnected && element.madeOf === undefined) adorned(element);
+      if (kind === FORMULA) grown(element); // it may have become higher: whoever follows the end of the text is told
     }
   } catch (error) {
     // A file that can't be had now may be had for the next answer.
@@ -71,12 +80,6 @@ async function work() {
   } finally {
     working = false;
   }
-}
-
-/** It may become higher at once: whoever follows the end of the text is told. */
-function dress(element, adorned) {
-  adorned(element);
-  grown(element);
 }
 
 function nextToDo() {

@@ -57,6 +57,7 @@ export class GrowingMarkdown {
     this.#showReferences(this.#env.notes, true);
     if (!this.#box.hasChildNodes()) this.#box.remove();
     else this.#lastSettled = this.#box.lastChild;
+    this.#closeBox();
   }
 
   /** Show what is not finished yet, and settle all of it but the last block; of a finished text, that too. */
@@ -98,8 +99,16 @@ export class GrowingMarkdown {
   }
 
   #openBox() {
+    this.#closeBox();
     this.#box = this.#container.appendChild(element("div", { class: "section" }));
     this.#lastSettled = null;
+  }
+
+  /** What is finished is not looked at while it is out of sight; but first it is laid out, so that its height is known. */
+  #closeBox() {
+    const box = this.#box;
+    if (box === this.#container) return;
+    window.requestAnimationFrame(() => window.requestAnimationFrame(() => box.classList.add("settled")));
   }
 
   /** If the last block is long, settle what of it is finished; whether there was anything. */

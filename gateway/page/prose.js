@@ -7,6 +7,8 @@
 
 import { element } from "./element.js";
 
+const STEP_CHARS = 4_096; // more at once would hold the page up: the rest comes in the next frames
+
 let GrowingMarkdown = null;
 let fetching = null;
 
@@ -29,6 +31,8 @@ export class Prose {
   #text = "";
   #whole = false;
   #written = null;
+  #shownChars = 0;
+  #goesOn = false; // the rest is shown in the next frame
 
   /** Whether nothing stands here. */
   get isEmpty() {
@@ -40,7 +44,7 @@ export class Prose {
     this.#text = text;
     this.#whole = whole;
     if (this.#markdown === null && GrowingMarkdown === null) this.#showPlain();
-    else this.#showMarkdown();
+    else if (!this.#goesOn) this.#showMarkdown();
   }
 
   #showMarkdown() {
@@ -49,14 +53,32 @@ export class Prose {
       this.root.classList.remove("plain");
       this.#markdown = new GrowingMarkdown(this.root);
     }
-    if (this.#whole) this.#markdown.finish(this.#text);
-    else this.#markdown.grow(this.#text);
+    const step = this.#shownChars + STEP_CHARS;
+    if ((this.#shownChars > 0 || !this.#whole) && step < this.#text.length) {
+      this.#markdown.grow(this.#text.slice(0, step));
+      this.#shownChars = step;
+      this.#goOn();
+    } else {
+      if (this.#whole) this.#markdown.finish(this.#text);
+      else this.#markdown.grow(this.#text);
+      this.#shownChars = this.#text.length;
+    }
     this.#markWritten();
+  }
+
+  /** What had to wait, as behind a slow network, is shown frame by frame. */
+  #goOn() {
+    this.#goesOn = true;
+    window.requestAnimationFrame(() => {
+      this.#goesOn = false;
+      this.#showMarkdown();
+      grown(this.root);
+    });
   }
 
   /** Mark where the text is being written. On that element only: a class further up would style all of it anew. */
   #markWritten() {
-    const written = this.#whole ? null : lastLine(this.root.lastElementChild);
+    const written = this.#whole && !this.#goesOn ? null : lastLine(this.root.lastElementChild);
     if (this.#written !== written) this.#written?.removeAttribute("data-written");
     this.#written = written;
     written?.setAttribute("data-written", "");
@@ -67,6 +89,7 @@ export class Prose {
     this.root.classList.add("plain");
     await fetchMarkdown();
     if (GrowingMarkdown === null || this.#markdown !== null) return;
+    this.#shownChars = this.#text.length; // at once: who reads it keeps their place
     this.#showMarkdown();
     grown(this.root);
   }

@@ -3,13 +3,14 @@
 from collections.abc import AsyncIterator
 
 import pytest_asyncio
-from playwright.async_api import Browser, BrowserContext, Page
+from playwright.async_api import Browser, BrowserContext, Page, expect
 
 from tests.browser.fake_gateway import FakeGateway, running
 from tests.browser.steps import expect_connection
 from tests.chromium import launched
 
-PAGE_LIMIT_MS = 10_000
+PAGE_LIMIT_MS = 30_000
+expect.set_options(timeout=PAGE_LIMIT_MS)
 
 
 @pytest_asyncio.fixture(loop_scope="session", scope="session")
