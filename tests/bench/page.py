@@ -2,7 +2,7 @@
 
 For each kind of text: the milliseconds of a step (a piece is put in and laid out) while the answer
 is short and while it is long, and what its end blocks. Then the whole page: an answer over a
-socket, and the longest task of the main thread from its last piece on.
+socket, and the CPU of the main thread while it comes and from its end on (trace.py).
 """
 
 import argparse
@@ -13,6 +13,7 @@ from typing import Any
 from playwright.async_api import Page
 
 from schemas.events import UserMessage
+from tests.bench.trace import Trace
 from tests.browser.fake_gateway import FakeGateway, running
 from tests.browser.steps import ask
 from tests.chromium import launched
@@ -63,12 +64,6 @@ STEPS = """async ([text, size]) => {
     worst: Math.max(...costs), end,
   };
 }"""
-WATCH = """() => {
-  window.tasks = [];
-  new PerformanceObserver((list) => {
-    for (const { duration } of list.getEntries()) window.tasks.push(Math.round(duration));
-  }).observe({ type: 'longtask' });
-}"""
 
 
 async def steps(page: Page, text: str) -> dict[str, float]:
@@ -78,11 +73,12 @@ async def steps(page: Page, text: str) -> dict[str, float]:
 
 
 async def whole_page(page: Page, gateway: FakeGateway, text: str) -> dict[str, Any]:
-    """The longest tasks of the main thread in a chat: while an answer comes, and at its end."""
+    """The main thread's CPU in a chat: while an answer comes, and from its end on."""
     message: UserMessage = await ask(page, gateway, "go on")
     await gateway.start(message)
     pieces = [text[n : n + PIECE_CHARS] for n in range(0, len(text), PIECE_CHARS)]
-    await page.evaluate(WATCH)
+    trace = await Trace.of(page)
+    await trace.begin()
     for sequence, piece in enumerate(pieces, start=1):
         await gateway.chunk(message, sequence, piece)
         await asyncio.sleep(0.02)  # as a model would: what comes at once would be drawn at once
@@ -91,16 +87,12 @@ async def whole_page(page: Page, gateway: FakeGateway, text: str) -> dict[str, A
         f"given => ({settled})(given) > given[1]", arg=[message.message_id, 10]
     )
     await asyncio.sleep(1)
-    streaming = await page.evaluate("window.tasks.splice(0)")
+    streaming = await trace.end()
+    await trace.begin()
     await gateway.complete(message, len(pieces))
     await page.wait_for_selector(f"[data-id='{message.message_id}'] .answer[aria-busy=false]")
     await asyncio.sleep(1)
-    ending = await page.evaluate("window.tasks.splice(0)")
-    return {
-        "longest_streaming_ms": max(streaming, default=0),
-        "long_tasks_streaming": len(streaming),
-        "longest_at_end_ms": max(ending, default=0),
-    }
+    return {"streaming": streaming, "end": await trace.end()}
 
 
 async def bench(kinds: list[str]) -> None:
@@ -117,7 +109,7 @@ async def bench(kinds: list[str]) -> None:
             await page.goto(gateway.url)
             await page.wait_for_selector("#badge[data-state=live]")
             text = KINDS[kind][:ANSWER_CHARS]
-            told = {"kind": kind, "page": await whole_page(page, gateway, text)}
+            told = {"kind": kind, "page_cpu": await whole_page(page, gateway, text)}
             print(json.dumps(told), flush=True)
 
 
