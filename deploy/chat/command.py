@@ -91,11 +91,13 @@ async def _one_answer(
     message_id = str(ULID())
     await until(lambda: link.view.joined, changed, running, JOIN_S)
     await link.ask(message_id, content)
-    await until(lambda: link.view.over(message_id), changed, running, ANSWER_S)
+    view, erased = link.view, link.view.erased
+    await until(lambda: view.over(message_id) or view.erased > erased, changed, running, ANSWER_S)
     message = link.view.transcript.messages.get(message_id)
     if message is None:
         own = link.view.own.get(message_id)
-        _say((own and own.problem) or "it has ended, but its text can't be had")
+        gone = "this conversation was erased" if view.erased > erased else None
+        _say(gone or (own and own.problem) or "it has ended, but its text can't be had")
         return EXIT_FAILED
     if message.text:
         print(message.text, flush=True)

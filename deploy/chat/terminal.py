@@ -136,6 +136,7 @@ class _Terminal:
     async def _stream(self, message_id: str) -> None:
         written = Written()
         view = self._link.view
+        erased = view.erased
 
         def step() -> bool:
             message = view.transcript.messages.get(message_id)
@@ -144,12 +145,13 @@ class _Terminal:
             if (wait := view.waits.pop(message_id, None)) is not None:
                 self.dim(f"[{wait[0] - 1} wait before this one: about {wait[1] / 1000:.0f} s]")
             self._say_state(clean=written.clean)
-            return view.over(message_id)
+            return view.over(message_id) or view.erased > erased
 
         await until(step, self._changed, self._running, ANSWER_S)
         self._write(written.end())
         own, message = view.own.get(message_id), view.transcript.messages.get(message_id)
         line = last_line(message) if message else (own and own.problem)
+        line = line if view.erased == erased else "this conversation was erased"
         if line:
             self.dim(line)
 

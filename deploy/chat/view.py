@@ -8,7 +8,7 @@ not recover, the fold starts empty and there is nothing to resume with until the
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -49,6 +49,8 @@ class View:
     ended: set[str] = field(default_factory=set)
     waits: dict[str, tuple[int, int]] = field(default_factory=dict)
     """Of a message for which no worker has room: its place and the milliseconds, as reckoned."""
+    erased: int = 0
+    """How often this client has seen that the session was forgotten."""
 
     def resume_cursor(self) -> str | None:
         """The cursor to connect with; None: the gateway answers with a snapshot."""
@@ -114,7 +116,11 @@ class View:
             message_id = entry["message_id"]
             messages[message_id] = _with_entry(messages.get(message_id), entry)
         self.cursor, self.joined, self.history_missing = _cursor(frame["cursor"]), True, False
-        self.transcript = Transcript(messages=messages, forgotten=self._forgotten(frame))
+        known, forgotten = self.transcript.forgotten, self._forgotten(frame)
+        if forgotten is not None and (known is None or known.said_before < forgotten.said_before):
+            # If it was said since, the log brings it.
+            self._erase(own.message_id for own in self.own.values() if own.submit == "accepted")
+        self.transcript = Transcript(messages=messages, forgotten=forgotten)
         self.ended = set(frame.get("ended", ()))
         for message_id in list(self.own):
             if message_id in messages:
@@ -165,9 +171,15 @@ class View:
             self._settle(event.message_id)
         elif outcome is Outcome.FORGOTTEN:
             # Its own messages too: the log may have had them already.
-            self.own.clear()
+            self._erase(self.own)
             self.ended.clear()
             self.waits.clear()
+
+    def _erase(self, own: Iterable[str]) -> None:
+        """Wait for nothing any more that was said before the session was forgotten."""
+        self.erased += 1
+        for message_id in list(own):
+            del self.own[message_id]
 
     def _forgotten(self, snapshot: Mapping[str, Any]) -> Forgotten | None:
         said_before = snapshot.get("forgotten_before")

@@ -121,12 +121,14 @@ function snapshot(view, frame) {
     messages.set(entry.message_id, withEntry(messages.get(entry.message_id), entry));
   }
   const ended = new Set(frame.ended ?? []);
+  const forgotten = frame.forgotten_before ?? null;
+  const erasedSince = forgotten !== null && forgotten > (view.forgotten ?? -1);
   const own = new Map(view.own);
   for (const [id, message] of own) {
-    if (ended.has(id)) own.set(id, Object.freeze({ ...message, submit: "ended", error: null }));
+    if (erasedSince && message.submit === "accepted") own.delete(id); // if it was said since, the log brings it
+    else if (ended.has(id)) own.set(id, Object.freeze({ ...message, submit: "ended", error: null }));
   }
   const more = frame.more ?? ended.size > 0;
-  const forgotten = frame.forgotten_before ?? null;
   const next = { ...view, cursor: frame.cursor, joined: true, historyMissing: false, messages, own, ended, more, forgotten };
   return settled(next, messages.keys());
 }

@@ -1,5 +1,7 @@
 """A session's fold as a snapshot frame: open messages always, of the finished the newest few."""
 
+from msgspec import UNSET
+
 from gateway.snapshot.snapshot import entries
 from gateway.socket.protocol import GiveEarlier
 from schemas.frames import History, Snapshot
@@ -17,8 +19,14 @@ def snapshot_of(transcript: Transcript, session_id: str, cursor: str, history: i
         for entry in entries(message)
     ]
     ended = [message_id for message_id in finished if message_id in left_out]
+    forgotten = transcript.forgotten
     return Snapshot(
-        session_id=session_id, cursor=cursor, messages=shown, ended=ended, more=bool(ended)
+        session_id=session_id,
+        cursor=cursor,
+        messages=shown,
+        ended=ended,
+        more=bool(ended),
+        forgotten_before=forgotten.said_before.offset if forgotten else UNSET,
     )
 
 

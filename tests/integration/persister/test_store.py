@@ -20,7 +20,7 @@ from schemas.events import Event
 from schemas.topics import SESSION_LOG
 from tests.integration.persister.conftest import Database
 from tests.unit.persister.folding import EPOCH, SHARDS, folded
-from tests.unit.persister.random_log import any_event
+from tests.unit.persister.random_log import SESSIONS, any_event
 from tests.unit.persister.tables import Tables
 from tests.written import Say, log_of
 
@@ -100,6 +100,9 @@ async def test_the_same_log_gives_the_same_rows_as_in_memory(
 ) -> None:
     chance = random.Random(seed)
     events = [any_event(chance) for _ in range(120)]
+    for _ in range(seed % 3):  # some of them are forgotten
+        erased = Say(chance.choice(SESSIONS), "f").forgotten(chance.randrange(15))
+        events.insert(chance.randrange(len(events)), erased)
     await _write(store, events, [chance.randrange(1, 12) for _ in range(8)])
     assert _dump(database) == _plain(folded(events))
 
@@ -111,6 +114,10 @@ def _dump(database: Database) -> dict[str, Any]:
         del row["id"]
     return {
         "chunks": {place: _times(row) for place, row in numbered.items()},
+        "forgotten": {
+            row["session_id"]: _times(row)
+            for row in database.rows("SELECT * FROM forgotten_sessions")
+        },
         **{
             name: {(row["session_id"], row["message_id"]): _times(row) for row in rows}
             for name, rows in (
@@ -130,7 +137,9 @@ def _plain(tables: Tables) -> dict[str, Any]:
 
 def _times(row: dict[str, Any]) -> dict[str, Any]:
     return row | {
-        name: _moment(row[name]) for name in ("created_at", "ended_at") if row.get(name) is not None
+        name: _moment(row[name])
+        for name in ("created_at", "ended_at", "forgotten_at")
+        if row.get(name) is not None
     }
 
 

@@ -15,7 +15,8 @@ ATTEMPTS = ["a1", "a2", "a3"]
 
 def any_event(chance: Random) -> Event:
     """One at random, for tests that are not driven by hypothesis."""
-    say = Say(chance.choice(SESSIONS), chance.choice(MESSAGES))
+    said_at = chance.randrange(20)
+    say = Say(chance.choice(SESSIONS), chance.choice(MESSAGES), prompt_offset=said_at)
     fence = (1, chance.randrange(1, 4), chance.randrange(1, 3))
     return _event(
         chance.choice(_KINDS), say, chance.choice(ATTEMPTS), chance.randrange(1, 6), fence
