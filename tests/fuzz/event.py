@@ -72,6 +72,7 @@ def _check_frame(offset: int, value: bytes, event: Any) -> None:
     frame = spliced(Record(offset, 0, event.session_id, value), event, PREFIX)
     found = json.loads(frame)
     assert found["cursor"] == f"{PREFIX}{offset}"
+    assert "first_sequence" not in found  # that is said of merged chunks
     assert decode_session_event(json.dumps(found).encode()) == event
 
 
