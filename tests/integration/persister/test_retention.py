@@ -108,7 +108,7 @@ async def test_a_long_session_loses_its_old_messages_and_counts_on(
     Stored("long", "m3", first=5, state="generating", ended_days=None, said_days=35).put(database)
     assert (await all_removed(rows))["streaming_messages"] == 2
     store = Store(database.dsn, TIMEOUTS)
-    _, highest = await store.lookup([], ["long"])
+    _, highest, _ = await store.lookup([], ["long"])
     await store.close()
     assert highest == {"long": 7}
     assert database.text("long") == "abab"
