@@ -10,6 +10,7 @@ import uvloop
 
 from persister.consumer import Consumer, EpochBehind
 from persister.dead_letters import DeadLetters
+from persister.retention import Retention
 from persister.settings import PersisterSettings
 from persister.store import Store
 from persister.writer import Writer
@@ -89,6 +90,7 @@ async def _run(consumer: Consumer, settings: PersisterSettings, leaving: Exit) -
     stopping = asyncio.create_task(stop.wait())
     watch = ReaderWatch("persister", consumer.seen, settings.stall_limit_s)
     watching = asyncio.create_task(watch.run())
+    letting_go = asyncio.create_task(Retention(settings).run())
     try:
         first = {running, stopping, watching}
         await asyncio.wait(first, return_when=asyncio.FIRST_COMPLETED)
@@ -114,6 +116,7 @@ async def _run(consumer: Consumer, settings: PersisterSettings, leaving: Exit) -
     finally:
         stopping.cancel()
         watching.cancel()
+        letting_go.cancel()
     return code
 
 

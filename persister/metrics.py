@@ -18,6 +18,13 @@ GAPS = Counter(
     "talklog_persister_gaps", "Ranges that the log lost before they were read", ["topic"]
 )
 LOST = Counter("talklog_persister_lost", "Answers that no log can end any more")
+ROWS_REMOVED = Counter(
+    "talklog_persister_rows_removed", "Rows that have left because they were old", ["table"]
+)
+OLDEST_KEPT_S = Gauge(
+    "talklog_persister_oldest_kept_timestamp_seconds",
+    "When the oldest message in the tables was said, as of the last look for old ones",
+)
 POSTGRES_UP = Gauge("talklog_persister_postgres_up", "1 if the last transaction got an answer")
 STORE_NOT_RIGHT = Gauge(
     "talklog_persister_store_not_right",

@@ -28,6 +28,16 @@ class PersisterSettings(Connections):
         gt=0,
         description="a writer that is stopped in a transaction is ended after this",
     )
+    keep_days: float = Field(
+        0,
+        ge=0,
+        le=36_500,
+        description="rows of messages that ended longer ago leave, once the log holds nothing of"
+        " them; 0: never",
+    )
+    keep_look_every_s: float = Field(
+        600, gt=0, description="so often it is looked for rows that may leave"
+    )
     grace_s: float = Field(5.0, ge=0, description="at SIGTERM the batch under way may take so long")
 
     def timeouts(self) -> Timeouts:

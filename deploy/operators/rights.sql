@@ -5,7 +5,8 @@
 GRANT SELECT ON ALL TABLES IN SCHEMA public
     TO "talklog-gateway", "talklog-worker", "talklog-operator";
 GRANT SELECT, INSERT, UPDATE, DELETE
-    ON streaming_messages, user_messages, answers, kafka_offsets, log_gaps, forgotten_sessions
+    ON streaming_messages, user_messages, answers, kafka_offsets, log_gaps, forgotten_sessions,
+        removed_rows
     TO "talklog-persister";
 GRANT SELECT ON ALL TABLES IN SCHEMA public TO "talklog-persister";
 GRANT USAGE ON ALL SEQUENCES IN SCHEMA public TO "talklog-persister";

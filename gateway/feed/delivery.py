@@ -8,7 +8,8 @@ for reasoning, whose sequence is its own: it is another event to the text, and t
 
 What can't be decoded, and types of a later version, are passed over. An event whose text had to be
 mended (a byte that is no UTF-8, a lone surrogate) is given as it was read: it may be the end of an
-answer, and its own bytes are no text frame.
+answer, and its own bytes are no text frame. So is one that names a cursor of its own, as a frame
+does that somebody has put into the log again: only the cursor of where it lies now is true.
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -57,6 +58,7 @@ class MergedReasoning(ReasoningChunk, frozen=True, kw_only=True, tag="ai_reasoni
 Run = list[tuple[Chunk | ReasoningChunk, Record]]
 _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder().decode
+_OURS = {"cursor", "first_sequence"}
 
 
 def next_frames(log: ShardLog, session_id: str, position: int, cursor_prefix: str) -> Batch:
@@ -117,7 +119,8 @@ def readable(record: Record, session_id: str) -> SessionEvent | None:
 
 def spliced(record: Record, event: SessionEvent, cursor_prefix: str) -> bytes:
     """Give the record's own bytes as a frame: an object whose first field is the cursor."""
-    value = record.value if _is_text(record.value) else _encode(event)
+    as_it_is = _is_text(record.value) and not _says_what_we_say(record.value)
+    value = record.value if as_it_is else _encode(event)
     value = value if value.startswith(b"{") else value.lstrip()
     return b'{"cursor":"%b%d",%b' % (cursor_prefix.encode(), record.offset, value[1:])
 
@@ -167,6 +170,21 @@ def _is_text(value: bytes) -> bool:
         return True
     try:
         _decode(value)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return False
     return True
+
+
+def _says_what_we_say(value: bytes) -> bool:
+    """Say whether the record names a cursor itself, or the first of merged chunks.
+
+    A field that comes twice is the later one to readers of JSON: they would go on from there. The
+    names may be written with escapes.
+    """
+    # One after the other: this is done for every frame, and a loop takes longer than the looks.
+    if b"cursor" not in value and b"first_sequence" not in value and b"\\u00" not in value:
+        return False
+    try:
+        return not _OURS.isdisjoint(_decode(value))
+    except (msgspec.DecodeError, RecursionError):
+        return True

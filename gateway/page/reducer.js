@@ -141,7 +141,9 @@ function earlier(view, frame) {
     if (!view.messages.has(entry.message_id)) older.set(entry.message_id, withEntry(older.get(entry.message_id), entry));
   }
   const ended = new Set([...view.ended].filter((id) => !older.has(id)));
-  const next = { ...view, messages: new Map([...older, ...view.messages]), ended, more: frame.more === true };
+  // A page of what is here already is the newest one: what was asked for before is no longer stored.
+  const more = frame.more === true && older.size > 0;
+  const next = { ...view, messages: new Map([...older, ...view.messages]), ended, more };
   return settled(next, older.keys());
 }
 

@@ -106,5 +106,7 @@ NAMES: frozenset[str] = frozenset(
         "STATEMENT_TIMEOUT_S",
         "LOCK_TIMEOUT_S",
         "IDLE_IN_TRANSACTION_S",
+        "KEEP_DAYS",
+        "KEEP_LOOK_EVERY_S",
     )
 )

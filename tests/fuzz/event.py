@@ -24,7 +24,7 @@ from schemas.events import (
 )
 from schemas.shard_log import Record
 from schemas.topics import SESSION_LOG, USER_MESSAGES, shard_of
-from schemas.transcript import Place, Transcript
+from schemas.transcript import Outcome, Place, Transcript
 from tests.fuzz.records import FuzzedRecord
 
 RECORDS_MAX = 20
@@ -72,6 +72,7 @@ def _check_frame(offset: int, value: bytes, event: Any) -> None:
     frame = spliced(Record(offset, 0, event.session_id, value), event, PREFIX)
     found = json.loads(frame)
     assert found["cursor"] == f"{PREFIX}{offset}"
+    assert "first_sequence" not in found  # that is said of merged chunks
     assert decode_session_event(json.dumps(found).encode()) == event
 
 
@@ -85,7 +86,10 @@ def _check_rows(events: list[tuple[int, int, Event]]) -> None:
     for chunk in changes.chunks:
         assert chunk.chunk_sequence > numbers.get(chunk.session_id, 0)
         numbers[chunk.session_id] = chunk.chunk_sequence
-    for session_id, transcript in _transcripts(events).items():
+    transcripts = _transcripts(events)
+    for chunk in changes.chunks:
+        assert chunk.message_id in transcripts[chunk.session_id].messages
+    for session_id, transcript in transcripts.items():
         for message_id, message in transcript.messages.items():
             assert _text(changes, session_id, message_id) == message.text
     assert not any("\0" in text for text in _texts(_all_rows(changes)))
@@ -97,9 +101,12 @@ def _transcripts(events: Iterable[tuple[int, int, Event]]) -> dict[str, Transcri
         if isinstance(event, SessionEvent):
             transcript = transcripts.setdefault(event.session_id, Transcript())
             before = {key for key, each in transcript.messages.items() if each.terminal}
-            transcript.apply(event, Place(EPOCH, offset))
-            # What has ended stays so.
-            assert all(transcript.messages[key].terminal for key in before)
+            outcome = transcript.apply(event, Place(EPOCH, offset))
+            # What has ended stays so, until its session is forgotten.
+            if outcome is Outcome.FORGOTTEN:
+                assert not transcript.messages
+            else:
+                assert all(transcript.messages[key].terminal for key in before)
     return transcripts
 
 
@@ -113,7 +120,7 @@ def _text(changes: Changes, session_id: str, message_id: str) -> str:
 
 def _all_rows(changes: Changes) -> list[Any]:
     answers = [row_of(answer) for answer in changes.answers]
-    rows = [answers, changes.chunks, changes.reasonings, changes.prompts]
+    rows = [answers, changes.chunks, changes.reasonings, changes.prompts, changes.forgotten]
     return [json.loads(msgspec.json.encode(each)) for each in rows]
 
 

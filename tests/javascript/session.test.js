@@ -565,6 +565,17 @@ test("earlier messages come page by page and stand before the rest", () => {
   assert.equal(session.view.more, false);
 });
 
+test("where the oldest message has left the tables, the newest page is given, and nothing is asked for again", () => {
+  const { world, session } = live();
+  session.connect();
+  world.socket.opens();
+  world.socket.gives(connected(), { ...snapshot(9, [...finished("m4"), ...finished("m5")]), more: true });
+  session.earlier();
+  world.socket.gives({ type: "history", before: "m4", messages: finished("m5"), more: true });
+  assert.deepEqual([...session.view.messages.keys()], ["m4", "m5"]);
+  assert.equal(session.view.more, false);
+});
+
 test("a page of history that was asked before the socket broke changes nothing", () => {
   const { world, session } = following();
   session.connect();

@@ -9,10 +9,13 @@ import pytest
 
 from deploy.operators.migrate import migrate
 from gateway.snapshot.stored import Store
+from persister.old_rows import FIRST, Old, OldRows
 from persister.store import Store as PersisterStore
 from persister.timeouts import TIMEOUTS, Timeouts
 from schemas.session_limits import SessionLimits
 from tests.end_to_end.reader import Reader
+from tests.integration.persister.conftest import Database
+from tests.integration.persister.old_messages import EPOCH, NOW, many
 from tests.managed.pgbouncer import pgbouncer
 from tests.scripted_model.control import scripted_model
 from tests.scripted_model.script import answer_text
@@ -114,3 +117,23 @@ async def test_a_persister_gives_up_what_takes_too_long(pooled: str) -> None:
         await hasty.close()
     await patient.positions()
     await patient.close()
+
+
+async def test_old_rows_leave_and_the_turn_ends_with_its_transaction(
+    pooled: str, servers: RunningStack
+) -> None:
+    """A lock of the session would stay with the server's connection: nobody had a turn again."""
+    many(Database(servers.file.postgres), messages=1_000, pieces=20)
+    old = Old(NOW, EPOCH + 1, [])
+    first, second = [await OldRows.connected(pooled, pooled=True) for _ in range(2)]
+    try:
+        removed = await first.remove(old, FIRST)
+        assert removed is not None
+        assert removed.next is not None
+        for rows in (second, first) * OFTEN:
+            removed = await rows.remove(old, removed.next or FIRST)
+            assert removed is not None
+        assert await first.oldest_s() is None
+    finally:
+        await first.close()
+        await second.close()

@@ -8,7 +8,8 @@ always whole when it is looked at, and the JSON decoder can take the bytes as th
 What servers do beside the standard is understood too:
 
 * An event without its blank line counts when the stream ends in order (`end`), and when the next
-  `data` line begins though this one is a whole JSON value already.
+  `data` line begins though this one is a whole JSON value already. (One of very many lines ends at
+  its blank line only: each look reads all of it again.)
 * `error: {…}` (llama.cpp) is an event of type `error`.
 * A line that begins with `{` is an event of type `bare`: an error that came instead of a stream.
 
@@ -23,6 +24,8 @@ import msgspec
 
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 _LINE_ENDS = b"\r\n"
+LOOKS_MAX = 32
+"""So many lines of one event are tried as the last of a JSON value."""
 BARE = "bare"
 ERROR = "error"
 
@@ -53,6 +56,7 @@ class EventReader:
         self._type = ""
         self._data: list[bytes] = []
         self._data_bytes = 0
+        self._looks_left = LOOKS_MAX
 
     def receive(self, data: bytes) -> Iterator[ServerEvent]:
         """Give the events that end in `data`; to be taken to the end before the next call.
@@ -101,8 +105,10 @@ class EventReader:
         name, _, value = line.partition(b":")
         value = value.removeprefix(b" ")
         if name == b"data":
-            if self._data and _whole(b"\n".join(self._data)):
-                yield from self._end_of_event()
+            if self._data and self._data[-1].endswith((b"}", b"]")) and self._looks_left:
+                self._looks_left -= 1
+                if _whole(b"\n".join(self._data)):
+                    yield from self._end_of_event()
             self._add_data(value)
         elif name == b"event":
             self._type = value.decode(errors="replace")
@@ -122,12 +128,11 @@ class EventReader:
         self._type = ""
         self._data = []
         self._data_bytes = 0
+        self._looks_left = LOOKS_MAX
 
 
 def _whole(data: bytes) -> bool:
     """Say whether the data is a whole JSON value by itself, so that no line is missing."""
-    if not data.endswith((b"}", b"]")):
-        return False
     if data == b"[DONE]":
         return True
     try:

@@ -5,9 +5,11 @@
 SELECT pg_try_advisory_lock(hashtext('talklog rebuild')::bigint) AS held;
 
 -- name: older_epochs
--- Rows of an earlier epoch are in no log any more.
+-- Rows of an earlier epoch are in no log any more; also those that have left: the chunks of a session
+-- that goes on are numbered after theirs.
 SELECT (SELECT count(*) FROM answers WHERE first_epoch < %(epoch)s)
-     + (SELECT count(*) FROM user_messages WHERE epoch < %(epoch)s) AS rows;
+     + (SELECT count(*) FROM user_messages WHERE epoch < %(epoch)s)
+     + (SELECT COALESCE(sum(messages), 0) FROM removed_rows WHERE epoch < %(epoch)s) AS rows;
 
 -- name: hold_writers
 -- A writer waits at its first statement, holding nothing; readers go on.

@@ -27,7 +27,9 @@ COMPARED = {
     "answers": "session_id || ' ' || message_id",
     "forgotten_sessions": "session_id",
 }
-TABLES = [*COMPARED, "kafka_offsets", "log_gaps"]
+HANDED_ON = ["log_gaps", "removed_rows"]
+"""What no log says again."""
+TABLES = [*COMPARED, "kafka_offsets", *HANDED_ON]
 VIEW = "conversation"
 OWN_NUMBERS = {"id"}
 """Columns that are no part of the fold."""
@@ -140,8 +142,9 @@ class ShadowTables:
         named = {"names": [*TABLES, VIEW]}
         for row in self._rows("grants", named, self._schemas()):
             self._execute(str(row["statement"]).encode())
-        copy = "INSERT INTO {}.log_gaps SELECT * FROM {}.log_gaps"
-        self._execute(sql.SQL(copy).format(shadow, live))
+        for table in map(sql.Identifier, HANDED_ON):
+            copy = sql.SQL("INSERT INTO {}.{} SELECT * FROM {}.{}")
+            self._execute(copy.format(shadow, table, live, table))
         self._execute(sql.SQL("CREATE SCHEMA {}").format(replaced))
         for source, target in ((live, replaced), (shadow, live)):
             for kind, name in [*(("TABLE", table) for table in TABLES), ("VIEW", VIEW)]:

@@ -86,6 +86,7 @@ class Reading:
         self._scope = scope
         self._report = Report()
         self._gaps: set[int] = set()
+        self._removed_before = False
 
     async def run(self) -> Report:
         """Read everything. Raises LogUnavailable, RangeTrimmed, RowsUnavailable."""
@@ -94,6 +95,7 @@ class Reading:
         asked = await self._spans(USER_MESSAGES, positions)
         answers = await self._spans(SESSION_LOG, positions)
         await asyncio.to_thread(self._note_gaps)
+        self._removed_before = await asyncio.to_thread(self._rows.removed_before, self._epoch)
         await asyncio.to_thread(self._rows.let_go)
         total = sum(span.end - span.start for span in [*asked.values(), *answers.values()])
         progress = Progress(total, "records", time.monotonic())
@@ -196,6 +198,7 @@ class Reading:
             shard=shard,
             gaps=shard in self._gaps,
             user_position=said,
+            removed_before=self._removed_before,
         )
 
     async def _stored(

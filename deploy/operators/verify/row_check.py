@@ -69,19 +69,25 @@ class RowCheck:
         shard: int,
         gaps: bool,
         user_position: int,
+        removed_before: bool = False,
     ) -> None:
         self._report = report
         self._check = check
         self._epoch = epoch
         self._shard = shard
         self._gaps = gaps
+        self._removed_before = removed_before
         self.user_position = user_position
 
     def sessions(self, session_ids: Iterable[str], stored: Stored) -> None:
         """Compare these sessions with what is stored of them."""
+        older = {key[0] for key, row in stored.answers.items() if row["first_epoch"] != self._epoch}
         for session_id in session_ids:
             session = self._check.sessions[session_id]
-            self._session(session_id, session, stored)
+            # chunk_sequence counts from the session's first chunk. Where that was not read, or lay
+            # in an earlier epoch, the numbers can't be worked out.
+            begins_here = session_id not in older and not self._removed_before
+            self._session(session_id, session, stored, self._check.whole and begins_here)
             self._forgotten(session_id, session, stored)
             for message_id, asked in session.asked.items():
                 if asked.offset < self.user_position:
@@ -104,13 +110,7 @@ class RowCheck:
                 key = (session_id, message_id)
                 self._fault(Kind.row_invented, offset, key, "in user_messages")
 
-    def _session(self, session_id: str, session: Session, stored: Stored) -> None:
-        rows = [stored.answers.get((session_id, each)) for each in session.answered]
-        # chunk_sequence counts from the session's first chunk. Where that was not read, the numbers
-        # can't be worked out.
-        numbered = self._check.whole and all(
-            row is None or row["first_epoch"] == self._epoch for row in rows
-        )
+    def _session(self, session_id: str, session: Session, stored: Stored, numbered: bool) -> None:
         for message_id, answered in session.answered.items():
             key = (session_id, message_id)
             row = stored.answers.get(key)

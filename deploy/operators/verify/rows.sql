@@ -6,6 +6,10 @@ SELECT topic, shard, epoch, next_offset FROM kafka_offsets;
 -- name: gaps
 SELECT topic, shard, from_offset, to_offset FROM log_gaps ORDER BY topic, shard, from_offset;
 
+-- name: removed
+-- How many messages of earlier epochs have left.
+SELECT COALESCE(sum(messages), 0) AS messages FROM removed_rows WHERE epoch < %(epoch)s;
+
 -- name: answers
 SELECT * FROM answers WHERE session_id = ANY (%(sessions)s);
 

@@ -63,6 +63,10 @@ class StoredRows:
         """Give what the log lost before it was stored."""
         return self._rows("gaps")
 
+    def removed_before(self, epoch: int) -> bool:
+        """Say whether messages of earlier epochs have left, because they were old."""
+        return bool(self._rows("removed", {"epoch": epoch})[0]["messages"])
+
     def of(self, sessions: Sequence[str]) -> Stored:
         """Give all that is stored of these sessions."""
         asked = {"sessions": list(sessions)}

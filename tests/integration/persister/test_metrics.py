@@ -6,6 +6,7 @@ from deploy.local.ports import free_run
 from schemas.topics import SESSION_LOG, shard_of
 from tests.integration.moves import Moves
 from tests.integration.persister.conftest import SHARDS, Database, Log, Persisters, wait_for
+from tests.integration.persister.old_messages import many
 from tests.integration.persister.test_persister import session, stop
 from tests.service import Service
 from tests.stack import RunningStack
@@ -30,13 +31,15 @@ async def test_every_number_moves(
         await trim(servers.file.kafka, topic, shard)
 
     admin_port = free_run(1)
-    process = persisters.start(admin_port=admin_port)
+    many(database, messages=5, pieces=50, epoch=servers.epoch - 1)
+    process = persisters.start(admin_port=admin_port, keep_days=30, keep_look_every_s=0.2)
     moves = Moves(Service(process, admin_port, persisters.folder), "persister", "reason")
     await wait_for(lambda: "writing" in persisters.written())
     say = Say(session("moves"), "m1")
     await log.append([say.said(), *say.answer(["a", "b"])])
     await moves.until("records", "rows", "events", "save_seconds_count", "position", "postgres_up")
     await moves.until("gaps", "lost")
+    await moves.until("rows_removed", "oldest_kept_timestamp_seconds")
     await log.append_raw(SESSION_LOG, shard, key, b"{not json")
     await moves.until("dead_letters")
     database.rows("ALTER TABLE answers ADD CONSTRAINT later CHECK (false) NOT VALID")

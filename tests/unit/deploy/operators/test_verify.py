@@ -37,6 +37,7 @@ class Case:
     whole: bool = True
     start: int = 0
     gaps: bool = False
+    removed_before: bool = False
 
     def report(self) -> Report:
         report = Report()
@@ -58,7 +59,15 @@ class Case:
         return report
 
     def _compare(self, report: Report, check: ShardCheck, tables: Tables) -> None:
-        rows = RowCheck(report, check, epoch=EPOCH, shard=0, gaps=self.gaps, user_position=10**9)
+        rows = RowCheck(
+            report,
+            check,
+            epoch=EPOCH,
+            shard=0,
+            gaps=self.gaps,
+            user_position=10**9,
+            removed_before=self.removed_before,
+        )
         pieces = gather(
             (
                 row["session_id"],
@@ -265,6 +274,27 @@ def test_a_row_that_is_not_the_fold_is_found(change: Callable[[Tables], None], k
     tables = stored(CLEAN)
     change(tables)
     assert [found for found, _ in faults(Case(CLEAN, tables))] == [kind]
+
+
+def _count_on(tables: Tables) -> None:
+    """The session had seven chunks in an earlier log: those of this one come after them."""
+    moved = {
+        (session_id, number + 7): row | {"chunk_sequence": number + 7}
+        for (session_id, number), row in tables.chunks.items()
+    }
+    tables.chunks.clear()
+    tables.chunks.update(moved)
+
+
+def test_a_session_of_an_earlier_log_counts_on_and_that_is_no_fault() -> None:
+    tables = stored(CLEAN)
+    _count_on(tables)
+    assert {kind for kind, _ in faults(Case(CLEAN, tables))} == {Kind.row_differs}
+    assert faults(Case(CLEAN, tables, removed_before=True)) == []
+    earlier = {"message_id": "m0", "first_epoch": EPOCH - 1, "epoch": EPOCH - 1}
+    tables.answers["s1", "m0"] = tables.answers["s1", "m1"] | earlier
+    report = Case(CLEAN, tables).report()
+    assert [fault for fault in report.listed if fault.message_id != "m0"] == []
 
 
 def test_damage_that_a_gap_explains_is_called_so() -> None:

@@ -311,3 +311,25 @@ def test_merged_frames_fold_to_what_the_records_fold_to(
         rest = rest[size:]
     assert Outcome.OVERLAP not in outcomes
     assert without_places(transcript.messages) == without_places(fold_of_records(log))
+
+
+@pytest.mark.parametrize(
+    "field",
+    ['"cursor":"9.9.9"', '"\\u0063ursor":"9.9.9"', '"first_sequence":1', '"cursor":null,"later":1'],
+)
+def test_a_record_that_names_a_cursor_itself_is_given_with_ours(field: str) -> None:
+    """A frame that was kept and put into the log again sent its readers elsewhere."""
+    event = chunk(2, "the cursor")
+    value = encode(event)[:-1] + b"," + field.encode() + b"}"
+    decoded = decode_session_event(value)
+    assert decoded == event
+    frame = json.loads(spliced(Record(1, 0, "s1", value), decoded, PREFIX))
+    assert frame["cursor"] == "7.3.1"
+    assert "first_sequence" not in frame
+
+
+def test_a_text_that_speaks_of_cursors_is_given_as_it_was_read() -> None:
+    value = encode(chunk(1, 'a "cursor", \x1b'))[:-1] + b',"later":1}'
+    decoded = decode_session_event(value)
+    assert decoded is not None
+    assert spliced(Record(1, 0, "s1", value), decoded, PREFIX).endswith(b',"later":1}')

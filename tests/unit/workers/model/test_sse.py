@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from workers.model import sse
 from workers.model.sse import EventReader, EventTooLong, ServerEvent
 
 
@@ -134,3 +135,24 @@ def test_any_cut_gives_the_same_events_and_the_same_error(
 def test_what_was_written_is_read(contents: list[str]) -> None:
     stream = b"".join(b"data: " + content.encode() + b"\n\n" for content in contents)
     assert data(stream) == [content.encode() for content in contents]
+
+
+def test_an_event_of_very_many_lines_is_not_read_again_for_each(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Half a megabyte in lines of five bytes took a minute, in which the worker stood still."""
+    looked: list[int] = []
+
+    def looking(data: bytes) -> bool:
+        looked.append(len(data))
+        return whole(data)
+
+    whole = sse._whole
+    monkeypatch.setattr(sse, "_whole", looking)
+    lines = b"data: ,[1]\n" * 10_000
+    [event] = read(b"data: [1\n" + lines + b"\n")
+    assert event.data.count(b"\n") == 10_000
+    assert len(looked) <= sse.LOOKS_MAX
+    looked.clear()
+    assert len(read(b'data: {"a": {\ndata: }}\n' * 1_000)) == 999
+    assert len(looked) == 999
