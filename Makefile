@@ -8,7 +8,7 @@ PY := .venv/bin/python
 .PHONY: help run up down status test check chat token replay lag dead-letters rebuild verify settings doctor clean \
 	schemas docs picture bench profile bench-stored bench-page bench-growth mutants test-faults test-managed \
 	test-proxies test-deploy image lock-image chaos install-run install-test format lint types imports unit fuzz \
-	audit install-fuzz attack forget
+	audit install-fuzz attack forget soak
 
 help: ## what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -122,9 +122,14 @@ lock-image: install-test ## write deploy/requirements-image.txt again: what the 
 		--python-version 3.11 --python-platform linux --no-annotate \
 		--custom-compile-command "make lock-image" -o deploy/requirements-image.txt
 
-chaos: install-test ## kill things under load and count what is lost: MINUTES SEED SESSIONS BROKERS BREAK
+chaos: install-test ## kill things under load and count what is lost: MINUTES SEED SESSIONS BROKERS BREAK SHARDS HOSTILE=1
 	@exec $(PY) -m tests.faults.chaos $(if $(MINUTES),--minutes $(MINUTES)) $(if $(SEED),--seed $(SEED)) \
-		$(if $(SESSIONS),--sessions $(SESSIONS)) $(if $(BROKERS),--brokers $(BROKERS)) $(if $(BREAK),--break $(BREAK))
+		$(if $(SESSIONS),--sessions $(SESSIONS)) $(if $(BROKERS),--brokers $(BROKERS)) $(if $(BREAK),--break $(BREAK)) \
+		$(if $(SHARDS),--shards $(SHARDS)) $(if $(HOSTILE),--hostile)
+
+soak: install-test ## chaos beside attackers, on 100 shards: MINUTES=60; memory and files early and at the end
+	@exec $(PY) -m tests.faults.chaos --minutes $(or $(MINUTES),60) --shards $(or $(SHARDS),100) --hostile \
+		$(if $(SEED),--seed $(SEED)) $(if $(SESSIONS),--sessions $(SESSIONS)) $(ARGS)
 
 attack: install-test ## people chat while others do all the harm they can: MINUTES SEED HONEST HOSTILE
 	@exec $(PY) -m tests.attack $(if $(MINUTES),--minutes $(MINUTES)) $(if $(SEED),--seed $(SEED)) \

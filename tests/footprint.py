@@ -1,6 +1,7 @@
 """What the processes of a stack take: memory and open files, at some moments, as a table."""
 
 import contextlib
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -14,10 +15,11 @@ MIB = 1 << 20
 
 @dataclass(frozen=True, slots=True)
 class Footprint:
-    """Of one process, without its children: memory that is resident, and open files."""
+    """Of one process, without its children: memory that is resident, open files, its age."""
 
     rss_bytes: int
     files: int
+    age_s: float
 
 
 Look = Mapping[str, Footprint]
@@ -30,14 +32,15 @@ def look(stack: RunningStack) -> Look:
         with contextlib.suppress(psutil.Error):
             if each.pid:
                 process = psutil.Process(each.pid)
-                found[each.name] = Footprint(process.memory_info().rss, process.num_fds())
+                age_s = time.time() - process.create_time()
+                found[each.name] = Footprint(process.memory_info().rss, process.num_fds(), age_s)
     return found
 
 
 def table(looks: Mapping[str, Look]) -> str:
-    """Give a row for each process, with a pair of columns for each look."""
-    heads = " | ".join(f"{when}: MiB | files" for when in looks)
-    lines = [f"| process | {heads} |", "|---" * (1 + 2 * len(looks)) + "|"]
+    """Give a row for each process, with three columns for each look."""
+    heads = " | ".join(f"{when}: MiB | files | minutes old" for when in looks)
+    lines = [f"| process | {heads} |", "|---" * (1 + 3 * len(looks)) + "|"]
     for name in dict.fromkeys(name for each in looks.values() for name in each):
         cells = " | ".join(_cell(each.get(name)) for each in looks.values())
         lines.append(f"| {name} | {cells} |")
@@ -45,4 +48,6 @@ def table(looks: Mapping[str, Look]) -> str:
 
 
 def _cell(footprint: Footprint | None) -> str:
-    return f"{footprint.rss_bytes / MIB:.0f} | {footprint.files}" if footprint else "- | -"
+    if footprint is None:
+        return "- | - | -"
+    return f"{footprint.rss_bytes / MIB:.0f} | {footprint.files} | {footprint.age_s / 60:.1f}"

@@ -10,6 +10,7 @@ while frames wait to be performed.
 """
 
 import asyncio
+import contextlib
 import socket
 from collections.abc import Callable
 
@@ -116,7 +117,8 @@ class WebSocket(ServerConnection):
 
     async def until_writable(self) -> None:
         """Wait until the write buffer has drained; the connection may be closed then."""
-        await self.drain()
+        with contextlib.suppress(OSError):  # it was lost meanwhile, as the next read will tell
+            await self.drain()
 
     async def end(self, code: int, reason: str) -> None:
         """Close the socket; one that does not even take the close frame in time is cut."""

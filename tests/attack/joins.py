@@ -13,6 +13,7 @@ from tests.attack.foe import Attack, Foe
 
 KEPT_S = 20.0
 RECEIVE_BUFFER_BYTES = 4096
+LINE_PACKET_BYTES = 1400
 NEVER_READ_MAX_S = 120.0
 PROBE_EVERY_S = 1.0
 ASKED_AGAIN_EVERY = 15
@@ -104,6 +105,8 @@ class NeverReads(Attack):
     async def once(self, foe: Foe, number: int) -> None:
         with socket.socket() as bare:
             bare.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER_BYTES)
+            # As over a line: in this machine's own packets the kernel would take megabytes for him.
+            bare.setsockopt(socket.IPPROTO_TCP, socket.TCP_MAXSEG, LINE_PACKET_BYTES)
             bare.setblocking(False)
             await asyncio.get_running_loop().sock_connect(bare, foe.place())
             async with foe.socket(foe.session(number), sock=bare) as connection:

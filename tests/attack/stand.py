@@ -193,7 +193,7 @@ class Stand:
     def _raised(self) -> list[str]:
         """Give the lines of the services' logs that tell of an exception nobody took."""
         return [
-            f"{path.name}: {line[:300]}"
+            f"{path.name}: {line[:120]} … {line[-400:]}"
             for path in sorted((self.stack.state / "logs").glob("*-[0-9].log"))
             if path.name.startswith(("gateway", "worker", "persister"))
             for line in path.read_text(errors="replace").splitlines()

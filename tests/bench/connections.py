@@ -3,100 +3,33 @@
 What a silent socket costs its gateway in memory and CPU; then the gateway is killed and all of them
 come to the other one, where a few people are reading answers: how long until everybody is back, and
 what those who were there feel of it. The clients run on the same cores; the people who read have a
-process of their own, for that of the crowd is busy.
+process of their own, and the crowd has as many as its files need.
 """
 
 import argparse
 import asyncio
-import contextlib
 import multiprocessing
-import random
-import resource
+import os
 import shutil
 import tempfile
 import time
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import psutil
-from websockets.asyncio.client import connect
-from websockets.exceptions import InvalidStatus, WebSocketException
 
-from deploy.chat.reconnect import LOST, delay_s, refused
 from tests.bench.cost import cpu_of
 from tests.bench.load import Seen, load
 from tests.bench.scenarios import Scenario
+from tests.bench.silent import Crowd, files_max, silent
 from tests.scripted_model.control import scripted_model
 from tests.stack import RunningStack, running_stack
-from tests.waiting import Changes
 
-OPENING_AT_ONCE = 100
-AN_ADDRESS = 20_000
-"""An address has ports for so many sockets."""
+OTHERS = 300
+"""Sockets of a gateway that are none of the crowd's, and files that are no sockets."""
 READERS = Scenario("20 answers of 20 tokens a second", 20, 20.0)
 READ_S = 15.0
-BACK_WITHIN_S = 300.0
-OPEN_WITHIN_S = 60.0
-
-
-@dataclass(slots=True)
-class Crowd:
-    """Silent clients: each keeps one socket, and comes back to the next address when it breaks."""
-
-    urls: list[str]
-    joined: int = 0
-    refused: int = 0
-    opening: asyncio.Semaphore | None = None
-    """While set: so many at once. A storm has no such order."""
-    changes: Changes = field(default_factory=Changes)
-
-    async def one(self, number: int) -> None:
-        """Keep a socket for ever."""
-        at, failures = 0, 0
-        while True:
-            code, reason = LOST, ""
-            try:
-                async with self.opening or contextlib.nullcontext():
-                    socket = await connect(
-                        f"{self.urls[at % len(self.urls)]}/ws/chat/silent-{number}/",
-                        compression=None,
-                        ping_interval=None,
-                        open_timeout=OPEN_WITHIN_S,
-                        local_addr=(f"127.0.0.{1 + number // AN_ADDRESS}", 0),
-                    )
-                    while '"snapshot"' not in str(await socket.recv()):
-                        pass
-                self.joined += 1
-                self.changes.tell()
-                failures = 0
-                try:
-                    async for _ in socket:
-                        pass
-                finally:
-                    self.joined -= 1
-                    self.changes.tell()
-            except InvalidStatus as error:
-                self.refused += 1
-                code, reason = refused(error.response.status_code, error.response.headers)
-            except (WebSocketException, OSError, TimeoutError):
-                pass
-            at, failures = at + 1, failures + 1
-            wait_s = delay_s(code, reason, failures - 1, random.random())
-            assert wait_s is not None, "none is sent away for good"
-            await asyncio.sleep(wait_s)
-
-    async def are_in(self, count: int) -> None:
-        """Wait until so many have joined."""
-        await self.changes.until(
-            lambda: self.joined == count, BACK_WITHIN_S, lambda: f"{self.joined} of {count}"
-        )
-
-    async def are_out(self) -> None:
-        """Wait until the first of those that are in has lost its socket."""
-        joined = self.joined
-        await self.changes.until(lambda: self.joined < joined, BACK_WITHIN_S, "nobody left")
 
 
 def main() -> None:
@@ -110,10 +43,15 @@ def main() -> None:
         "--connections-per-second", default="", help="TALKLOG_CONNECTIONS_PER_SECOND; 0: no limit"
     )
     asked = parser.parse_args()
-    limit = {"TALKLOG_CONNECTIONS_PER_SECOND": asked.connections_per_second}
-    limit = limit if asked.connections_per_second else {}
-    if not may_open(asked.connections):
-        raise SystemExit(f"--connections {asked.connections}: a process may not open so many files")
+    # All of them meet on one gateway in the end, with those who read.
+    limits = {"TALKLOG_CONNECTIONS": str(asked.connections + OTHERS)}
+    if asked.connections_per_second:
+        limits["TALKLOG_CONNECTIONS_PER_SECOND"] = asked.connections_per_second
+    if asked.connections + OTHERS > files_max():
+        raise SystemExit(
+            f"--connections {asked.connections}: a process may open {files_max()} files here,"
+            f" and {OTHERS} are for others"
+        )
     folder = Path(tempfile.mkdtemp(prefix="talklog-bench-"))
     folder.chmod(0o755)
     try:
@@ -121,11 +59,12 @@ def main() -> None:
             scripted_model() as model,
             running_stack(
                 folder,
+                servers_only=False,
                 OPENAI_BASE_URL=model.url,
                 GATEWAYS="2",
                 RESTART="0",
                 _JAVA_OPTIONS="",
-                **limit,
+                **limits,
             ) as stack,
         ):
             asyncio.run(_measure(stack, asked.connections, asked.idle_seconds))
@@ -133,41 +72,35 @@ def main() -> None:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def may_open(sockets: int) -> bool:
-    """Let this process open as many files as it may, and say whether those are enough."""
-    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
-    return sockets + 1000 <= most
-
-
 async def _measure(stack: RunningStack, count: int, idle_s: float) -> None:
     first, second = stack.file.gateways
     urls = [each.url.replace("http", "ws", 1) for each in (first, second)]
     gateway = psutil.Process(first.pid)
-    await load([second.url], READERS, READERS.tokens_in(5.0), "warm-up")
-    rss_before, cpu_before = gateway.memory_info().rss, cpu_of(first.pid)
-    crowd = Crowd(urls, opening=asyncio.Semaphore(OPENING_AT_ONCE))
-    began = time.monotonic()
-    clients = [asyncio.create_task(crowd.one(number)) for number in range(count)]
-    await crowd.are_in(count)
-    took_s, cpu_s = time.monotonic() - began, cpu_of(first.pid) - cpu_before
-    kib = (gateway.memory_info().rss - rss_before) / count / 1024
-    print(f"{count:,} sockets: {took_s:.1f} s to join, {1000 * cpu_s / count:.2f} ms CPU each")
-    print(f"memory of a silent socket: {kib:.1f} KiB")
-    cpu_before = cpu_of(first.pid)
-    await asyncio.sleep(idle_s)
-    ms_a_s = 1000 * (cpu_of(first.pid) - cpu_before) / idle_s
-    print(f"CPU of {count:,} silent sockets: {ms_a_s:.0f} ms a second")
-
     loop, spawning = asyncio.get_running_loop(), multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(1, mp_context=spawning) as people:
-        quiet = await loop.run_in_executor(people, read, [second.url], "quiet")
-        reading = loop.run_in_executor(people, read, [second.url], "in-the-storm")
-        await asyncio.sleep(2.0)
-        await _storm(stack, crowd, count)
-        print(f"readers on the other gateway: {_told(quiet)} before, {_told(await reading)} in it")
-    for client in clients:
-        client.cancel()
+        for url in (second.url, first.url):
+            await loop.run_in_executor(people, read, [url], "warm-up")
+        alone = await loop.run_in_executor(people, read, [first.url], "alone")
+        rss_before, cpu_before = gateway.memory_info().rss, cpu_of(first.pid)
+        began = time.monotonic()
+        async with silent(urls, count) as crowd:
+            await crowd.are_in()
+            took_s, cpu_s = time.monotonic() - began, cpu_of(first.pid) - cpu_before
+            kib = (gateway.memory_info().rss - rss_before) / count / 1024
+            print(f"{count:,} sockets: {took_s:.1f} s to join, {1000 * cpu_s / count:.2f} ms each")
+            print(f"memory of a silent socket: {kib:.1f} KiB; open files {gateway.num_fds():,}")
+            cpu_before = cpu_of(first.pid)
+            await asyncio.sleep(idle_s)
+            ms_a_s = 1000 * (cpu_of(first.pid) - cpu_before) / idle_s
+            print(f"CPU of {count:,} silent sockets: {ms_a_s:.0f} ms a second")
+            beside = await loop.run_in_executor(people, read, [first.url], "beside")
+            print(f"readers on their gateway: {_told(alone)} alone, {_told(beside)} beside them")
+            quiet = await loop.run_in_executor(people, read, [second.url], "quiet")
+            reading = loop.run_in_executor(people, read, [second.url], "in-the-storm")
+            await asyncio.sleep(2.0)
+            await _storm(stack, crowd)
+            print(f"readers on the other: {_told(quiet)} before, {_told(await reading)} in it")
+        print(f"load {os.getloadavg()[0]:.1f}")
 
 
 def read(urls: Sequence[str], name: str) -> Seen:
@@ -175,17 +108,23 @@ def read(urls: Sequence[str], name: str) -> Seen:
     return asyncio.run(load(urls, READERS, READERS.tokens_in(READ_S), name))
 
 
-async def _storm(stack: RunningStack, crowd: Crowd, count: int) -> None:
-    crowd.opening = None
+async def _storm(stack: RunningStack, crowd: Crowd) -> None:
+    refused = crowd.total("refused")
+    crowd.let_storm()
     stack.kill("gateway-1")
     began = time.monotonic()
     await crowd.are_out()
-    await crowd.are_in(count)
+    await crowd.are_in()
     took_s = time.monotonic() - began
     print(
-        f"storm: the gateway of {count:,} was killed, all were back after {took_s:.1f} s;"
-        f" {crowd.refused:,} handshakes were answered 429"
+        f"storm: the gateway of {crowd.count:,} was killed, all were back after {took_s:.1f} s;"
+        f" {crowd.total('refused') - refused:,} handshakes were answered 429;"
+        f" the other one takes {_mib(stack):.0f} MiB"
     )
+
+
+def _mib(stack: RunningStack) -> float:
+    return psutil.Process(stack.pid("gateway-2")).memory_info().rss / 2**20
 
 
 def _told(seen: Seen) -> str:

@@ -12,11 +12,12 @@ from concurrent.futures import Executor, ProcessPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
-from tests.bench.connections import OPENING_AT_ONCE, Crowd, may_open, read
+from tests.bench.connections import OTHERS, read
 from tests.bench.cost import Foreign, cpu_by_tier, cpu_of
 from tests.bench.growth_page import Row
 from tests.bench.load import Seen
 from tests.bench.results import TOKENS
+from tests.bench.silent import files_max, silent
 from tests.scripted_model.control import scripted_model
 from tests.stack import RunningStack, running_stack
 
@@ -29,28 +30,20 @@ UNLIMITED = (
 
 def sessions(sizes: Sequence[int]) -> tuple[Row, ...]:
     """So many silent sockets, each in a session of its own, on the readers' gateway; its CPU."""
-    sizes = [size for size in sorted(sizes) if may_open(size)]
+    sizes = [size for size in sorted(sizes) if size + OTHERS <= files_max()]
     with _stack(dict.fromkeys(UNLIMITED, "0")) as stack:
         return asyncio.run(_with_silent(stack, sizes))
 
 
 async def _with_silent(stack: RunningStack, sizes: Sequence[int]) -> tuple[Row, ...]:
     [gateway] = stack.file.gateways
-    crowd = Crowd(
-        [gateway.url.replace("http", "ws", 1)], opening=asyncio.Semaphore(OPENING_AT_ONCE)
-    )
-    rows, silent = [], list[asyncio.Task[None]]()
+    urls, rows = [gateway.url], list[Row]()
     with _reader() as people:
-        await _read(people, [gateway.url], "warm-up")
+        await _read(people, urls, "warm-up")
         for size in sizes:
-            numbers = range(len(silent), size)
-            silent += [asyncio.create_task(crowd.one(number)) for number in numbers]
-            await crowd.are_in(size)
-            urls = [gateway.url]
-            rows.append(await _row(size, people, urls, lambda: cpu_of(gateway.pid)))
-    for task in silent:
-        task.cancel()
-    await asyncio.wait(silent)
+            async with silent([gateway.url.replace("http", "ws", 1)], size) as crowd:
+                await crowd.are_in()
+                rows.append(await _row(size, people, urls, lambda: cpu_of(gateway.pid)))
     return tuple(rows)
 
 

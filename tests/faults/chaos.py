@@ -17,6 +17,8 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+from tests import footprint
+from tests.attack.crowd import heard
 from tests.faults.breaks import BREAKS, SHOWN_BY, broken_tree
 from tests.faults.every import CHAOS
 from tests.faults.field import Fault, Field, NoBite, Shape
@@ -24,6 +26,8 @@ from tests.faults.report import summary, table
 from tests.faults.verdict import Wrong
 
 OUTAGE_S = 15.0
+YOUNG_S = 600.0
+"""What the processes take then is set beside what they take at the end."""
 BROKEN_PATIENCE_S = 45.0
 """What has no end by then has none: with a broken rule it is not waited for as long."""
 
@@ -38,18 +42,29 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=None, help="(default: a new one)")
     parser.add_argument("--sessions", type=int, default=100, help="people who talk (default: 100)")
     parser.add_argument("--brokers", type=int, choices=(1, 3), default=3, help="(default: 3)")
+    parser.add_argument("--shards", type=int, default=8, help="(default: 8)")
+    parser.add_argument(
+        "--hostile", action="store_true", help="one of each kind of attacker is there all the time"
+    )
     parser.add_argument("--break", dest="rule", choices=sorted(BREAKS), help="break a rule first")
     given = parser.parse_args()
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # dead brokers are meant
     seed = given.seed if given.seed is not None else secrets.randbelow(1_000_000)
-    shape = Shape(sessions=given.sessions, brokers=given.brokers, outage_s=OUTAGE_S, seed=seed)
+    shape = Shape(
+        sessions=given.sessions,
+        brokers=given.brokers,
+        shards=given.shards,
+        outage_s=OUTAGE_S,
+        seed=seed,
+        hostile=given.hostile,
+    )
     with contextlib.ExitStack() as held:
         folder = Path(held.enter_context(tempfile.TemporaryDirectory(prefix="talklog-chaos-")))
         tree = held.enter_context(broken_tree(given.rule)) if given.rule else None
         broke = f", with a rule broken: {given.rule}" if given.rule else ""
         print(
             f"{given.minutes:g} minutes, seed {seed}, {shape.sessions} people,"
-            f" {shape.brokers} brokers{broke}",
+            f" {shape.brokers} brokers, {shape.shards} shards{broke}",
             flush=True,
         )
         shown_by = SHOWN_BY[given.rule] if given.rule else ("",)
@@ -70,13 +85,20 @@ async def _run(
         began = time.monotonic()
         if tree is not None:
             field.patience_s = BROKEN_PATIENCE_S
+        young_s = min(YOUNG_S, seconds / 2)
         while time.monotonic() < began + seconds:
             await _one(field, field.chance.choice(faults))
+            if not field.looks and time.monotonic() > began + young_s:
+                field.note(f"after {(time.monotonic() - began) / 60:.0f} min")
+        field.note("at the end")
         say("no more asking; waiting for every end, and for the rows")
         verdict = await field.settle()
         told = [each for talker in field.talkers for each in talker.told]
         print(table(field))
         print(summary(field, verdict))
+        print(footprint.table(field.looks))
+        if field.tally:
+            print(heard(field.tally))
         counts = verdict.counts
         print(
             f"lost {counts[Wrong.LOST]} · doubled {counts[Wrong.DOUBLED]}"

@@ -23,14 +23,18 @@ import psutil
 import psycopg
 
 from deploy.local import process_list
+from tests import people
+from tests.attack.crowd import Tally, crowd
+from tests.attack.foe import Target
 from tests.faults.talker import Talker, Told
 from tests.faults.verdict import Case, Verdict, judge
 from tests.faults.watch import Watch
 from tests.faults.witnesses import settle
+from tests.footprint import Look, look
+from tests.people import Person
 from tests.scripted_model.control import ModelControl, scripted_model
 from tests.stack import RunningStack, running_stack
 
-SHARDS = 8
 ENOUGH_RUNNING = 0.5
 RUNNING_WITHIN_S = 90.0
 RECOVERED_WITHIN_S = 180.0
@@ -61,6 +65,7 @@ class Shape:
     tokens: tuple[int, int] = (40, 80)
     rate: int = 6
     brokers: int = 3
+    shards: int = 8
     gateways: int = 2
     workers: int = 2
     persisters: int = 2
@@ -68,6 +73,8 @@ class Shape:
     grace_s: int = 30
     """Longer than any answer of the fault tests: who stops lets its answers end."""
     seed: int = 0
+    hostile: bool = False
+    """One of each kind of attacker is there all the time; people have tokens then."""
 
 
 Strike = Callable[["Field"], Awaitable[str]]
@@ -119,6 +126,8 @@ class Field:
         self.talkers: list[Talker] = []
         self.occurrences: list[Occurrence] = []
         self.most_memory: Counter[str] = Counter()
+        self.looks: dict[str, Look] = {}
+        self.tally: Tally | None = None
         self.verify_said = ""
         self.verified = False
         self.asking = True
@@ -141,17 +150,22 @@ class Field:
                     tree=self._tree,
                     OPENAI_BASE_URL=self.model.url,
                     BROKERS=str(shape.brokers),
+                    SHARDS=str(shape.shards),
                     GATEWAYS=str(shape.gateways),
                     WORKERS=str(shape.workers),
                     PERSISTERS=str(shape.persisters),
                     LINKS="1",
                     TALKLOG_GRACE_S=str(shape.grace_s),
-                    **SETTINGS,
+                    **(SETTINGS | (people.SETTINGS if shape.hostile else {})),
                 ),
             )
             self.epoch = self.stack.epoch
-            self.watch = Watch(self.stack.file.kafka, SHARDS, self.epoch)
-            async with self.watch.following(), asyncio.TaskGroup() as group:
+            self.watch = Watch(self.stack.file.kafka, shape.shards, self.epoch)
+            async with (
+                self.watch.following(),
+                self._attackers() as self.tally,
+                asyncio.TaskGroup() as group,
+            ):
                 self._start(group)
                 try:
                     yield self
@@ -163,12 +177,27 @@ class Field:
         run = f"{self.shape.seed}-{int(time.time()) % 100_000}"
         for number in range(self.shape.sessions):
             chance = random.Random(f"{self.shape.seed} {number}")
+            person = Person(f"f{run}-{number}", people.address(0, number))
             talker = Talker(
-                self.gateways, f"f{run}-{number}", chance, self.shape.tokens, self.shape.rate
+                self.gateways,
+                f"{person.name}-1" if self.shape.hostile else person.name,
+                chance,
+                self.shape.tokens,
+                self.shape.rate,
+                person.headers() if self.shape.hostile else None,
             )
             self.talkers.append(talker)
         self._tasks = [group.create_task(self._talk(talker)) for talker in self.talkers]
         self._tasks.append(group.create_task(self._sample_memory()))
+
+    @asynccontextmanager
+    async def _attackers(self) -> AsyncIterator[Tally | None]:
+        if not self.shape.hostile:
+            yield None
+            return
+        target = Target(self.gateways(), self.epoch, self.shape.shards)
+        async with crowd(target, 1, self.shape.seed) as tally:
+            yield tally
 
     async def _talk(self, talker: Talker) -> None:
         await asyncio.sleep(talker.chance.uniform(0, 2.0))
@@ -197,6 +226,10 @@ class Field:
     def open_messages(self) -> list[Told]:
         """Messages without an end."""
         return [t.now for t in self.talkers if t.now]
+
+    def note(self, when: str) -> None:
+        """Note what every process takes now."""
+        self.looks[when] = look(self.stack)
 
     async def until(self, condition: Callable[[], object], within_s: float, what: str) -> None:
         """Wait until it is true. Raises AssertionError, naming `what`."""

@@ -6,7 +6,7 @@ import contextlib
 from schemas.cursor import parse
 from schemas.topics import SESSION_LOG, shard_of
 from tests.end_to_end.reader import Reader
-from tests.faults.field import SHARDS, Fault, Field, NoBite
+from tests.faults.field import Fault, Field, NoBite
 from tests.faults.kinds import kill_and_wait
 from tests.scripted_model.script import answer_text
 from tests.trim import trim
@@ -18,7 +18,7 @@ TOKENS = 20
 async def trimmed(field: Field) -> str:
     """One reads and goes away; its shard is trimmed past its cursor; it comes back with that."""
     session = f"trimmed-{field.shape.seed}-{field.chance.randrange(1 << 30)}"
-    shard = shard_of(session, SHARDS)
+    shard = shard_of(session, field.shape.shards)
     async with Reader(field.gateways()[0], session) as reader:
         await reader.ask(f"go [[key={session} tokens={TOKENS} rate=50]]", "m0")
         await reader.ended("m0")
@@ -58,7 +58,7 @@ async def _needed_from(field: Field, shard: int) -> int:
     opened = [
         message.first.offset
         for session, fold in field.watch.folds.items()
-        if shard_of(session, SHARDS) == shard
+        if shard_of(session, field.shape.shards) == shard
         for message in fold.open_messages()
         if message.first
     ]

@@ -1,0 +1,203 @@
+"""Silent clients, so many that they need several processes and addresses to come from.
+
+    async with silent(urls, 20_000) as crowd:
+        await crowd.are_in()
+
+A process may open so many files, and an address has so many ports. `python -m tests.bench.silent`
+is one of the processes: it reads its orders as a line of JSON, and a later line lets all of its
+clients come back at once, as in a storm; it tells as lines of JSON how many have joined.
+"""
+
+import asyncio
+import contextlib
+import json
+import random
+import resource
+import signal
+import sys
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from dataclasses import dataclass, field
+
+from websockets.asyncio.client import connect
+from websockets.exceptions import InvalidStatus, WebSocketException
+
+from deploy.chat.reconnect import LOST, delay_s, refused
+from deploy.local.program import wrapped
+from tests.waiting import Changes
+
+OPENING_AT_ONCE = 100
+OPEN_WITHIN_S = 60.0
+BACK_WITHIN_S = 300.0
+OTHER_FILES = 1000
+TOLD_EVERY_S = 0.1
+ENDS_WITHIN_S = 60.0
+
+
+def files_max() -> int:
+    """Take all the files that this process may open, and give how many those are."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+    return most
+
+
+# -- from outside
+
+
+@dataclass(slots=True)
+class Crowd:
+    """All of them, in however many processes."""
+
+    count: int
+    told: dict[int, dict[str, int]] = field(default_factory=dict)
+    inputs: list[asyncio.StreamWriter] = field(default_factory=list)
+    changes: Changes = field(default_factory=Changes)
+
+    def total(self, what: str) -> int:
+        """Give how many are `joined`, or were `refused` by a 429."""
+        return sum(each[what] for each in self.told.values())
+
+    async def are_in(self) -> None:
+        """Wait until all have joined."""
+        await self.changes.until(
+            lambda: self.total("joined") == self.count,
+            BACK_WITHIN_S,
+            lambda: f"{self.told} of {self.count}",
+        )
+
+    async def are_out(self) -> None:
+        """Wait until the first has lost its socket."""
+        await self.changes.until(
+            lambda: self.total("joined") < self.count, BACK_WITHIN_S, "nobody left"
+        )
+
+    def let_storm(self) -> None:
+        """From now on nobody waits for others before he opens his socket."""
+        for each in self.inputs:
+            each.write(b"storm\n")
+
+
+@asynccontextmanager
+async def silent(urls: Sequence[str], count: int) -> AsyncIterator[Crowd]:
+    """Keep so many sockets, on the first address while that lives, until the block ends."""
+    each_may = files_max() - OTHER_FILES
+    processes = -(-count // each_may)
+    crowd = Crowd(count)
+    async with AsyncExitStack() as held:
+        tasks = await held.enter_async_context(asyncio.TaskGroup())
+        for number in range(processes):
+            share = range(count * number // processes, count * (number + 1) // processes)
+            orders = {
+                "urls": list(urls),
+                "first": share.start,
+                "count": len(share),
+                "address": f"127.0.0.{2 + number}",
+            }
+            process = await held.enter_async_context(_process(orders))
+            assert process.stdin is not None
+            assert process.stdout is not None
+            crowd.inputs.append(process.stdin)
+            crowd.told[number] = {"joined": 0, "refused": 0}
+            tasks.create_task(_hear(process.stdout, crowd, number))
+        yield crowd
+
+
+@asynccontextmanager
+async def _process(orders: object) -> AsyncIterator[asyncio.subprocess.Process]:
+    command = [sys.executable, "-m", "tests.bench.silent"]
+    process = await asyncio.create_subprocess_exec(
+        *wrapped(command, uid=None, death_signal=signal.SIGKILL),
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+    )
+    assert process.stdin is not None
+    process.stdin.write(json.dumps(orders).encode() + b"\n")
+    try:
+        yield process
+    finally:
+        process.kill()  # ten thousand goodbyes are of no use
+        await asyncio.wait_for(process.wait(), ENDS_WITHIN_S)
+
+
+async def _hear(stdout: asyncio.StreamReader, crowd: Crowd, number: int) -> None:
+    async for line in stdout:
+        crowd.told[number] = json.loads(line)
+        crowd.changes.tell()
+
+
+# -- in the process
+
+
+@dataclass(slots=True)
+class Clients:
+    """Each keeps one socket, and comes back to the next address when it breaks."""
+
+    urls: list[str]
+    address: str
+    joined: int = 0
+    refused: int = 0
+    opening: asyncio.Semaphore | None = None
+    """While set: so many at once. A storm has no such order."""
+
+    async def one(self, number: int) -> None:
+        """Keep a socket for ever."""
+        at, failures = 0, 0
+        while True:
+            code, reason = LOST, ""
+            try:
+                await self._keep(self.urls[at % len(self.urls)], number)
+                failures = 0
+            except InvalidStatus as error:
+                self.refused += 1
+                code, reason = refused(error.response.status_code, error.response.headers)
+            except (WebSocketException, OSError, TimeoutError):
+                pass
+            at, failures = at + 1, failures + 1
+            wait_s = delay_s(code, reason, failures - 1, random.random())
+            assert wait_s is not None, "none is sent away for good"
+            await asyncio.sleep(wait_s)
+
+    async def _keep(self, url: str, number: int) -> None:
+        """Join, and stay until the socket breaks."""
+        async with self.opening or contextlib.nullcontext():
+            socket = await connect(
+                f"{url}/ws/chat/silent-{number}/",
+                compression=None,
+                ping_interval=None,
+                proxy=None,
+                open_timeout=OPEN_WITHIN_S,
+                local_addr=(self.address, 0),
+            )
+            while '"snapshot"' not in str(await socket.recv()):
+                pass
+        self.joined += 1
+        try:
+            with suppress(WebSocketException):
+                async for _ in socket:
+                    pass
+        finally:
+            self.joined -= 1
+
+
+async def _run(urls: list[str], first: int, count: int, address: str) -> None:
+    clients = Clients(urls, address, opening=asyncio.Semaphore(OPENING_AT_ONCE))
+    orders = asyncio.create_task(asyncio.to_thread(sys.stdin.readline))
+    async with asyncio.TaskGroup() as tasks:
+        for number in range(first, first + count):
+            tasks.create_task(clients.one(number))
+        while True:
+            print(json.dumps({"joined": clients.joined, "refused": clients.refused}), flush=True)
+            await asyncio.sleep(TOLD_EVERY_S)
+            if orders.done():
+                clients.opening = None
+
+
+def main() -> None:
+    """Keep sockets until killed."""
+    files_max()
+    orders = json.loads(sys.stdin.readline())
+    asyncio.run(_run(**orders))
+
+
+if __name__ == "__main__":
+    main()
