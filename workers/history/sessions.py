@@ -19,6 +19,7 @@ import structlog
 from schemas.log.log_reader import LogUnavailable
 from schemas.log.log_scan import LogScanner, RangeTrimmed, ScanTooLarge
 from schemas.transcript import Message, Transcript
+from workers.history.forgetting import Forgetting
 from workers.history.prompt import KnownTurns, Turn
 from workers.history.rebuild import combined, folded_on
 from workers.history.redis_history import History, HistoryUnavailable
@@ -76,11 +77,8 @@ class Sessions:
         # Who waits for its turn does not wait for Redis or Postgres: their limits begin after it.
         self._loads = asyncio.Semaphore(LOADS_AT_ONCE)
         self._reads = asyncio.Semaphore(READS_AT_ONCE)
-        self._forgone: set[str] = set()
+        self._forgetting = Forgetting(history, epoch)
         self._given_up: set[MessageKey] = set()
-        self._forgotten: dict[
-            str, int
-        ] = {}  # sessions to be forgotten in Redis, since which offset
         self._redis_rests_until = self._postgres_rests_until = float("-inf")
 
     # -- before an answer
@@ -88,9 +86,7 @@ class Sessions:
     async def turns(self, shard: int, session_id: str) -> KnownTurns:
         """Give what was said before in the session."""
         await self._stores_have_ended(session_id)
-        trusted = not any(
-            session_id in held for held in (self._sessions, self._forgone, self._forgotten)
-        )
+        trusted = session_id not in self._sessions and session_id not in self._forgetting
         missing = False
         if trusted:
             try:
@@ -161,49 +157,26 @@ class Sessions:
         """Give the message's turns up: its session's history is forgotten once Redis is back."""
         if key in self._storing:
             self._given_up.add(key)
-        self._forgone.add(key.session_id)
+        self._forgetting.lacks_turns(key.session_id)
 
     def forgetting(self, session_id: str, offset: int) -> None:
         """Believe nothing that Redis has of a session which was forgotten there, from now on."""
-        self._forgotten[session_id] = max(offset, self._forgotten.get(session_id, 0))
+        self._forgetting.forgotten(session_id, offset)
 
     async def forget(self, session_id: str) -> None:
         """Have Redis forget it too; as long as that fails, `run` tries it again."""
         try:
-            await self._forget(session_id)
+            await self._forgetting.forget(session_id)
         except HistoryUnavailable as error:
             self._redis_failed(error)
-
-    async def _forget(self, session_id: str) -> None:
-        offset = self._forgotten.get(session_id)
-        if offset is None:
-            return
-        await self._history.forget_session(session_id, self._epoch, offset)
-        if self._forgotten.get(session_id) == offset:
-            del self._forgotten[session_id]
 
     async def note_end(self, ended: NoteEnd) -> None:
         """Note that a user's message has ended, for his limits; no message waits for it."""
         await self._spent.note(ended)
 
     async def run(self) -> None:
-        """Forget, as soon as Redis allows it, the histories that lack turns. Until cancelled.
-
-        And those of sessions that were forgotten.
-        """
-        while True:
-            await asyncio.sleep(AGAIN_MAX_S)
-            for session_id in list(self._forgotten):
-                try:
-                    await self._forget(session_id)
-                except HistoryUnavailable:
-                    break
-            for session_id in list(self._forgone):
-                try:
-                    await self._history.forget(session_id)
-                except HistoryUnavailable:
-                    break
-                self._forgone.discard(session_id)
+        """Have Redis forget what it must, as soon as it allows it. Until cancelled."""
+        await self._forgetting.run()
 
     async def _store_insistently(self, action: Store) -> bool:
         wait_s = self._again_first_s
