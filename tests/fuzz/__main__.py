@@ -85,6 +85,7 @@ def _found_in(folder: Path, target: str) -> list[Path]:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="make fuzz")
+    # [] is what argparse looks for when none is given.
     parser.add_argument("target", nargs="*", choices=[*TARGETS, []])
     parser.add_argument("--minutes", type=float, default=10.0)
     parser.add_argument("--keep", action="store_true")
