@@ -8,7 +8,7 @@ PY := .venv/bin/python
 .PHONY: help run up down status test check chat token replay lag dead-letters rebuild verify settings doctor clean \
 	schemas docs picture bench profile bench-stored bench-page bench-growth mutants test-faults test-managed \
 	test-proxies test-deploy image lock-image chaos install-run install-test format lint types imports unit fuzz \
-	audit install-fuzz attack forget soak
+	audit install-fuzz attack forget soak test-dead-shards
 
 help: ## what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -99,6 +99,9 @@ audit: install-test ## ask whether anything that is pinned is known to be vulner
 
 test-faults: install-test ## every fault, three times, under load; ends with the table: ARGS="--list"
 	@exec $(PY) -m tests.faults $(ARGS)
+
+test-dead-shards: install-test ## a broker away that alone has some shards: the others feel nothing: DEAD_S=60
+	@exec $(PY) -m pytest -n 0 tests/faults/dead_shards.py $(ARGS)
 
 test-managed: install-test ## servers as a team has them: TLS, passwords, PgBouncer, Redis sentinels and cluster
 	@for each in redis-server pgbouncer; do PATH="$$PATH:/usr/sbin" command -v $$each > /dev/null \

@@ -8,12 +8,15 @@ What was found, and is tested against the library:
 * Faust holds for committed what the group has refused to commit (the member was thrown out while
   the broker stood still), and would skip it, or acknowledge nothing before it. Here only what the
   broker has said or taken is.
+* aiokafka asks for the starts of all partitions or gives none: one without a leader would end every
+  worker at every rebalance. `FairThread` asks for those that have one; the others are delivered
+  from the group's position when they have a leader again.
 * aiokafka gives what it has fetched of one partition to its end before it begins with the next:
   behind a backlog a partition would wait for all others. `FairThread` gives of each in turn.
 """
 
 import contextlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import structlog
@@ -22,6 +25,7 @@ from aiokafka.errors import IllegalStateError
 from faust.transport.drivers.aiokafka import AIOKafkaConsumerThread, Consumer
 from faust.types import TP
 
+from schemas.log.log_reader import LogUnavailable, offsets_of
 from schemas.topics import USER_MESSAGES
 
 log = structlog.get_logger(__name__)
@@ -54,6 +58,13 @@ class FairThread(AIOKafkaConsumerThread):
             return given
         return await super()._fetch_records(consumer, active_partitions, timeout, max_records)
 
+    async def earliest_offsets(self, *partitions: TP) -> Mapping[TP, int]:
+        """Ask for the log's starts; none of a partition without a leader. Raises LogUnavailable."""
+        starts: Mapping[TP, int] = await self.call_thread(
+            offsets_of, self._ensure_consumer(), partitions, "starts"
+        )
+        return {TP(*partition): start for partition, start in starts.items()}
+
 
 def _is_batch(fetched: Any) -> bool:
     """Say whether it is records; an error is raised when nothing else is left to give."""
@@ -81,7 +92,9 @@ class SeekingConsumer(Consumer):
         for tp in mine:
             # What the broker has just said; `_committed_offset` keeps what it had if that is None.
             self._group_stands[tp] = self._committed_offset[tp] = self._read_offset[tp]
-        starts = await self.earliest_offsets(*mine) if mine else {}
+        starts = await self._starts(mine) if mine else {}
+        for tp in set(mine) - starts.keys():
+            await self._begin_without_start(tp)
         for tp, start in starts.items():
             committed = self._group_stands[tp]
             position = max(committed or 0, start)
@@ -97,6 +110,26 @@ class SeekingConsumer(Consumer):
                 # Revoked meanwhile: it is sought again when it is assigned.
                 with contextlib.suppress(IllegalStateError):
                     await self.seek(tp, start)
+
+    async def _starts(self, partitions: Iterable[TP]) -> Mapping[TP, int]:
+        try:
+            return await self.earliest_offsets(*partitions)
+        except LogUnavailable as error:
+            # A leader may have gone a moment ago and have been asked all the same. It is known now.
+            log.warning("where the log starts is asked once more", error=str(error))
+            return await self.earliest_offsets(*partitions)
+
+    async def _begin_without_start(self, tp: TP) -> None:
+        """Begin where the group stands, or at the log's start, when there is a leader again."""
+        committed = self._group_stands[tp]
+        if committed is None:
+            self.begins.pop(tp.partition, None)
+        else:
+            self.begins[tp.partition] = committed
+        if not committed:
+            # If that is trimmed, aiokafka goes to the start by itself.
+            with contextlib.suppress(IllegalStateError):
+                await self.seek(tp, 0)
 
     async def _commit_offsets(
         self, offsets: Mapping[TP, int], start_new_transaction: bool = True

@@ -13,6 +13,7 @@ from uuid import uuid4
 
 import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka.cluster import ClusterMetadata
 
 from schemas.topics import USER_MESSAGES
 from tests.odd_keys import READ, write_odd_keys
@@ -296,6 +297,30 @@ async def test_a_header_whose_key_is_no_utf8_stops_no_delivery(log: Log, tmp_pat
     for offset in recorder.offsets:
         intake.acknowledge(SHARD, offset)
     await reaches(log, 6)
+    await intake.stop()
+
+
+async def test_a_shard_without_a_leader_keeps_no_other_from_its_member(
+    log: Log, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """aiokafka asks for the starts of all shards or gives none: whoever joined was ended."""
+    dead = TopicPartition(USER_MESSAGES, SHARD - 1)
+    led = ClusterMetadata.leader_for_partition
+    await log.write(2, (SHARD, dead.partition))
+    with monkeypatch.context() as patched:
+        patched.setattr(
+            ClusterMetadata,
+            "leader_for_partition",
+            lambda self, partition: -1 if partition == dead else led(self, partition),
+        )
+        recorder = Recorder()
+        came: list[int] = []
+        recorder.on_any = lambda record: came.append(record.shard)
+        intake = await joined(log, recorder, tmp_path)
+        await recorder.until(lambda: len(recorder.records) == 2)
+        assert dead.partition not in came
+    await recorder.until(lambda: came.count(dead.partition) == 2)
+    assert recorder.offsets == [log.start, log.start + 1]
     await intake.stop()
 
 
