@@ -114,8 +114,7 @@ class Connection:
                 if not self._is_heard():
                     break
                 await self._take(frame)
-            if self._ended:
-                # The library closes what returns with 1000, and our code has not gone out yet.
+            if self._ended:  # the library closes what returns with 1000: our code goes out first
                 await self._socket.wait_closed()
         except ConnectionClosed:
             return
@@ -168,7 +167,8 @@ class Connection:
         self.close_soon(CloseCode.SLOW_CLIENT, "the log was trimmed before it was read")
 
     def tick(self, now_s: float) -> None:
-        """Let time pass: a heartbeat, and the end of a client that has not kept up."""
+        """Let time pass: a heartbeat, and the end of who has not kept up, or does not go."""
+        self._socket.cut_if_late()
         if self.gone or self._close_if_over():
             return
         if not self.caught_up and self._position < self._log.start:

@@ -128,6 +128,15 @@ class WebSocket(ServerConnection):
         except TimeoutError:
             self.transport.abort()
 
+    def cut_if_late(self) -> None:
+        """Close it at once if its closing handshake has taken too long.
+
+        The library holds only those to its limit that it is told to close: not one that it closes
+        itself, for a frame that is too big, nor one that says goodbye and stays.
+        """
+        if self.close_deadline is not None and self.loop.time() > self.close_deadline:
+            self.transport.abort()
+
     def cut(self) -> None:
         """Close it at once, without a word."""
         self.transport.abort()

@@ -5,7 +5,13 @@ import pytest
 from schemas.limits import FRAME_MAX_BYTES
 from tests.integration.gateway.client import Client
 from tests.integration.gateway.process import Gateway
+from tests.integration.gateway.raw import raw
 from tests.integration.gateway.test_floods import masked
+
+UPGRADE = (
+    "Host: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
+    "Sec-WebSocket-Key: MDEyMzQ1Njc4OWFiY2RlZg==\r\n"
+)
 
 
 @pytest.mark.parametrize(
@@ -65,6 +71,21 @@ async def test_too_big_a_frame_closes_with_1009(gateway: Gateway, session_id: st
     async with Client(gateway.url, session_id) as client:
         await client.send("x" * (FRAME_MAX_BYTES + 1))
         assert (await client.until_closed())[0] == 1009
+
+
+@pytest.mark.parametrize("last", [b"\x81\xff" + (1 << 20).to_bytes(8), b"\x88\x80"])
+async def test_who_is_closed_and_does_not_go_is_cut(
+    gateway: Gateway, session_id: str, last: bytes
+) -> None:
+    # Seen: who announced a frame of a megabyte was told 1009, and stayed for as long as he wanted.
+    before = gateway.metric("connections")
+    asked = f"GET /ws/chat/{session_id}/ HTTP/1.1\r\n{UPGRADE}\r\n"
+    async with raw(gateway.port, asked.encode()) as (reader, writer):
+        while b'"snapshot"' not in await reader.readuntil(b"}"):
+            pass
+        writer.write(last + bytes(4))
+        await reader.read()
+        gateway.until(lambda: gateway.metric("connections") <= before)
 
 
 async def test_the_longest_content_is_taken_however_it_is_written(

@@ -59,6 +59,9 @@ class Socket:
     async def wait_closed(self) -> None:
         pass
 
+    def cut_if_late(self) -> None:
+        pass
+
     def pongs(self) -> int:
         return sum(b'"pong"' in frame for frame in self.sent)
 
