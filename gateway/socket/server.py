@@ -16,6 +16,7 @@ from websockets.asyncio.server import Server, ServerConnection, serve
 from websockets.exceptions import ConnectionClosed
 from websockets.http11 import Request, Response
 
+from gateway.feed.slices import in_slices
 from gateway.identity.claims import CantTell
 from gateway.limits.rules import counted_address
 from gateway.page.page_files import ONLY_TLS, PageFiles, response, text
@@ -101,9 +102,8 @@ class ChatServer:
         """Let time pass for every connection, until cancelled: one timer for all of them."""
         while True:
             await asyncio.sleep(SWEEP_EVERY_S)
-            now_s = time.monotonic()
-            for connection in self._connections():
-                connection.tick(now_s)
+            async for connection in in_slices(self._connections()):
+                connection.tick(time.monotonic())
 
     async def drain(self, grace_s: float) -> None:
         """Take nobody new, send everybody to another gateway, finish what is being published."""
