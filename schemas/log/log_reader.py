@@ -46,7 +46,7 @@ shard that is followed anew waits for the fetch in flight, so that must not be l
 RESTS_AFTER_S = 2.0
 LOOKED_AT_MAX = 64
 LOOKED_AT_BYTES = 64 * 1024
-LOOKS_MAX = 5
+LOOKS_MAX = 20
 """What a look at the newest records may cost: shards, bytes of each at once, and waits."""
 NOTHING = b'{"type":"nothing"}'
 """The value of a `Record` that stands for offsets without one. Every reader skips what it does not

@@ -102,6 +102,11 @@ LONG = {
 }
 
 
+def last_of(text: str) -> str:
+    """Give the text of its last line, without what marks it."""
+    return text.strip().split("\n")[-1].strip("-| x")
+
+
 @pytest.mark.parametrize("kind", LONG)
 async def test_what_is_finished_of_a_long_block_is_not_touched_again(
     chat: Page, gateway: FakeGateway, kind: str
@@ -113,9 +118,7 @@ async def test_what_is_finished_of_a_long_block_is_not_touched_again(
     await gateway.start(message)
     for sequence, place in enumerate(range(0, half, half // 4 + 1), start=1):
         await gateway.chunk(message, sequence, text[:half][place : place + half // 4 + 1])
-    await expect(answer(chat, message)).to_contain_text(
-        text[:half].strip().split("\n")[-1].strip("-| x")
-    )
+    await expect(answer(chat, message)).to_contain_text(last_of(text[:half]))
     await answer(chat, message).evaluate(
         """(prose) => {
           const all = [...prose.querySelectorAll('*')];
@@ -134,6 +137,7 @@ async def test_what_is_finished_of_a_long_block_is_not_touched_again(
         await gateway.chunk(message, sequence, text[place : place + 2_000])
     await gateway.complete(message, 99)
     await expect(turn(chat, message).locator(".answer")).to_have_attribute("aria-busy", "false")
+    await expect(answer(chat, message)).to_contain_text(last_of(text))  # it is drawn in steps
     assert await chat.evaluate("window.early.every((node) => node.isConnected)")
     assert await chat.evaluate("window.touched") == 0
     words = await answer(chat, message).evaluate("node => node.textContent.replace(/\\s+/g, '')")

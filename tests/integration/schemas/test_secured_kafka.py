@@ -51,7 +51,7 @@ MAY_WRITE = {
     "gateway": {USER_MESSAGES},
     "worker": {SESSION_LOG, DEAD_LETTERS},
     "persister": {DEAD_LETTERS},
-    "operator": {USER_MESSAGES, DEAD_LETTERS},
+    "operator": {USER_MESSAGES, SESSION_LOG, DEAD_LETTERS},
 }
 MAY_ASK = {
     "worker": {WORKER_GROUP},
