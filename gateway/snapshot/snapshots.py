@@ -20,18 +20,18 @@ from typing import Any, Protocol, TypeVar
 import structlog
 
 from gateway.counters import Counters
-from gateway.feed.delivery import readable
 from gateway.feed.reach import Reach, reach
 from gateway.feed.slices import in_slices
 from gateway.feed.tail import Tail
-from gateway.snapshot.snapshot import end_lost, entries, snapshot
+from gateway.snapshot.growing_fold import GrowingFold
+from gateway.snapshot.snapshot import entries, snapshot
 from gateway.snapshot.stored import Store, Stored, StoreUnavailable, Wanted
 from schemas.cursor import Cursor
 from schemas.forgetting import forgets
 from schemas.frames import History, Snapshot
 from schemas.log.log_reader import LogUnavailable
 from schemas.log.log_scan import RangeTrimmed, ScanTooLarge
-from schemas.transcript import Outcome, Place, Transcript
+from schemas.transcript import Place, Transcript
 
 log = structlog.get_logger(__name__)
 
@@ -47,6 +47,8 @@ FAILING_LIMIT_S = 10.0
 PROBE_EVERY_S = 5.0
 TAIL_LIMIT_S = 1.0
 TAIL_LOOK_S = 0.02
+LOOK_UPS_MAX = 5
+"""While new messages are looked up others may begin: so often they are looked up too."""
 T = TypeVar("T")
 
 
@@ -204,45 +206,36 @@ class Snapshots:
     async def _folded(
         self, stored: Stored, found: Reach, session_id: str, shard: int, asked: Collection[str]
     ) -> Fold:
-        # The fold ends where the tail ends now; who goes on from there must find it in the tail.
-        end, log_start = found.end, self._tail.log_starts[shard]
-        transcript = Transcript(
-            messages={m.message_id: m for m in stored.messages}, forgotten=stored.forgotten
-        )
-        held, named, more = set(transcript.messages), set(), stored.more
-        ended = [message_id for message_id in stored.ended if message_id not in held]
-        over = set(ended)
+        log_start = self._tail.log_starts[shard]
+        growing = GrowingFold(stored, session_id, self._epoch)
         async for record in in_slices(found.records(session_id)):
-            event = readable(record, session_id)
-            if event is not None and event.message_id not in over:  # after a terminal: ignored
-                outcome = transcript.apply(event, Place(self._epoch, record.offset))
-                named.add(event.message_id)
-                if outcome is Outcome.FORGOTTEN:
-                    # The rows have not heard of it: what they hold is gone.
-                    held, named, ended, over, more = set(), set(), [], set(), False
-        # What looks new may have ended long ago, and a late event names it: then it is not new.
-        unknown = (transcript.messages.keys() | set(asked)) - held - over
-        if unknown:
+            growing.take(record)
+        end = self._read_on(growing, session_id, shard, found.end)
+        for _ in range(LOOK_UPS_MAX):
+            if not (unknown := growing.unknown(asked)):
+                break
             late = await self._within_limit(
                 self._store.ended_before(session_id, unknown, stored.next_offset or 0)
             )
             if isinstance(late, StoreUnavailable):
                 raise FoldUnavailable(str(late))
-            ended = [*late, *ended]
-            for message_id in late & transcript.messages.keys():
-                del transcript.messages[message_id]
-        if stored.next_offset is not None:
-            # Only messages of an earlier epoch are known to be over here. Whether a message is
-            # lost because the log was trimmed is the persister's to say: it has read both topics.
-            end_lost(
-                transcript.messages.values(),
-                self._epoch,
-                log_start,
-                lambda id_: id_ in named or stored.named_in_epoch.get(id_, 0) >= self._epoch,
-            )
-        if self._tail.shard_logs[shard].start > end:
+            growing.know(unknown, late)
+            end = self._read_on(growing, session_id, shard, end)
+        growing.end_lost(log_start)
+        return Fold(growing.transcript, end, growing.ended, growing.more)
+
+    def _read_on(self, growing: GrowingFold, session_id: str, shard: int, end: int) -> int:
+        """Fold what has come meanwhile: the joiner was given it, and a snapshot takes nothing back.
+
+        Gives where the fold ends. Whoever goes on from there finds it in the tail.
+        """
+        tail = self._tail.shard_logs[shard]
+        if tail.start > end:
             raise FoldUnavailable("the tail ran ahead of the fold")
-        return Fold(transcript, end, ended, more)
+        if tail.end <= end:
+            return end  # a scan may have come further
+        growing.take_all(tail.read(session_id, end))
+        return tail.end
 
     async def _serve(self) -> None:
         while True:

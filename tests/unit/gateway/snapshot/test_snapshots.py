@@ -30,6 +30,9 @@ class Store:
         self.begun = self.cancelled = 0
         self.away = False
         self.up = True
+        self.may_look_up = asyncio.Event()
+        self.may_look_up.set()
+        self.looked_up: list[set[str]] = []
         self.ended: set[str] = set()
         self.newest: Sequence[str] = ()
 
@@ -43,6 +46,8 @@ class Store:
         return self.up
 
     async def ended_before(self, session_id: str, message_ids: set[str], offset: int) -> set[str]:
+        self.looked_up.append(message_ids)
+        await self.may_look_up.wait()
         return message_ids & self.ended
 
     async def read(self, *_: object) -> Stored:
@@ -146,6 +151,25 @@ async def test_a_late_start_of_what_ended_long_ago_is_not_a_new_answer() -> None
     made_now = await snapshots.fold("s", 0, Place(1, 0), 0, ["never"])
     assert list(made_now.transcript.messages) == ["new"]
     assert made_now.ended == ["long-ago", "lately"]
+
+
+async def test_a_fold_holds_what_came_while_it_was_made() -> None:
+    # Seen: the joiner was given it live, and the snapshot took it back from the screen.
+    store = Store()
+    store.may_read.set()
+    store.may_look_up.clear()
+    store.ended = {"long-ago"}
+    snapshots = made(store)
+    log = snapshots._tail.shard_logs[0]
+    log.append([start(0, "first"), start(1, "long-ago")])
+    folded = asyncio.create_task(snapshots.fold("s", 0, Place(1, 2), 0, ["asked"]))
+    await until(lambda: store.looked_up, 30, "it is asked what has ended")
+    log.append([start(2, "long-ago"), start(3, "second")])
+    store.may_look_up.set()
+    made_now = await folded
+    assert list(made_now.transcript.messages) == ["first", "second"]
+    assert (made_now.position, made_now.ended) == (4, ["long-ago"])
+    assert store.looked_up == [{"first", "long-ago", "asked"}, {"second"}]
 
 
 async def test_a_fold_holds_all_that_was_there_when_the_joiner_came() -> None:
