@@ -680,6 +680,20 @@ MUTANTS = (
         ("tests/unit/gateway/socket/test_strangers.py",),
     ),
     Mutant(
+        "snapshot: it ends before what came while it was made",
+        "gateway/snapshot/snapshots.py",
+        "            end = self._read_on(growing, session_id, shard, end)\n",
+        "",
+        ("tests/unit/gateway/snapshot/test_snapshots.py",),
+    ),
+    Mutant(
+        "snapshot: it ends before what was there at the join",
+        "gateway/snapshot/snapshots.py",
+        "            await self._tail_reaches(shard, joined.offset)\n",
+        "",
+        ("tests/unit/gateway/snapshot/test_snapshots.py",),
+    ),
+    Mutant(
         "limits: a worker that has stopped is believed for ever",
         "gateway/limits/overload.py",
         "            if each.old < OLD_AFTER\n",
