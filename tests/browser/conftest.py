@@ -26,7 +26,8 @@ async def gateway() -> AsyncIterator[FakeGateway]:
 
 
 @pytest_asyncio.fixture(loop_scope="session")
-async def profile(chromium: Browser) -> AsyncIterator[BrowserContext]:
+async def profile(chromium: Browser, gateway: FakeGateway) -> AsyncIterator[BrowserContext]:
+    # It ends before the gateway does: a page that is left would come back to it.
     context = await chromium.new_context()
     context.set_default_timeout(PAGE_LIMIT_MS)
     await context.grant_permissions(["clipboard-read", "clipboard-write"])
