@@ -145,7 +145,8 @@ async def test_what_is_finished_of_a_long_block_is_not_touched_again(
     assert await chat.evaluate("window.touched") == 0
     words = await answer(chat, message).evaluate("node => node.textContent.replace(/\\s+/g, '')")
     marks = str.maketrans("", "", "-|` \n")
-    assert words.translate(marks).endswith(text[-2000:].translate(marks))
+    words = words.translate(marks).replace("ab", "")  # a long table goes on with the same head
+    assert words.endswith(text[-2000:].translate(marks))
 
 
 async def test_a_list_keeps_its_numbers_however_long_it_is(
