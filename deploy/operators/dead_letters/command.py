@@ -7,6 +7,7 @@ or usage.
 from __future__ import annotations
 
 import asyncio
+import functools
 import json
 import os
 import sys
@@ -14,7 +15,7 @@ import time
 from collections.abc import Coroutine
 from datetime import UTC, datetime
 from enum import Enum
-from typing import Annotated, Any, NoReturn, TypeVar
+from typing import Annotated, Any, TypeVar
 
 import typer
 
@@ -29,10 +30,13 @@ from deploy.operators.dead_letters.letter import (
 )
 from deploy.operators.tooling.conversation_text import harmless
 from deploy.operators.tooling.installation import NoInstallation, find
+from deploy.operators.tooling.leaving import leave
 from deploy.operators.tooling.since import BadSince, since_ms
 from schemas.brokers import Brokers, Kafka
 from schemas.events import iso
 from schemas.process.exit_codes import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_SETTINGS
+
+_leave = functools.partial(leave, "dead-letters")
 
 T = TypeVar("T")
 app = typer.Typer(no_args_is_help=True, add_completion=False)
@@ -246,9 +250,3 @@ def _since(text: str) -> int:
 
 def _now() -> str:
     return iso(datetime.now(UTC))  # noqa: TID251 - the edge
-
-
-def _leave(problem: str, code: int) -> NoReturn:
-    for line in problem.splitlines():
-        print(f"dead-letters: {line}", file=sys.stderr)
-    raise typer.Exit(code)

@@ -11,13 +11,14 @@ Exit codes: 0 it is done, 1 not (all of it, or not yet), 2 settings or usage, 13
 from __future__ import annotations
 
 import asyncio
+import functools
 import os
 import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Annotated, NoReturn
+from typing import Annotated
 
 import typer
 from ulid import ULID
@@ -25,6 +26,7 @@ from ulid import ULID
 from deploy.operators.forget.memory import MemoryUnavailable, forget_in_redis
 from deploy.operators.forget.rows import Rows, RowsUnavailable, Spoken
 from deploy.operators.tooling.installation import Installation, NoInstallation, find
+from deploy.operators.tooling.leaving import leave
 from deploy.operators.tooling.log_range import LogRanges
 from deploy.operators.tooling.progress import Progress
 from deploy.operators.tooling.session_id import session_problem
@@ -36,6 +38,8 @@ from schemas.log.producer import LogProducer, SendFailed
 from schemas.process.exit_codes import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_SETTINGS
 from schemas.topics import SESSION_LOG, USER_MESSAGES, shard_of
 from schemas.transcript import Place
+
+_leave = functools.partial(leave, "forget")
 
 LOOK_EVERY_S = 0.2
 
@@ -228,9 +232,3 @@ def _not_removed(rows: Rows, left: Sequence[Written], wait_s: float) -> str:
 
 def _now() -> str:
     return iso(datetime.now(UTC))  # noqa: TID251 - the edge
-
-
-def _leave(problem: str, code: int) -> NoReturn:
-    for line in problem.splitlines():
-        print(f"forget: {line}", file=sys.stderr)
-    raise typer.Exit(code)

@@ -14,8 +14,8 @@ could not be found out, 2 settings, 3 a rebuild runs already.
 from __future__ import annotations
 
 import asyncio
+import functools
 import os
-import sys
 import time
 from dataclasses import dataclass
 from typing import Annotated
@@ -31,6 +31,7 @@ from deploy.operators.rebuild.shadow_tables import (
     ShadowTables,
 )
 from deploy.operators.tooling.installation import Installation, NoInstallation, find
+from deploy.operators.tooling.leaving import leave
 from deploy.operators.tooling.log_range import LogRanges
 from deploy.operators.tooling.progress import Progress
 from deploy.operators.topics import TopicsUnusable, partitions_of
@@ -43,6 +44,8 @@ from schemas.log.log_reader import LogUnavailable
 from schemas.log.log_scan import RangeTrimmed
 from schemas.process.exit_codes import EXIT_FAILED, EXIT_RUNS_ALREADY, EXIT_SETTINGS
 from schemas.topics import SESSION_LOG, USER_MESSAGES
+
+_leave = functools.partial(leave, "rebuild")
 
 MAX_ANSWERS = 100_000
 
@@ -102,12 +105,6 @@ def _verdict(result: Result) -> str:
     if result.swapped:
         return f"{read}: the tables differed; the new ones are in use"
     return f"{read}: the tables differ; left as they are"
-
-
-def _leave(problem: str, code: int) -> None:
-    for line in problem.splitlines():
-        print(f"rebuild: {line}", file=sys.stderr)
-    raise typer.Exit(code)
 
 
 async def _rebuild(installation: Installation, *, swap: bool, foreign: bool) -> Result:

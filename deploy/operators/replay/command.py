@@ -9,6 +9,7 @@ fast.
 from __future__ import annotations
 
 import asyncio
+import functools
 import os
 import sys
 import time
@@ -23,6 +24,7 @@ import typer
 from deploy.operators.replay.playing import PAUSE_MAX_S, BadSpeed, Pace, Telling, speed_of
 from deploy.operators.tooling.conversation_text import conversation, harmless
 from deploy.operators.tooling.installation import Installation, NoInstallation, find
+from deploy.operators.tooling.leaving import leave
 from deploy.operators.tooling.progress import Progress
 from deploy.operators.tooling.session_id import session_problem
 from schemas.cursor import Cursor
@@ -33,6 +35,8 @@ from schemas.process.exit_codes import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_SETTI
 from schemas.shard_log import Record
 from schemas.topics import SESSION_LOG, shard_of
 from schemas.transcript import Message, Place, Transcript
+
+_leave = functools.partial(leave, "replay")
 
 POSTGRES_S = 10
 
@@ -294,9 +298,3 @@ def _usage_problem(session: str, form: Format, source: Source, speed: str) -> st
         if source is Source.postgres:
             return "Postgres holds the fold, not when what was written: --speed needs --from topic"
     return None
-
-
-def _leave(problem: str, code: int) -> None:
-    for line in problem.splitlines():
-        print(f"replay: {line}", file=sys.stderr)
-    raise typer.Exit(code)

@@ -10,14 +10,15 @@ Exit codes: 0 no rule is broken, 1 some are, or it could not be found out, 2 set
 from __future__ import annotations
 
 import asyncio
+import functools
 import os
-import sys
 import time
 from typing import Annotated
 
 import typer
 
 from deploy.operators.tooling.installation import Installation, NoInstallation, find
+from deploy.operators.tooling.leaving import leave
 from deploy.operators.tooling.log_range import LogRanges
 from deploy.operators.tooling.since import BadSince, since_ms
 from deploy.operators.topics import TopicsUnusable, partitions_of
@@ -28,6 +29,8 @@ from schemas.log.log_reader import LogUnavailable
 from schemas.log.log_scan import RangeTrimmed
 from schemas.process.exit_codes import EXIT_SETTINGS
 from schemas.topics import SESSION_LOG
+
+_leave = functools.partial(leave, "verify")
 
 EXIT_BROKEN = 1
 
@@ -66,12 +69,6 @@ def summary(report: Report) -> list[str]:
         more = f" ({listed[kind]} listed)" if listed[kind] < count else ""
         lines.append(f"{count:>9,} x {kind.name}: {kind.value}{more}")
     return [*lines, "no rule is broken" if report.clean else "rules are broken"]
-
-
-def _leave(problem: str, code: int) -> None:
-    for line in problem.splitlines():
-        print(f"verify: {line}", file=sys.stderr)
-    raise typer.Exit(code)
 
 
 async def _verify(installation: Installation, scope: Scope) -> Report:
