@@ -27,7 +27,7 @@ from schemas.events import (
     UserEvent,
     UserMessage,
 )
-from schemas.transcript import Forgotten, Outcome, Place, Transcript
+from schemas.transcript import Outcome, Place, Transcript
 
 
 @dataclass(slots=True)
@@ -116,8 +116,9 @@ class RowFold:
             if isinstance(event, UserMessage | Cancel):
                 if session is not None:
                     touched.add(event.session_id)
-                forgotten = session.transcript.forgotten if session is not None else None
-                work.take_user_event(shard, place, event, forgotten)
+                    if session.transcript.forgets(place):
+                        continue
+                work.take_user_event(shard, place, event)
                 continue
             if session is None:  # of which only this event is known: that it is forgotten
                 session = self._sessions[event.session_id] = _Session(1)
@@ -160,11 +161,7 @@ class _Work:
         self._forgotten: dict[str, ForgottenRow] = {}
         self._outcomes: Counter[Outcome] = Counter()
 
-    def take_user_event(
-        self, shard: int, place: Place, event: UserEvent, forgotten: Forgotten | None = None
-    ) -> None:
-        if forgotten is not None and place < forgotten.said_before:
-            return
+    def take_user_event(self, shard: int, place: Place, event: UserEvent) -> None:
         key = (event.session_id, event.message_id)
         row = self._prompts.get(key)
         if row is not None and row.log_offset is not None:

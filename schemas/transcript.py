@@ -96,11 +96,6 @@ class Forgotten:
     at: Place
     said_before: Place
 
-    def holds(self, event: SessionEvent, epoch: int) -> bool:
-        """Say whether the first event of a message is of one that was said too early to count."""
-        offset: int | None = getattr(event, "prompt_offset", None)
-        return offset is None or Place(epoch, offset) < self.said_before
-
 
 @dataclass(slots=True)
 class Message:
@@ -173,7 +168,7 @@ class Transcript:
             return self._forget(event, place)
         message = self.messages.get(event.message_id)
         if message is None:
-            if self.forgotten is not None and self.forgotten.holds(event, place.epoch):
+            if self.forgotten is not None and self._was_said_before(event, place.epoch):
                 return Outcome.LATE
             message = Message(event.message_id)
             outcome = self._apply(message, event, first_sequence)
@@ -189,6 +184,15 @@ class Transcript:
             message.last = place
             message.first = message.first or place
         return outcome
+
+    def forgets(self, said: Place) -> bool:
+        """Whether what was said there, in `user_messages`, was said before all was forgotten."""
+        return self.forgotten is not None and said < self.forgotten.said_before
+
+    def _was_said_before(self, event: SessionEvent, epoch: int) -> bool:
+        """Say whether the first event of a message is of one that was said too early to count."""
+        offset: int | None = getattr(event, "prompt_offset", None)
+        return offset is None or self.forgets(Place(epoch, offset))
 
     def _forget(self, event: SessionForgotten, place: Place) -> Outcome:
         """Take all away, once: read again, the event must not take what was said since."""

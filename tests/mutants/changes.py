@@ -51,7 +51,7 @@ MUTANTS = (
     Mutant(
         "a late start brings a forgotten message back",
         TRANSCRIPT,
-        "return offset is None or Place(epoch, offset) < self.said_before",
+        "return offset is None or self.forgets(Place(epoch, offset))",
         "return False",
         FOLD,
     ),
@@ -65,8 +65,8 @@ MUTANTS = (
     Mutant(
         "what was said before becomes a row after the session was forgotten",
         "persister/rows.py",
-        "if forgotten is not None and place < forgotten.said_before:\n            return",
-        "if forgotten is not None and place < forgotten.said_before:\n            pass",
+        "if session.transcript.forgets(place):\n                        continue",
+        "if session.transcript.forgets(place):\n                        pass",
         ROWS,
     ),
     Mutant(

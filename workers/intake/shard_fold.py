@@ -136,8 +136,7 @@ class ShardFold:
     def forgets(self, session_id: str, prompt_offset: int) -> bool:
         """Whether what was said there was said before its session was forgotten."""
         session = self._sessions.get(session_id)
-        forgotten = session.transcript.forgotten if session else None
-        return forgotten is not None and Place(self._epoch, prompt_offset) < forgotten.said_before
+        return session is not None and session.transcript.forgets(Place(self._epoch, prompt_offset))
 
     def heard_at(self, key: MessageKey) -> float:
         """When (on this process's clock) an event of the message that counts was read last."""

@@ -100,8 +100,7 @@ class Session:
 
     def forgets(self, epoch: int, offset: int) -> bool:
         """Whether what was said there was said before the session was forgotten."""
-        forgotten = self.transcript.forgotten
-        return forgotten is not None and Place(epoch, offset) < forgotten.said_before
+        return self.transcript.forgets(Place(epoch, offset))
 
 
 class ShardCheck:
