@@ -9,14 +9,13 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
-import msgspec
 import psycopg
 from psycopg import AsyncConnection
 from psycopg.rows import DictRow, dict_row
 
 from persister.timeouts import CONNECT_S
 from schemas.session_limits import SessionLimits
-from schemas.statements import statements
+from schemas.statements import json_of, statements
 
 APPLICATION = "talklog-persister-retention"
 LOCK = 0x7461_6C6B_6B65_65  # "talkkee"
@@ -118,7 +117,7 @@ class OldRows:
         return oldest_s
 
     async def _take_out(self, leaving: Sequence[DictRow]) -> dict[str, int]:
-        rows = _json(
+        rows = json_of(
             [
                 {
                     "session_id": row["session_id"],
@@ -150,14 +149,10 @@ def _asked(old: Old, after: Place) -> dict[str, Any]:
     return {
         "before": old.before,
         "epoch": old.epoch,
-        "starts": _json([start._asdict() for start in old.starts]),
+        "starts": json_of([start._asdict() for start in old.starts]),
         "after_at": after.created_at,
         "after_session": after.session_id,
         "after_message": after.message_id,
         "messages": MESSAGES_AT_ONCE,
         "chunks": CHUNKS_AT_ONCE,
     }
-
-
-def _json(value: object) -> str:
-    return msgspec.json.encode(value).decode()

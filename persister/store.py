@@ -14,7 +14,6 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mappin
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
-import msgspec
 import psycopg
 from psycopg import AsyncConnection
 from psycopg.rows import DictRow, dict_row
@@ -23,7 +22,7 @@ from persister.answer_row import row_of
 from persister.batch import Partition
 from persister.changes import Changes, ForgottenRow, Key
 from persister.timeouts import CONNECT_S, Timeouts
-from schemas.statements import statements
+from schemas.statements import json_of, statements
 
 T = TypeVar("T")
 APPLICATION = "talklog-persister"
@@ -209,10 +208,10 @@ class Store:
                 while await self._remove(gone) == REMOVED_AT_ONCE:
                     pass
             forgotten = [row._asdict() for row in changes.forgotten]
-            await self._run("put_forgotten", {"rows": _json(forgotten)})
+            await self._run("put_forgotten", {"rows": json_of(forgotten)})
         if changes.replaced:
             ranges = [replaced._asdict() for replaced in changes.replaced]
-            await self._run("remove_replaced", {"ranges": _json(ranges)})
+            await self._run("remove_replaced", {"ranges": json_of(ranges)})
         if changes.chunks:
             async with connection.cursor().copy(STATEMENTS["add_chunks"]) as copy:
                 for row in changes.chunks:
@@ -223,15 +222,15 @@ class Store:
             await self._run("complete", numbered)
         if changes.answers:
             rows = [row_of(answer) for answer in changes.answers]
-            await self._run("put_answers", {"rows": _json(rows)})
+            await self._run("put_answers", {"rows": json_of(rows)})
         if changes.reasonings:
             reasonings = [reasoning._asdict() for reasoning in changes.reasonings]
-            await self._run("put_reasonings", {"rows": _json(reasonings)})
+            await self._run("put_reasonings", {"rows": json_of(reasonings)})
         if changes.prompts:
             prompts = [prompt._asdict() for prompt in changes.prompts]
-            await self._run("put_prompts", {"rows": _json(prompts)})
+            await self._run("put_prompts", {"rows": json_of(prompts)})
         if changes.cancels:
-            await self._run("see_cancels", {"rows": _json(_cancel_rows(changes))})
+            await self._run("see_cancels", {"rows": json_of(_cancel_rows(changes))})
 
     async def _note_gap(self, move: Move, cuts_answers: bool) -> None:
         async with self._transaction():
@@ -259,7 +258,7 @@ class Store:
             }
             for move in moves
         ]
-        moved = await self._run("move_positions", {"moves": _json(rows)})
+        moved = await self._run("move_positions", {"moves": json_of(rows)})
         if moved != len(moves):
             raise Superseded(f"{len(moves) - moved} of {len(moves)} positions have moved")
 
@@ -346,10 +345,6 @@ class Store:
         if connection is not None:
             with contextlib.suppress(psycopg.Error, TimeoutError):
                 await asyncio.wait_for(connection.close(), 1.0)
-
-
-def _json(value: object) -> str:
-    return msgspec.json.encode(value).decode()
 
 
 def _cancel_rows(changes: Changes) -> list[dict[str, Any]]:

@@ -4,6 +4,8 @@ import re
 from importlib.resources import files
 from typing import LiteralString, cast
 
+import msgspec
+
 _NAME = re.compile(r"^-- name: (\w+)\n", re.MULTILINE)
 
 
@@ -20,3 +22,8 @@ def parse(text: str) -> dict[str, LiteralString]:
 def statements(package: str, file: str) -> dict[str, LiteralString]:
     """Read the statements of a package's file."""
     return parse(files(package).joinpath(file).read_text())
+
+
+def json_of(rows: object) -> str:
+    """Give rows as a statement takes many of them at once: as text of JSON."""
+    return msgspec.json.encode(rows).decode()
