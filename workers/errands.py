@@ -49,7 +49,10 @@ class Sessions(Protocol):
         """The message's turns will not be stored: rebuild its session's history later."""
 
     def forgetting(self, session_id: str, offset: int) -> None:
-        """The session was forgotten there: from now on its history is not believed."""
+        """The session was forgotten there: from now on its history is not believed.
+
+        The session's next answer may begin before Redis has been asked to `forget` it.
+        """
 
     async def forget(self, session_id: str) -> None:
         """Have its history removed, now or as soon as Redis allows it."""

@@ -219,10 +219,9 @@ class Worker:
             case actions.Abandon():
                 if attempt := self._attempts.get(action.key):
                     attempt.abandon()
-            case actions.Outranked():
+            case actions.Outranked(key=key, ours=ours, theirs=theirs):
                 metrics.OUTRANKED.inc()
-                key, theirs = action.key, action.theirs
-                told = {"session": key.session_id, "message": key.message_id, "fence": action.ours}
+                told = {"session": key.session_id, "message": key.message_id, "fence": ours}
                 log.error("no start can count: raise TALKLOG_EPOCH", **told, fence_in_log=theirs)
             case actions.Write():
                 self._spawn(self._errands.write(action))
@@ -239,7 +238,6 @@ class Worker:
                 metrics.FORGONE.inc()
                 self._sessions.forgo(action.key)
             case actions.ForgetHistory(session_id, offset):
-                # At once: the next answer of the session may begin before Redis is asked.
                 self._sessions.forgetting(session_id, offset)
                 self._spawn(self._sessions.forget(session_id))
             case actions.NoteEnd():
