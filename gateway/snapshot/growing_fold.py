@@ -4,7 +4,7 @@ Pure. What looks new in the log may have ended long ago, when a late event names
 `unknown` until Postgres was asked about them.
 """
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection
 
 from gateway.feed.delivery import readable
 from gateway.snapshot.snapshot import end_lost
@@ -38,11 +38,6 @@ class GrowingFold:
             # The rows have not heard of it: what they hold is gone.
             self._held, self._named, self._over = set(), set(), set()
             self.ended, self.more = [], False
-
-    def take_all(self, records: Iterable[Record]) -> None:
-        """Fold these at once."""
-        for record in records:
-            self.take(record)
 
     def unknown(self, asked: Collection[str]) -> set[str]:
         """Give the messages, those that are `asked` for too, of which Postgres must be asked."""

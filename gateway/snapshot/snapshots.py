@@ -234,7 +234,8 @@ class Snapshots:
             raise FoldUnavailable("the tail ran ahead of the fold")
         if tail.end <= end:
             return end  # a scan may have come further
-        growing.take_all(tail.read(session_id, end))
+        for record in tail.read(session_id, end):
+            growing.take(record)
         return tail.end
 
     async def _serve(self) -> None:
