@@ -7,24 +7,16 @@ The figures are kept in .cache/bench by commit, for `--compare`.
 
 import argparse
 import asyncio
-import shutil
-import tempfile
 import time
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
-from tests.bench.cost import cpu_by_tier, cpu_of, of_the_machine, of_this_run, spent
-from tests.bench.direct import direct_server
+from tests.bench.cost import of_the_machine, of_this_run, spent
 from tests.bench.load import load
+from tests.bench.measured import Measured, all_measured
 from tests.bench.picture import drawn
 from tests.bench.results import (
     ALL,
     CPU,
-    DIRECT,
-    OTHER,
-    OURS,
     P50,
     P99,
     TOKENS,
@@ -34,42 +26,15 @@ from tests.bench.results import (
     kept,
 )
 from tests.bench.scenarios import SCENARIOS
-from tests.scripted_model.control import ModelControl, scripted_model
-from tests.stack import running_stack
-
-SETTINGS = {
-    # A broker of the tests does without Java's thorough compiler; one that is measured does not.
-    "_JAVA_OPTIONS": "",
-    # All load comes from one address, without a pause: the limits are asked, and never met.
-    "TALKLOG_MESSAGES_PER_MINUTE": "1000000",
-    "TALKLOG_USER_MESSAGES_PER_MINUTE": "1000000",
-    "TALKLOG_ADDRESS_MESSAGES_PER_MINUTE": "1000000",
-    "TALKLOG_CONNECTIONS_PER_ADDRESS": "1000000",
-    "TALKLOG_ADDRESS_CONNECTIONS_PER_SECOND": "1000000",
-}
-
-
-@dataclass(frozen=True, slots=True)
-class Measured:
-    """What is measured: where its sockets are, and what its tiers have used so far."""
-
-    name: str
-    urls: list[str]
-    used: Callable[[], dict[str, float]]
 
 
 def main() -> None:
     """Warm up, measure, print."""
     arguments = _parser().parse_args()
     before = kept(arguments.compare) if arguments.compare else None
-    folder = Path(tempfile.mkdtemp(prefix="talklog-bench-"))
-    folder.chmod(0o755)
-    try:
-        with all_measured(folder, arguments.against) as measured:
-            loads = {name: _figures(measured, name, arguments) for name in arguments.scenarios}
-            idle = _idle(measured, arguments.idle_seconds)
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
+    with all_measured(arguments.against) as measured:
+        loads = {name: _figures(measured, name, arguments) for name in arguments.scenarios}
+        idle = _idle(measured, arguments.idle_seconds)
     results = Results(loads, idle)
     print(results.table())
     print(f"\nkept in {keep(results, arguments.json)}")
@@ -96,31 +61,6 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--json", type=Path, help="keep the figures here")
     parser.add_argument("--picture", type=Path, help="draw them here, as SVG")
     return parser
-
-
-@contextmanager
-def all_measured(folder: Path, against: Path | None) -> Iterator[list[Measured]]:
-    """Run what is measured, the direct server first, until the block ends."""
-    with ExitStack() as stack:
-        model = stack.enter_context(scripted_model())
-        direct = stack.enter_context(direct_server(model.url))
-        yield [
-            Measured(DIRECT, [direct.url], lambda: {"server": cpu_of(direct.pid)}),
-            _talklog(stack, OURS, folder, model, None),
-            *([_talklog(stack, OTHER, folder, model, against)] if against else []),
-        ]
-
-
-def _talklog(
-    stack: ExitStack, name: str, folder: Path, model: ModelControl, tree: Path | None
-) -> Measured:
-    running = stack.enter_context(
-        running_stack(
-            folder / name, servers_only=False, tree=tree, **SETTINGS, OPENAI_BASE_URL=model.url
-        )
-    )
-    urls = [gateway.url for gateway in running.file.gateways]
-    return Measured(name, urls, lambda: cpu_by_tier(running.file))
 
 
 def _figures(

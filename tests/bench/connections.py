@@ -10,21 +10,18 @@ import argparse
 import asyncio
 import multiprocessing
 import os
-import shutil
-import tempfile
 import time
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
-from pathlib import Path
 
 import psutil
 
 from tests.bench.cost import cpu_of
 from tests.bench.load import Seen, load
+from tests.bench.measured import bench_stack
 from tests.bench.scenarios import Scenario
 from tests.bench.silent import Crowd, files_max, silent
-from tests.scripted_model.control import scripted_model
-from tests.stack import RunningStack, running_stack
+from tests.stack import RunningStack
 
 OTHERS = 300
 """Sockets of a gateway that are none of the crowd's, and files that are no sockets."""
@@ -52,24 +49,8 @@ def main() -> None:
             f"--connections {asked.connections}: a process may open {files_max()} files here,"
             f" and {OTHERS} are for others"
         )
-    folder = Path(tempfile.mkdtemp(prefix="talklog-bench-"))
-    folder.chmod(0o755)
-    try:
-        with (
-            scripted_model() as model,
-            running_stack(
-                folder,
-                servers_only=False,
-                OPENAI_BASE_URL=model.url,
-                GATEWAYS="2",
-                RESTART="0",
-                _JAVA_OPTIONS="",
-                **limits,
-            ) as stack,
-        ):
-            asyncio.run(_measure(stack, asked.connections, asked.idle_seconds))
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
+    with bench_stack(GATEWAYS="2", RESTART="0", **limits) as stack:
+        asyncio.run(_measure(stack, asked.connections, asked.idle_seconds))
 
 
 async def _measure(stack: RunningStack, count: int, idle_s: float) -> None:

@@ -7,8 +7,6 @@ shown. `--most 1000` leaves out the larger sizes, `--only` all but some things.
 
 import argparse
 import asyncio
-import shutil
-import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -18,6 +16,7 @@ from statistics import fmean
 from tests.bench import growth_stacks, intake_growth, long_sessions, old_cursors
 from tests.bench.cost import Foreign
 from tests.bench.growth_page import Growth, Row, keep, table
+from tests.bench.measured import bench_folder
 from tests.stack import running_stack
 
 SIZES = (100, 1_000, 10_000, 100_000)
@@ -46,16 +45,11 @@ def waiting(phase: int, sizes: Sequence[int]) -> tuple[Row, ...]:
 
 def of_a_session(sizes: Sequence[int]) -> tuple[Row, ...]:
     """Messages of the session that somebody joins; the gateway's CPU of a join."""
-    folder = Path(tempfile.mkdtemp(prefix="talklog-bench-"))
-    folder.chmod(0o755)
-    try:
-        with running_stack(folder / "state", servers_only=True) as servers:
-            long_sessions.fill(servers.file.postgres, servers.epoch, sizes)
-            foreign = Foreign()  # of all sizes: they are measured in turn
-            joins = asyncio.run(long_sessions.measured(servers.file.postgres, servers.epoch, sizes))
-            cores = foreign.cores()
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
+    with bench_folder() as folder, running_stack(folder, servers_only=True) as servers:
+        long_sessions.fill(servers.file.postgres, servers.epoch, sizes)
+        foreign = Foreign()  # of all sizes: they are measured in turn
+        joins = asyncio.run(long_sessions.measured(servers.file.postgres, servers.epoch, sizes))
+        cores = foreign.cores()
     return tuple(
         Row(size, fmean(each.cpu_ms), _p99(each.ms), cores) for size, each in joins.items()
     )

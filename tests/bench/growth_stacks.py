@@ -5,21 +5,17 @@ The same few people read answers at each size: what do they feel, and what does 
 
 import asyncio
 import multiprocessing
-import shutil
-import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Executor, ProcessPoolExecutor
-from contextlib import contextmanager
-from pathlib import Path
 
 from tests.bench.connections import OTHERS, read
 from tests.bench.cost import Foreign, cpu_by_tier, cpu_of
 from tests.bench.growth_page import Row
 from tests.bench.load import Seen
+from tests.bench.measured import bench_stack
 from tests.bench.results import TOKENS
 from tests.bench.silent import files_max, silent
-from tests.scripted_model.control import scripted_model
-from tests.stack import RunningStack, running_stack
+from tests.stack import RunningStack
 
 UNLIMITED = (
     "TALKLOG_CONNECTIONS",
@@ -31,7 +27,7 @@ UNLIMITED = (
 def sessions(sizes: Sequence[int]) -> tuple[Row, ...]:
     """So many silent sockets, each in a session of its own, on the readers' gateway; its CPU."""
     sizes = [size for size in sorted(sizes) if size + OTHERS <= files_max()]
-    with _stack(dict.fromkeys(UNLIMITED, "0")) as stack:
+    with bench_stack(**dict.fromkeys(UNLIMITED, "0")) as stack:
         return asyncio.run(_with_silent(stack, sizes))
 
 
@@ -58,7 +54,7 @@ def gateways(sizes: Sequence[int]) -> tuple[Row, ...]:
 
 
 def _on_a_stack(size: int, variables: dict[str, str]) -> Row:
-    with _stack(variables) as stack:
+    with bench_stack(**variables) as stack:
         return asyncio.run(_of_all_tiers(size, stack))
 
 
@@ -85,24 +81,3 @@ async def _read(people: Executor, urls: Sequence[str], name: str) -> Seen:
 def _reader() -> ProcessPoolExecutor:
     """A process for those who read: this one is busy with those who are silent."""
     return ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn"))
-
-
-@contextmanager
-def _stack(variables: dict[str, str]) -> Iterator[RunningStack]:
-    folder = Path(tempfile.mkdtemp(prefix="talklog-bench-"))
-    folder.chmod(0o755)
-    try:
-        with (
-            scripted_model() as model,
-            # A broker that is measured has Java's thorough compiler.
-            running_stack(
-                folder,
-                servers_only=False,
-                OPENAI_BASE_URL=model.url,
-                _JAVA_OPTIONS="",
-                **variables,
-            ) as stack,
-        ):
-            yield stack
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)

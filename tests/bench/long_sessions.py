@@ -5,14 +5,11 @@ made again and again, with 20 messages of history. Servers are its own; nothing 
 """
 
 import asyncio
-import shutil
 import statistics
 import sys
-import tempfile
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -24,6 +21,7 @@ from gateway.snapshot.stored import Store
 from schemas.shard_log import ShardLog
 from schemas.topics import SESSION_LOG
 from schemas.transcript import Place
+from tests.bench.measured import bench_folder
 from tests.stack import running_stack
 
 SIZES = (100, 1_000, 10_000, 100_000)
@@ -35,14 +33,9 @@ RATIO_MAX = 1.5
 
 def main() -> int:
     """Print the median and the slowest of each; exits 1 if the longest costs too much more."""
-    folder = Path(tempfile.mkdtemp(prefix="talklog-bench-"))
-    folder.chmod(0o755)
-    try:
-        with running_stack(folder / "state", servers_only=True) as servers:
-            fill(servers.file.postgres, servers.epoch, SIZES)
-            joins = asyncio.run(measured(servers.file.postgres, servers.epoch, SIZES))
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
+    with bench_folder() as folder, running_stack(folder, servers_only=True) as servers:
+        fill(servers.file.postgres, servers.epoch, SIZES)
+        joins = asyncio.run(measured(servers.file.postgres, servers.epoch, SIZES))
     for size, each in joins.items():
         took = f"{statistics.median(each.ms):6.2f} ms  slowest {max(each.ms):6.2f} ms"
         print(f"{size:>8,} messages  {took}")

@@ -6,12 +6,9 @@ until tokens come late: their p99 is over the limit. What was carried in the ste
 
 import argparse
 import asyncio
-import shutil
-import tempfile
-from pathlib import Path
 
-from tests.bench.__main__ import Measured, all_measured
 from tests.bench.load import load
+from tests.bench.measured import Measured, all_measured
 from tests.bench.results import DIRECT, OURS
 from tests.bench.scenarios import Scenario
 
@@ -27,15 +24,10 @@ def main() -> None:
     parser.add_argument("--warm-up-seconds", type=float, default=45.0)
     parser.add_argument("--first", type=int, default=20, help="answers at once in the first step")
     asked = parser.parse_args()
-    folder = Path(tempfile.mkdtemp(prefix="talklog-bench-"))
-    folder.chmod(0o755)
-    try:
-        with all_measured(folder, None) as measured:
-            for each in measured:
-                asyncio.run(_step(each, 50, asked.warm_up_seconds, "warm-up"))
-            most = {each.name: _most(each, asked) for each in measured}
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
+    with all_measured() as measured:
+        for each in measured:
+            asyncio.run(_step(each, 50, asked.warm_up_seconds, "warm-up"))
+        most = {each.name: _most(each, asked) for each in measured}
     print(
         f"most tokens/s with a p99 under {asked.p99_ms:g} ms: talklog {most[OURS]:.0f}, direct "
         f"server {most[DIRECT]:.0f}: {most[OURS] / most[DIRECT]:.2f} x"

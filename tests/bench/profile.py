@@ -6,18 +6,15 @@ second while the load goes on.
 
 import argparse
 import asyncio
-import shutil
 import subprocess
 import sys
 import sysconfig
-import tempfile
 from pathlib import Path
 
 from deploy.local.stack_file import StackFile
 from tests.bench.load import load
+from tests.bench.measured import bench_stack
 from tests.bench.scenarios import SCENARIOS
-from tests.scripted_model.control import scripted_model
-from tests.stack import running_stack
 
 TIERS = ("gateway", "worker", "persister")
 SAMPLES_A_S = 100
@@ -41,16 +38,8 @@ def main() -> int:
     ending = "svg" if asked.format == "flamegraph" else "txt" if asked.format == "raw" else "json"
     output = asked.output or Path(".cache") / f"profile-{asked.tier}.{ending}"
     output.parent.mkdir(parents=True, exist_ok=True)
-    folder = Path(tempfile.mkdtemp(prefix="talklog-profile-"))
-    folder.chmod(0o755)
-    try:
-        with (
-            scripted_model() as model,
-            running_stack(folder, OPENAI_BASE_URL=model.url, _JAVA_OPTIONS="") as stack,
-        ):
-            code = asyncio.run(_profiled(stack.file, asked, output))
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
+    with bench_stack() as stack:
+        code = asyncio.run(_profiled(stack.file, asked, output))
     if code == 0:
         print(f"written to {output}")
     return code

@@ -7,10 +7,8 @@ The log is written first; then a persister starts and catches up, then `talklog 
 import argparse
 import asyncio
 import os
-import shutil
 import subprocess
 import sys
-import tempfile
 import time
 from pathlib import Path
 
@@ -21,6 +19,7 @@ from aiokafka import AIOKafkaProducer
 from schemas.events import Event, encode
 from schemas.topics import shard_of
 from tests.bench.cost import cpu_of
+from tests.bench.measured import bench_folder
 from tests.stack import RunningStack, running_stack, talklog
 from tests.written import Say, topic_of
 
@@ -34,13 +33,8 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.bench.stored", description=__doc__)
     parser.add_argument("--pieces", type=int, default=1_000_000, help="chunks in the log")
     arguments = parser.parse_args()
-    folder = Path(tempfile.mkdtemp(prefix="talklog-bench-"))
-    folder.chmod(0o755)
-    try:
-        with running_stack(folder / "state", servers_only=True) as servers:
-            return _measure(servers, arguments.pieces // PIECES, folder)
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
+    with bench_folder() as folder, running_stack(folder / "state", servers_only=True) as servers:
+        return _measure(servers, arguments.pieces // PIECES, folder)
 
 
 def _measure(servers: RunningStack, answers: int, folder: Path) -> int:
