@@ -1,10 +1,12 @@
 """A stack under attack: first a quiet part, then the attackers, and what everybody saw.
 
 async with Stand(Shape(), folder).open() as stand:
-    await stand.part("quiet", 60)
-    async with stand.attacked() as tally:
-        await stand.part("attack", 600)
-    report = await stand.settle()
+    stand.begin("quiet")
+    await asyncio.sleep(60)
+    stand.begin("attack")
+    async with stand.attacked():
+        await asyncio.sleep(600)
+    seen = await stand.settle()
 """
 
 import asyncio

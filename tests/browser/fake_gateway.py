@@ -39,6 +39,7 @@ from schemas.frames import Frame, GatewayErrorCode
 from schemas.shard_log import Record
 from schemas.transcript import Place, Transcript
 from tests.browser.snapshots import earlier_than, snapshot_of
+from tests.transports import cut_all
 
 EPOCH, SHARD = 1, 0
 PREFIX = f"{EPOCH}.{SHARD}."
@@ -100,14 +101,7 @@ class FakeGateway:
         self._server.close(close_connections=False)
         self.cut()
         await self._server.wait_closed()
-        # A browser keeps connections ready, on which nothing is said; and who came at the last
-        # moment has a transport only some turns of the loop later.
-        loop: Any = asyncio.get_running_loop()
-        for _ in range(10):
-            await asyncio.sleep(0)
-            for transport in list(loop._transports.values()):
-                if (transport.get_extra_info("sockname") or ("", 0))[1:2] == (self.port,):
-                    transport.abort()
+        await cut_all(self.port)  # a browser keeps connections ready, on which nothing is said
 
     def cut(self) -> None:
         """Break every socket without a word."""

@@ -9,7 +9,6 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 from aiohttp import web
@@ -39,6 +38,7 @@ from schemas.topics import (
     WORKER_GROUP,
 )
 from tests.stack import end
+from tests.transports import cut_all
 from tests.waiting import WITHIN_S, wait_until
 
 pytestmark = [
@@ -84,10 +84,7 @@ async def nothing_is_left_for_the_next() -> AsyncIterator[None]:
     Else it is found, and told as a warning, in whatever test comes later.
     """
     yield
-    loop: Any = asyncio.get_running_loop()
-    for transport in list(loop._transports.values()):
-        transport.abort()
-    await asyncio.sleep(0)
+    await cut_all()
     gc.collect()
 
 
