@@ -70,12 +70,24 @@ def _figures(
     # The first repeat warms up: a young JVM costs three times as much.
     for number in range(arguments.repeats + 1):
         for each in measured:
-            figure = asyncio.run(_repeat(each, name, arguments, number))
+            if number:
+                figure = asyncio.run(_repeat(each, name, arguments.seconds, f"{number}"))
+                figures[each.name].append(figure)
+            else:
+                figure = asyncio.run(_warm_up(each, name, arguments.warm_up_seconds))
             what = f"repeat {number}" if number else "warm-up"
             print(f"{name}, {what}: {each.name}, {figure[ALL]:.1f} CPU s", flush=True)
-            if number:
-                figures[each.name].append(figure)
     return figures
+
+
+async def _warm_up(measured: Measured, name: str, seconds: float) -> Figures:
+    """Load for so long; what has ended before is begun again. Gives the last figures."""
+    until_s, number = time.monotonic() + seconds, 0
+    while True:
+        figure = await _repeat(measured, name, seconds, f"warm-up-{number}")
+        if time.monotonic() >= until_s:
+            return figure
+        number += 1
 
 
 def _idle(measured: list[Measured], seconds: float) -> dict[str, Figures]:
@@ -91,14 +103,12 @@ def _idle(measured: list[Measured], seconds: float) -> dict[str, Figures]:
     }
 
 
-async def _repeat(
-    measured: Measured, name: str, arguments: argparse.Namespace, number: int
-) -> Figures:
+async def _repeat(measured: Measured, name: str, seconds: float, tag: str) -> Figures:
     scenario = SCENARIOS[name]
-    tokens = scenario.tokens_in(arguments.seconds if number else arguments.warm_up_seconds)
+    tokens = scenario.tokens_in(seconds)
     before, began = measured.used(), time.monotonic()
     foreign_s = of_the_machine() - of_this_run()
-    seen = await load(measured.urls, scenario, tokens, f"bench-{name}-{number}")
+    seen = await load(measured.urls, scenario, tokens, f"bench-{name}-{tag}")
     took_s, used = time.monotonic() - began, spent(before, measured.used())
     foreign_s = of_the_machine() - of_this_run() - foreign_s
     per = TOKENS / len(seen.added_ms)

@@ -40,7 +40,10 @@ def _most(measured: Measured, asked: argparse.Namespace) -> float:
     while True:
         tag = f"most-{sessions}"
         tokens_s, p99_ms = asyncio.run(_step(measured, sessions, asked.seconds, tag))
-        print(f"{measured.name}: {sessions} answers, {tokens_s:.0f} tokens/s, p99 {p99_ms:.0f} ms")
+        print(
+            f"{measured.name}: {sessions} answers, {tokens_s:.0f} tokens/s, p99 {p99_ms:.0f} ms",
+            flush=True,
+        )
         if p99_ms > asked.p99_ms:
             return carried
         carried, sessions = tokens_s, int(sessions * GROWTH) + 1

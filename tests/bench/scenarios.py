@@ -22,7 +22,7 @@ class Scenario:
 SCENARIOS = {
     "A": Scenario("50 answers of 50 tokens a second", 50, 50.0),
     "B": Scenario("100 answers of 50 tokens a second", 100, 50.0),
-    "C": Scenario("50 answers as fast as it goes", 50, 0.0),
+    "C": Scenario("50 x 4 answers of 2,000 tokens as fast as it goes", 50, 0.0, turns=4),
     "rest": Scenario("one answer of 20 tokens a second, nothing else", 1, 20.0, turns=10),
     "short": Scenario(
         "20 x 40 answers of one token, 20 turns before each on average", 20, 0.0, turns=40, tokens=1
