@@ -160,6 +160,8 @@ class AnswerReader:
         if said is NOTHING:
             return ""
         self._any_event = True
+        if said.is_text and self.finish_reason is None:
+            return self._take_text(said.content)
         if said.error is not None:
             # A believed end stands, whatever is told after it.
             if (
@@ -185,6 +187,17 @@ class AnswerReader:
         )
         self.usage = said.usage or self.usage
         self.alive = self.alive or said.alive
+        return text
+
+    def _take_text(self, content: str) -> str:
+        """Take an event of text and nothing else, before any finish reason: nearly every one."""
+        self.over_soon = False
+        self.alive = True
+        reasoning, text = self._tags.take(content)
+        if reasoning or not text:
+            return self._split(reasoning, text)
+        self._any_text = True
+        self.pieces.append(Piece(False, text))
         return text
 
     def _split(self, reasoning: str, text: str) -> str:

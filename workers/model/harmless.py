@@ -22,6 +22,8 @@ def harmless(text: str) -> str:
 
     Line breaks and tabs stay. A pair of surrogates is one character, and becomes it.
     """
+    if text.isprintable():
+        return text  # nearly always, and it costs a tenth of a search
     if _SURROGATES.search(text):
         text = str(without_surrogates(text))
     return _CONTROLS.sub(REPLACEMENT, text) if _CONTROLS.search(text) else text

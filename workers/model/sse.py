@@ -78,7 +78,13 @@ class EventReader:
         for line in lines:
             if len(line) > self._max_bytes:
                 raise EventTooLong(self._max_bytes)
-            yield from self._line(line)
+            if line[:6] == b"data: " and not self._data and not self._at_start:
+                self._add_data(line[6:])  # nearly every line is this one or a blank one
+            elif not line and len(self._data) == 1 and not self._type:
+                yield ServerEvent("message", self._data[0])
+                self._reset()
+            else:
+                yield from self._line(line)
         self._pending += rest
         if len(self._pending) > self._max_bytes:
             raise EventTooLong(self._max_bytes)
@@ -125,6 +131,9 @@ class EventReader:
     def _end_of_event(self) -> Iterator[ServerEvent]:
         if self._data:
             yield ServerEvent(self._type or "message", b"\n".join(self._data))
+        self._reset()
+
+    def _reset(self) -> None:
         self._type = ""
         self._data = []
         self._data_bytes = 0

@@ -19,7 +19,7 @@ from msgspec import UNSET
 from schemas.events import FinishReason, Usage
 from workers.model.endings import finish_reason_of
 from workers.model.harmless import harmless
-from workers.model.reasoning import NAMES, reasoning_in, thought_of
+from workers.model.reasoning import reasoning_in, thought_of
 from workers.model.told_errors import ToldError, told_error
 
 _NULL = msgspec.Raw(b"null")  # a union of Raw and None would let no object pass
@@ -74,6 +74,13 @@ class Said(msgspec.Struct, frozen=True):
     alive: bool = False
     tool_calls: tuple[ToolCall, ...] = ()
 
+    @property
+    def is_text(self) -> bool:
+        """Whether it is text, and nothing else."""
+        return bool(self.content) and not (
+            self.reasoning or self.finish_reason or self.usage or self.error or self.tool_calls
+        )
+
 
 NOTHING = Said()
 NO_WORDS = ToldError(None, frozenset(), "an error without words")
@@ -87,7 +94,9 @@ def read_event(data: bytes) -> Said:
         chunk = _decode_chunk(data)
     except _UNREADABLE:
         return read_value(_loaded(data))
-    if bytes(chunk.error) not in _NO_ERRORS or bytes(chunk.object) == _FLAT_ERROR:
+    if chunk.error is not _NULL and bytes(chunk.error) not in _NO_ERRORS:
+        return read_value(_loaded(data))
+    if bytes(chunk.object) == _FLAT_ERROR:
         return read_value(_loaded(data))
     content, reasoning, finish_reason, alive = "", "", None, False
     for choice in chunk.choices or ():
@@ -95,33 +104,34 @@ def read_event(data: bytes) -> Said:
             continue
         if (choice.delta is None and choice.message is not _NULL) or choice.text is not _NULL:
             return read_value(_loaded(data))
-        finish_reason = finish_reason_of(choice.finish_reason) or finish_reason
-        if choice.delta is not None:
-            if _needs_patience(choice.delta):
+        if choice.finish_reason is not None:
+            finish_reason = finish_reason_of(choice.finish_reason) or finish_reason
+        if (delta := choice.delta) is not None:
+            thought = _reasoning(delta)
+            if _needs_patience(delta, thought):
                 return read_value(_loaded(data))
-            content += choice.delta.content or ""
-            reasoning += _reasoning(choice.delta)
+            content += delta.content or ""
+            reasoning += thought
             alive = True
     return Said(
         harmless(content),
         harmless(reasoning),
         finish_reason,
-        _usage(_loaded(bytes(chunk.usage))) if bytes(chunk.usage) != b"null" else None,
+        None if chunk.usage is _NULL else _usage(_loaded(bytes(chunk.usage))),
         None,
         alive or finish_reason is not None,
     )
 
 
-def _needs_patience(delta: _Delta) -> bool:
+def _needs_patience(delta: _Delta, thought: str) -> bool:
     """Say whether it holds tool calls, or what may be a greeting or a thought by another name."""
-    if bytes(delta.tool_calls) not in (b"null", b"[]"):
+    if delta.tool_calls is not _NULL and bytes(delta.tool_calls) not in (b"null", b"[]"):
         return True
-    return delta.role is not None and not delta.content and not _reasoning(delta)
+    return delta.role is not None and not delta.content and not thought
 
 
 def _reasoning(delta: _Delta) -> str:
-    for name in NAMES:
-        raw = getattr(delta, name)
+    for raw in (delta.reasoning_content, delta.reasoning, delta.thinking, delta.reasoning_details):
         if raw is not _NULL and (thought := thought_of(_loaded(bytes(raw)))):
             return thought
     return ""

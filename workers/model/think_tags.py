@@ -44,6 +44,9 @@ class ThinkTags:
 
     def take(self, piece: str) -> tuple[str, str]:
         """Give the reasoning in this piece, and the text behind it; either may be empty."""
+        if self._in_text and not self._held and "<" not in piece:
+            self._passed(piece)  # nearly always
+            return "", piece
         held, self._held = self._held + piece, ""
         reasoning = ""
         while not self._in_text:

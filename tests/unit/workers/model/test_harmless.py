@@ -25,6 +25,12 @@ def test_text_without_controls_stays_as_it_is(text: str) -> None:
     assert harmless(text) == text
 
 
+def test_each_character_alone_is_replaced_or_stays() -> None:
+    replaced = {chr(code) for code in range(0x110000) if harmless(chr(code)) != chr(code)}
+    controls = {chr(code) for code in (*range(0x20), *range(0x7F, 0xA0))} - set("\t\n\r")
+    assert replaced == controls | {chr(code) for code in range(0xD800, 0xE000)}
+
+
 def test_breaks_and_pairs_of_surrogates_stay() -> None:
     assert harmless("a\tb\r\nc \ud83d\ude00") == "a\tb\r\nc \U0001f600"
 
