@@ -56,6 +56,7 @@ def properties(
 ) -> str:
     """The node's configuration file. Three nodes keep three copies and need two to agree."""
     replication = min(3, len(nodes))
+    alone = len(nodes) == 1
     names = [(tier.tier.upper(), tier) for tier in node.tiers]
     template = files("deploy").joinpath("kafka/broker.properties.template").read_text()
     return Template(template + _secured_properties(secured)).substitute(
@@ -68,6 +69,9 @@ def properties(
         data=data,
         replication=replication,
         min_insync=2 if replication == 3 else 1,
+        # Nobody takes over from the only node: it need not say so often that it lives.
+        heartbeat_ms=1000 if alone else 500,
+        sign_of_life_ms=5000 if alone else 500,
         tier_listeners="".join(f",{name}://127.0.0.1:{tier.port}" for name, tier in names),
         tier_advertised="".join(
             f",{name}://127.0.0.1:{tier.advertised_port}" for name, tier in names

@@ -25,6 +25,7 @@ from aiokafka.errors import KafkaError, OffsetOutOfRangeError
 
 from schemas.brokers import Kafka
 from schemas.log.kafka_client import BrokersRefuse, Consumer
+from schemas.log.reading_pace import AT_ONCE, ReadingPace
 from schemas.process.standstill import Seen
 from schemas.shard_log import Record
 
@@ -40,10 +41,6 @@ CLIENT_TIMEOUT_S = 10.0
 
 POLL_MS = 100
 """A fetch that brought no record wakes nobody; so long may it take until its offsets are passed."""
-AT_REST = (1, 100)
-"""Bytes and milliseconds of a fetch, unless more is gathered: told of the first record at once. A
-shard that is followed anew waits for the fetch in flight, so that must not be long."""
-RESTS_AFTER_S = 2.0
 LOOKED_AT_MAX = 64
 LOOKED_AT_BYTES = 64 * 1024
 LOOKS_MAX = 20
@@ -72,8 +69,8 @@ def consumer(kafka: Kafka, **options: Any) -> AIOKafkaConsumer:
         "enable_auto_commit": False,
         "auto_offset_reset": "none",
         "isolation_level": "read_uncommitted",
-        "fetch_min_bytes": AT_REST[0],
-        "fetch_max_wait_ms": AT_REST[1],
+        "fetch_min_bytes": AT_ONCE.min_bytes,
+        "fetch_max_wait_ms": AT_ONCE.max_wait_ms,
         "max_partition_fetch_bytes": 2 * 1024 * 1024,
         "request_timeout_ms": int(CLIENT_TIMEOUT_S * 1000),
     }
@@ -156,9 +153,8 @@ class LogReader:
         """
         self._kafka = kafka
         self._consumer = consumer(kafka, **options)
-        self._gather = gather
-        self._gathers = False
-        self._came_s = 0.0
+        self._gathers = gather is not None
+        self._pace = ReadingPace(gather)
         # Questions go over a connection of their own. A broker answers a connection's requests one
         # at a time, so a question would wait behind the fetch that waits for new records.
         self._asker = consumer(kafka)
@@ -291,28 +287,23 @@ class LogReader:
                 self._wake.clear()
                 await self._wake.wait()
             try:
-                batches = await self._consumer.getmany(timeout_ms=POLL_MS)
+                batches = await self._consumer.getmany(
+                    timeout_ms=max(POLL_MS, self._pace.now.max_wait_ms)
+                )
             except OffsetOutOfRangeError as error:
                 for partition, position in error.args[0].items():
                     await self._gap(partition.partition, position)
                 continue
-            self._pace(came=bool(batches))
+            if self._gathers:
+                self._set_pace(came=bool(batches))
             for partition, raws in batches.items():
                 self._give(partition.partition, raws)
             self._pass_nothing()
 
-    def _pace(self, *, came: bool) -> None:
-        """Ask for more at once while records come, and seldom while none do."""
-        now_s = asyncio.get_running_loop().time()
-        if came:
-            self._came_s = now_s
-        gathers = now_s - self._came_s < RESTS_AFTER_S
-        if self._gather is not None and gathers is not self._gathers:
-            self._gathers = gathers
-            fetcher = self._consumer._fetcher  # what the next requests are made of
-            fetcher._fetch_min_bytes, fetcher._fetch_max_wait_ms = (
-                self._gather if gathers else AT_REST
-            )
+    def _set_pace(self, *, came: bool) -> None:
+        self._pace.fetched(asyncio.get_running_loop().time(), records=came)
+        fetcher = self._consumer._fetcher  # what the next requests are made of
+        fetcher._fetch_min_bytes, fetcher._fetch_max_wait_ms = self._pace.now
 
     def _give(self, shard: int, raws: Sequence[ConsumerRecord]) -> None:
         expected = self._positions.get(shard)
