@@ -4,6 +4,8 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Protocol
 
+import msgspec
+
 from schemas import redis_keys
 from schemas.load import Load, encode
 from schemas.process.redis_client import AWAY, RedisClient
@@ -11,6 +13,9 @@ from workers.handover import Durations
 from workers.intake.intake import Intake
 
 EVERY_S = 1.0
+AT_REST_EVERY_S = 2.0
+"""A load that is as it was is told so often: a gateway that hears nothing new for a while takes the
+worker for dead."""
 CALL_LIMIT_S = 1.0
 
 
@@ -40,11 +45,15 @@ class LoadTeller:
     async def run(self) -> None:
         """Tell it again and again, until cancelled; then take it back."""
         told = 0
+        before: Load | None = None
         try:
             while True:
                 told += 1
-                await self._ask("HSET", encode(self._load(told)))
-                await asyncio.sleep(EVERY_S)
+                load = self._load(told)
+                await self._ask("HSET", encode(load))
+                at_rest = before is not None and load == msgspec.structs.replace(before, told=told)
+                await asyncio.sleep(AT_REST_EVERY_S if at_rest else EVERY_S)
+                before = load
         finally:
             await self._ask("HDEL")
 

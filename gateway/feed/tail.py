@@ -67,7 +67,7 @@ class Tail:
             shards,
             on_records=self._append,
             on_gap=self._gap,
-            fetch_max_wait_ms=FETCH_WAIT_MS,
+            wait_ms=FETCH_WAIT_MS,
         )
         self.scanner = LogScanner(kafka, SESSION_LOG, shards, bytes_an_offset=self._bytes_an_offset)
         self.ends = Ends(self._ends_and_follow)

@@ -144,17 +144,19 @@ class LogReader:
         on_records: OnRecords,
         on_gap: OnGap,
         gather: tuple[int, int] | None = None,
+        wait_ms: int = AT_ONCE.max_wait_ms,
         **options: Any,
     ) -> None:
         """Make a reader of the topic, stopped.
 
+        `wait_ms`: so long a fetch waits for a record that does not come.
         `gather`: while records come, a fetch is answered when there are so many bytes, or after so
         many milliseconds; for who reads much and is not watched.
         """
         self._kafka = kafka
-        self._consumer = consumer(kafka, **options)
+        self._pace = ReadingPace(gather, wait_ms)
+        self._consumer = consumer(kafka, fetch_max_wait_ms=wait_ms, **options)
         self._gathers = gather is not None
-        self._pace = ReadingPace(gather)
         # Questions go over a connection of their own. A broker answers a connection's requests one
         # at a time, so a question would wait behind the fetch that waits for new records.
         self._asker = consumer(kafka)

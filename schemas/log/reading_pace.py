@@ -30,10 +30,10 @@ AT_REST = Fetch(1, 500)
 class ReadingPace:
     """`now` is what the next fetch waits for. `gather`: what it is while much comes."""
 
-    def __init__(self, gather: tuple[int, int] | None) -> None:
+    def __init__(self, gather: tuple[int, int] | None, wait_ms: int = AT_ONCE.max_wait_ms) -> None:
         self._gather = Fetch(*gather) if gather is not None else None
         self._came_s = deque([float("-inf")] * BUSY_FETCHES, maxlen=BUSY_FETCHES)
-        self.now = AT_ONCE if self._gather is None else AT_REST
+        self.now = AT_ONCE._replace(max_wait_ms=wait_ms) if self._gather is None else AT_REST
 
     def fetched(self, now_s: float, *, records: bool) -> None:
         """Take that a fetch was answered, with records or without any."""
