@@ -2,7 +2,7 @@
 
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -56,10 +56,10 @@ def bench_stack(**variables: str) -> Iterator[RunningStack]:
 
 
 @contextmanager
-def all_measured(against: Path | None = None) -> Iterator[list[Measured]]:
+def all_measured(against: Path | None = None, **variables: str) -> Iterator[list[Measured]]:
     """Run what is measured, the direct server first, until the block ends.
 
-    `against` is the folder of another version, which is measured too.
+    `against` is the folder of another version, which is measured too; `variables` are the stacks'.
     """
     with ExitStack() as stack:
         folder = stack.enter_context(bench_folder())
@@ -67,18 +67,22 @@ def all_measured(against: Path | None = None) -> Iterator[list[Measured]]:
         direct = stack.enter_context(direct_server(model.url))
         yield [
             Measured(DIRECT, [direct.url], lambda: {"server": cpu_of(direct.pid)}),
-            _talklog(stack, OURS, folder, model, None),
-            *([_talklog(stack, OTHER, folder, model, against)] if against else []),
+            _talklog(stack, OURS, folder, model, None, variables),
+            *([_talklog(stack, OTHER, folder, model, against, variables)] if against else []),
         ]
 
 
 def _talklog(
-    stack: ExitStack, name: str, folder: Path, model: ModelControl, tree: Path | None
+    stack: ExitStack,
+    name: str,
+    folder: Path,
+    model: ModelControl,
+    tree: Path | None,
+    variables: Mapping[str, str],
 ) -> Measured:
+    settings = SETTINGS | {"OPENAI_BASE_URL": model.url} | variables
     running = stack.enter_context(
-        running_stack(
-            folder / name, servers_only=False, tree=tree, **SETTINGS, OPENAI_BASE_URL=model.url
-        )
+        running_stack(folder / name, servers_only=False, tree=tree, **settings)
     )
     urls = [gateway.url for gateway in running.file.gateways]
     return Measured(name, urls, lambda: cpu_by_tier(running.file))
