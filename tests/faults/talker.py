@@ -170,7 +170,7 @@ class Talker:
     async def _rest(self) -> None:
         loop = asyncio.get_running_loop()
         until_s = loop.time() + self.chance.uniform(0, 2 * self._rest_s)
-        while self._on() and (left_s := until_s - loop.time()) > 0:
+        while self._on() and (left_s := until_s - loop.time()) > 0:  # noqa: ASYNC110 - a clock and a flag
             await asyncio.sleep(min(left_s, LOOKS_UP_EVERY_S))
 
     async def _heard(self, socket: ClientConnection, greeted: bool) -> str | bytes:
