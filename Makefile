@@ -130,9 +130,9 @@ chaos: install-test ## kill things under load and count what is lost: MINUTES SE
 		$(if $(SESSIONS),--sessions $(SESSIONS)) $(if $(BROKERS),--brokers $(BROKERS)) $(if $(BREAK),--break $(BREAK)) \
 		$(if $(SHARDS),--shards $(SHARDS)) $(if $(HOSTILE),--hostile)
 
-soak: install-test ## chaos beside attackers, on 100 shards: MINUTES=60; memory and files early and at the end
+soak: install-test ## chaos beside attackers, 1,000 people on 100 shards: MINUTES=60 SESSIONS REST=60; memory and files too
 	@exec $(PY) -m tests.faults.chaos --minutes $(or $(MINUTES),60) --shards $(or $(SHARDS),100) --hostile \
-		$(if $(SEED),--seed $(SEED)) $(if $(SESSIONS),--sessions $(SESSIONS)) $(ARGS)
+		--sessions $(or $(SESSIONS),1000) --rest $(or $(REST),60) $(if $(SEED),--seed $(SEED)) $(ARGS)
 
 attack: install-test ## people chat while others do all the harm they can: MINUTES SEED HONEST HOSTILE
 	@exec $(PY) -m tests.attack $(if $(MINUTES),--minutes $(MINUTES)) $(if $(SEED),--seed $(SEED)) \

@@ -41,6 +41,9 @@ def main() -> int:
     parser.add_argument("--minutes", type=float, default=10.0, help="(default: 10)")
     parser.add_argument("--seed", type=int, default=None, help="(default: a new one)")
     parser.add_argument("--sessions", type=int, default=100, help="people who talk (default: 100)")
+    parser.add_argument(
+        "--rest", type=float, default=0.0, help="seconds between two messages of one (default: 0)"
+    )
     parser.add_argument("--brokers", type=int, choices=(1, 3), default=3, help="(default: 3)")
     parser.add_argument("--shards", type=int, default=8, help="(default: 8)")
     parser.add_argument(
@@ -52,6 +55,7 @@ def main() -> int:
     seed = given.seed if given.seed is not None else secrets.randbelow(1_000_000)
     shape = Shape(
         sessions=given.sessions,
+        rest_s=given.rest,
         brokers=given.brokers,
         shards=given.shards,
         outage_s=OUTAGE_S,

@@ -64,6 +64,8 @@ class Shape:
     sessions: int = 100
     tokens: tuple[int, int] = (40, 80)
     rate: int = 6
+    rest_s: float = 0.0
+    """How long a person rests between two messages, in the mean."""
     brokers: int = 3
     shards: int = 8
     gateways: int = 2
@@ -75,6 +77,11 @@ class Shape:
     seed: int = 0
     hostile: bool = False
     """One of each kind of attacker is there all the time; people have tokens then."""
+
+    def enough_running(self) -> int:
+        """So many answers should run when something strikes."""
+        answer_s = sum(self.tokens) / 2 / self.rate
+        return int(self.sessions * ENOUGH_RUNNING * answer_s / (answer_s + self.rest_s))
 
 
 Strike = Callable[["Field"], Awaitable[str]]
@@ -185,6 +192,7 @@ class Field:
                 self.shape.tokens,
                 self.shape.rate,
                 person.headers() if self.shape.hostile else None,
+                self.shape.rest_s,
             )
             self.talkers.append(talker)
         self._tasks = [group.create_task(self._talk(talker)) for talker in self.talkers]
@@ -200,7 +208,7 @@ class Field:
             yield tally
 
     async def _talk(self, talker: Talker) -> None:
-        await asyncio.sleep(talker.chance.uniform(0, 2.0))
+        await asyncio.sleep(talker.chance.uniform(0, 2.0 + self.shape.rest_s))
         await talker.run(lambda: self.asking)
 
     def _end_tasks(self) -> None:
@@ -256,7 +264,7 @@ class Field:
 
         Raises NoBite; AssertionError if it does not recover in time.
         """
-        enough = int(self.shape.sessions * ENOUGH_RUNNING)
+        enough = self.shape.enough_running()
         await self.until(lambda: len(self.running()) >= enough, RUNNING_WITHIN_S, "answers run")
         await asyncio.sleep(self.chance.uniform(0, 2.0))
         struck = [each for each in self.open_messages() if each.key not in self.given_up]
@@ -292,7 +300,11 @@ class Field:
             left = [each for each in struck if not each.over]
             self.given_up.update(each.key for each in left)
             some = [(each.key, each.state, each.accepted) for each in left[:5]]
-            text = f"{fault.name}: {len(left)} have no end after {self.patience_s:g} s: {some}"
+            lately = [each.told_lately() for each in self.talkers if each.now in left[:5]]
+            text = (
+                f"{fault.name}: {len(left)} have no end after {self.patience_s:g} s: {some}\n"
+                + "\n".join(lately)
+            )
             raise AssertionError(text) from None
 
     def _all_ready(self) -> bool:

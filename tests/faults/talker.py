@@ -9,7 +9,8 @@ It is its own small fold on purpose: one that is shared with the services would 
 import asyncio
 import json
 import random
-from collections import Counter
+import time
+from collections import Counter, deque
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -25,6 +26,10 @@ QUIET_S = 5.0
 ANSWER_S = 2.0
 """A socket that says nothing for QUIET_S is asked, and left ANSWER_S later, as the page does."""
 BACKOFF_MAX_S = 1.0
+RECENT, NOTED_CHARS = 12, 200
+"""So much of what was heard last is kept, to be told if an answer does not end."""
+LOOKS_UP_EVERY_S = 0.5
+"""So often one who rests looks whether it shall go on."""
 
 
 @dataclass(slots=True)
@@ -65,7 +70,10 @@ class Told:
 
 
 class Talker:
-    """One session. `orders` says what the model is asked for: tokens and rate."""
+    """One session; it asks the model for so many tokens, at such a rate.
+
+    Between two messages it rests, for `rest_s` in the mean, with its socket open.
+    """
 
     def __init__(
         self,
@@ -75,7 +83,9 @@ class Talker:
         tokens: tuple[int, int],
         rate: int,
         headers: Mapping[str, str] | None = None,
+        rest_s: float = 0.0,
     ) -> None:
+        self._rest_s = rest_s
         self._urls, self.session_id, self.chance = urls, session_id, chance
         self._tokens, self._rate, self._headers = tokens, rate, headers
         self._cursor: str | None = None
@@ -85,6 +95,14 @@ class Talker:
         self.counts: Counter[str] = Counter()
         self.address = ""
         self._left = ""
+        self._recent: deque[str] = deque(maxlen=RECENT)
+
+    def told_lately(self) -> str:
+        """Say what it did and heard last, for whoever asks why its answer does not end."""
+        return f"{self.session_id} ({dict(self.counts)}): {' | '.join(self._recent)}"
+
+    def _note(self, what: str) -> None:
+        self._recent.append(f"{time.strftime('%X')} {what[:NOTED_CHARS]}")
 
     @property
     def now(self) -> Told | None:
@@ -97,7 +115,14 @@ class Talker:
         while self.now or go_on():
             try:
                 await self._connected()
-            except (OSError, TimeoutError, ConnectionClosed, InvalidHandshake, InvalidMessage):
+            except (
+                OSError,
+                TimeoutError,
+                ConnectionClosed,
+                InvalidHandshake,
+                InvalidMessage,
+            ) as error:
+                self._note(f"{self.address} left: {error!r}")
                 self.counts["reconnects"] += 1
                 self._left = self.address
                 self._failures += 1
@@ -123,20 +148,30 @@ class Talker:
             close_timeout=1.0,
             additional_headers=self._headers,
         ) as socket:
+            self._note(f"{self.address} joined with {self._cursor}")
             if self.now and not self.now.accepted:
                 await self._submit(socket, self.now)  # the log may have it: the same id again
             greeted = False
             while True:
                 if not self.now:
+                    await self._rest()
                     if not self._on():
                         return
                     await self._submit(socket, self._ask())
-                frame = json.loads(await self._heard(socket, greeted))
+                raw = await self._heard(socket, greeted)
+                self._note(str(raw))
+                frame = json.loads(raw)
                 greeted, self._failures = True, 0
                 if frame.get("state") == "reconnect":
                     self.counts["asked to reconnect"] += 1
                     return
                 self._take(frame)
+
+    async def _rest(self) -> None:
+        loop = asyncio.get_running_loop()
+        until_s = loop.time() + self.chance.uniform(0, 2 * self._rest_s)
+        while self._on() and (left_s := until_s - loop.time()) > 0:  # noqa: ASYNC110 - a clock and a flag
+            await asyncio.sleep(min(left_s, LOOKS_UP_EVERY_S))
 
     async def _heard(self, socket: ClientConnection, greeted: bool) -> str | bytes:
         """Give the next frame. Raises TimeoutError where the gateway does not answer either."""
