@@ -38,7 +38,7 @@ def main() -> int:
     parser.add_argument("--json", type=Path, help="keep the figures here")
     given = parser.parse_args()
     seed = given.seed if given.seed is not None else secrets.randbelow(1_000_000)
-    shape = Shape(honest=given.honest, foes=given.hostile, seed=seed)
+    shape = Shape(honest=given.honest, foes=given.hostile, seed=seed, aside=True)
     print(f"{given.minutes:g} minutes, seed {seed}, {given.honest} people, {given.hostile} hostile")
     with tempfile.TemporaryDirectory(prefix="talklog-attack-") as folder:
         stand = Stand(shape, Path(folder))

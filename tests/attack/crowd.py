@@ -86,8 +86,13 @@ def heard(tally: Tally) -> str:
 
 
 @asynccontextmanager
-async def crowd(target: Target, foes: int, seed: int) -> AsyncIterator[Tally]:
-    """Attack until the block ends, with so many; the tally is complete then."""
+async def crowd(
+    target: Target, foes: int, seed: int, *, aside: bool = False
+) -> AsyncIterator[Tally]:
+    """Attack until the block ends, with so many; the tally is complete then.
+
+    `aside`: only with the CPU that nobody else wants, as if they had machines of their own.
+    """
     process = await asyncio.create_subprocess_exec(
         *wrapped(
             [sys.executable, "-m", "tests.attack.crowd"], uid=None, death_signal=signal.SIGKILL
@@ -98,7 +103,7 @@ async def crowd(target: Target, foes: int, seed: int) -> AsyncIterator[Tally]:
     )
     assert process.stdin is not None
     assert process.stdout is not None
-    orders = {"target": asdict(target), "foes": foes, "seed": seed}
+    orders = {"target": asdict(target), "foes": foes, "seed": seed, "aside": aside}
     process.stdin.write(json.dumps(orders).encode() + b"\n")
     tally = Tally()
     async with asyncio.TaskGroup() as tasks:
@@ -206,7 +211,10 @@ def _print(told: dict[str, Counter[str]]) -> None:
 def main() -> None:
     """Attack until SIGTERM."""
     orders = json.loads(sys.stdin.readline())
-    os.nice(NICE)
+    if orders["aside"]:
+        os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
+    else:
+        os.nice(NICE)
     asyncio.run(_attack(Target(**orders["target"]), orders["foes"], orders["seed"]))
 
 

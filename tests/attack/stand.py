@@ -57,6 +57,8 @@ class Shape:
     tokens: tuple[int, int] = (40, 80)
     rate: int = 6
     seed: int = 0
+    aside: bool = False
+    """Attackers take the CPU that nobody else wants, as if they had machines of their own."""
 
 
 @dataclass(slots=True)
@@ -169,7 +171,8 @@ class Stand:
         """Let them all loose until the block ends."""
         urls = [each.url for each in self.stack.file.gateways]
         target = Target(urls, self.stack.epoch, SHARDS)
-        async with crowd(target, self.shape.foes, self.shape.seed) as self.tally:
+        shape = self.shape
+        async with crowd(target, shape.foes, shape.seed, aside=shape.aside) as self.tally:
             yield self.tally
 
     # -- the end
