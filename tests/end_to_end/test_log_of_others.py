@@ -145,30 +145,28 @@ def waiting(stack: RunningStack) -> list[int]:
     return [each["records"] for each in figures["partitions"]]
 
 
-@pytest.mark.parametrize("commit", [True, False], ids=["committed", "aborted"])
-async def test_a_transaction_of_another_producer_stops_nobody(
-    stack: RunningStack, commit: bool
-) -> None:
-    session_id = f"others-{uuid4().hex[:8]}"
-    shard = shard_of(session_id, SHARDS)
-    async with (
-        Reader(stack.file.gateways[0].url, session_id) as reader,
-        stranger(stack, transactional_id=f"stranger-{session_id}") as producer,
-    ):
-        await producer.begin_transaction()
-        await producer.send_and_wait(
-            USER_MESSAGES,
-            message(session_id, "theirs", "go [[key=theirs tokens=5 rate=200]]"),
-            key=session_id.encode(),
-            partition=shard,
-            headers=list(HEADERS),
-        )
-        await producer.send_and_wait(
-            SESSION_LOG, b'{"type": "of others"}', key=session_id.encode(), partition=shard
-        )
-        # Still open: whoever read committed records only would stand here.
-        await answered(reader, "theirs")
-        await (producer.commit_transaction() if commit else producer.abort_transaction())
+async def test_transactions_of_another_producer_stop_nobody(stack: RunningStack) -> None:
+    for commit in (True, False):
+        session_id = f"others-{uuid4().hex[:8]}"
+        shard = shard_of(session_id, SHARDS)
+        async with (
+            Reader(stack.file.gateways[0].url, session_id) as reader,
+            stranger(stack, transactional_id=f"stranger-{session_id}") as producer,
+        ):
+            await producer.begin_transaction()
+            await producer.send_and_wait(
+                USER_MESSAGES,
+                message(session_id, "theirs", "go [[key=theirs tokens=5 rate=200]]"),
+                key=session_id.encode(),
+                partition=shard,
+                headers=list(HEADERS),
+            )
+            await producer.send_and_wait(
+                SESSION_LOG, b'{"type": "of others"}', key=session_id.encode(), partition=shard
+            )
+            # Still open: whoever read committed records only would stand here.
+            await answered(reader, "theirs")
+            await (producer.commit_transaction() if commit else producer.abort_transaction())
     await everything_goes_on(stack, session_id)
 
 
