@@ -148,7 +148,7 @@ CLEAN_COMMIT = git diff --quiet HEAD 2> /dev/null && git rev-parse HEAD
 
 test: install-test ## everything a machine can check, on stacks of its own: ARGS="-k name" TESTERS=2
 	@$(PY) -m tests.chromium
-	@$(MAKE) --no-print-directory format lint types imports
+	@$(MAKE) --no-print-directory -j2 -Otarget format lint types imports
 	@before=$$($(CLEAN_COMMIT)); \
 	$(PY) -m pytest -n $(or $(TESTERS),auto) --dist loadscope --no-loadscope-reorder --durations=10 $(ARGS) || exit; \
 	$(if $(ARGS),:,test -z "$$before" || test "$$before" != "$$($(CLEAN_COMMIT))" || echo "$$before" > .cache/tested)

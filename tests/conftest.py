@@ -19,20 +19,27 @@ from tests.stack import RunningStack, running_stack
 GROUPS = (
     "faults",
     "end_to_end",
+    "integration/workers",
+    "attack",
     "end_to_end/test_stops.py",
     "end_to_end/test_log_of_others.py",
-    "attack",
     "end_to_end/workers",
-    "integration/workers",
-    "integration/persister",
     "end_to_end/test_links.py",
+    "integration/persister",
     "contract",
     "integration/gateway",
     "integration/deploy",
     "integration/process",
+    "integration/schemas",
+    "simulation",
     "browser",
 )
-"""The long ones, longest first. A test is in the group with the longest name that fits its path."""
+"""The long ones first. A test is in the group with the longest name that fits its path.
+
+A folder's stack ends when its tester goes on elsewhere: so two groups of other folders come between
+`end_to_end` and the rest of that folder, which has stacks of its own. The servers that all folders
+share stay to the end: who uses them comes late.
+"""
 TOLD = "told"
 # An example takes as long as it takes: beside other tests that is no fault of the code.
 settings.register_profile("talklog", deadline=None)
@@ -88,18 +95,24 @@ def group_of(path: Path) -> str:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Keep each group's tests together, in whatever order they are, so that its stack ends soon.
 
-    A stack that nobody uses takes a fifth of a small machine. So `servers` and `stack` are not
-    started before they are needed: who uses them comes last in the folder.
+    A stack that nobody uses takes a fifth of a small machine. So those that several files share
+    are not started before they are needed: who uses them comes last in the folder, behind the
+    files that start their own.
     """
 
     def place(item: pytest.Item) -> tuple[int, str, str, bool]:
         path = item.path.relative_to(HERE)
         group = group_of(path)
         rank = GROUPS.index(group) if group in GROUPS else len(GROUPS)
-        uses_stack = "stack" in getattr(item, "fixturenames", ())
-        return rank, group, str(path.parent), uses_stack
+        return rank, group, str(path.parent), _shares(item)
 
     items.sort(key=place)
+
+
+def _shares(item: pytest.Item) -> bool:
+    """Whether it uses a stack, or servers, that its file does not start for itself."""
+    used = {"stack", "servers"} & {*getattr(item, "fixturenames", ())}
+    return any(not hasattr(getattr(item, "module", None), name) for name in used)
 
 
 @pytest.fixture(scope="session")

@@ -8,7 +8,7 @@ import asyncio
 import math
 import random
 import time
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 
 from websockets.http11 import Response
 
@@ -25,12 +25,18 @@ SPREAD = 2.0
 class Door:
     """Of one gateway."""
 
-    def __init__(self, settings: LimitSettings, limiter: Limiter) -> None:
+    def __init__(
+        self,
+        settings: LimitSettings,
+        limiter: Limiter,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._connections = settings.connections
         self._arrivals = Arrivals(
             settings.connections_per_second, settings.address_connections_per_second
         )
         self._limiter = limiter
+        self._clock = clock
         self.waiting = 0
         """Handshakes that wait for their turn."""
 
@@ -49,7 +55,7 @@ class Door:
         if 0 < self._connections <= open_now + self.waiting:
             return Over("connections", self._connections, CONNECTION_RETRY_MS)
         crowded = self._limiter.crowded(address)
-        turn = crowded or self._arrivals.arrive(address, time.monotonic())
+        turn = crowded or self._arrivals.arrive(address, self._clock())
         return turn if isinstance(turn, Over) else turn.wait_s
 
     async def _wait(self, wait_s: float) -> None:

@@ -1,9 +1,7 @@
 """`talklog rebuild` on real servers: the same, repaired, or refused."""
 
 import asyncio
-import os
 import subprocess
-import sys
 from collections.abc import Iterator
 
 import psycopg
@@ -123,21 +121,3 @@ async def test_a_rebuild_finds_the_same_repairs_what_differs_and_refuses_a_trimm
     assert refused.returncode == 1
     assert "no longer holds what lies before offset 1" in refused.stderr
     load.check(database)
-
-
-async def test_one_rebuild_at_a_time(database: Database, persisters: Persisters) -> None:
-    with psycopg.connect(database.dsn) as other:
-        other.execute("SELECT pg_advisory_lock(hashtext('talklog rebuild')::bigint)")
-        assert (await asyncio.to_thread(rebuild, persisters)).returncode == 3
-
-
-def test_settings_that_are_missing_are_named(tmp_path: "os.PathLike[str]") -> None:
-    done = subprocess.run(
-        [sys.executable, "-m", "deploy", "rebuild"],
-        env=os.environ | {"STATE": str(tmp_path)},
-        capture_output=True,
-        text=True,
-        timeout=30,
-    )
-    assert done.returncode == 2
-    assert "TALKLOG_KAFKA is not set" in done.stderr

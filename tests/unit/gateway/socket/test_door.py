@@ -1,5 +1,7 @@
 """What is answered before the handshake: a turn, or 429 with the time to come again."""
 
+import asyncio
+from collections.abc import Awaitable
 from typing import Any, cast
 
 from websockets.http11 import Response
@@ -16,7 +18,7 @@ ADDRESS = "203.0.113.5"
 
 def door(held: Limiter | None = None, **settings: int) -> Door:
     chosen = LimitSettings(epoch=1, **cast(Any, settings))
-    return Door(chosen, held or limiter(None, **settings))
+    return Door(chosen, held or limiter(None, **settings), clock=lambda: 0.0)
 
 
 def test_who_comes_alone_goes_on_at_once() -> None:
@@ -58,9 +60,15 @@ def test_a_flood_of_one_address_is_refused_and_this_machine_is_none() -> None:
 
 async def test_who_must_wait_waits_and_is_counted_as_one_who_is_there() -> None:
     one = door(connections_per_second=500, connections=1500)
-    waiting = [each for _ in range(1200) if (each := one.knock(None, 0)) is not None]
-    assert len(waiting) >= 100
-    for each in waiting:
-        assert not isinstance(each, Response)
-        await each
+    met = [one.knock(None, 0) for _ in range(1200)]
+    waiting = [each for each in met if isinstance(each, Awaitable)]
+    assert met[:1000] == [None] * 1000
+    assert len(waiting) == 200
+    all_in = asyncio.gather(*waiting)
+    await asyncio.sleep(0)
+    assert one.waiting == 200
+    assert "1500 is the limit (connections)" in refused(one.knock(None, 1300))
+    last = one.knock(None, 1299)
+    assert isinstance(last, Awaitable)
+    await asyncio.gather(all_in, last)
     assert one.waiting == 0
