@@ -213,7 +213,8 @@ async def _cancelled_within_s(model: ScriptedModel, talk: Conversation) -> float
 async def test_a_cancel_reaches_an_answer_that_runs_in_a_worker_without_the_shard(
     model: ScriptedModel, talk: Conversation, workers: Workers
 ) -> None:
-    first = await workers.start()
+    # A grace that covers the answers: none is handed over before its cancel comes.
+    first = await workers.start(TALKLOG_GRACE_S="300")
     asked = [
         await talk.ask(f"else-{talk.run}-{number}", "tokens=2000 rate=50") for number in range(4)
     ]
