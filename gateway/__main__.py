@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 import structlog
 import uvloop
 
-from gateway.canary.canary import Canary
+from gateway.canary.canary import Canary, Send
 from gateway.feed.followers import Followers
 from gateway.feed.tail import Tail
 from gateway.identity.fetching import shown
@@ -82,7 +82,7 @@ async def _run(settings: GatewaySettings) -> int:
     longest_s = settings.drain_delay_s + settings.grace_s + STOP_MARGIN_S
     stopped_by = _signals(lambda: leaving.within(longest_s, EXIT_FAILED))
     producer = LogProducer(settings.brokers(), linger_ms=LINGER_MS)
-    canary = Canary(producer, settings.shards, settings.canary_every_s)
+    canary = Canary(settings.shards, settings.canary_every_s)
     followers = Followers(settings.epoch, canary.session_id)
     try:
         tail = await unless_stopped(stopped_by, _started(settings, followers))
@@ -96,7 +96,8 @@ async def _run(settings: GatewaySettings) -> int:
         services = [tasks.create_task(part) for part in gateway.parts(server)]
         gateway.show()
         try:
-            await _serve_until(stopped_by, settings, server, canary)
+            way = gateway.canary_way()
+            await _serve_until(stopped_by, settings, server, canary, way)
         except BaseException:
             # A part that does not end when it is cancelled is not waited for.
             leaving.within(CLOSE_LIMIT_S, EXIT_FAILED)
@@ -118,6 +119,7 @@ async def _serve_until(
     settings: GatewaySettings,
     server: ChatServer,
     canary: Canary,
+    way: Send,
 ) -> None:
     admin = AdminPort(
         settings.admin_port, server.not_ready, server.failing, host=settings.admin_host
@@ -130,7 +132,7 @@ async def _serve_until(
     garbage.settle()
     _warn(settings)
     log.info("ready", url=f"http://{settings.host}:{port}/", epoch=settings.epoch)
-    async with canary.beating(host, port):
+    async with canary.beating(host, port, way):
         reason = await stopped_by
         log.info("stopping", signal=reason.name)
         # Who is sent away comes back at once, and must not be sent here again: balancers first.

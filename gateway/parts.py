@@ -6,7 +6,7 @@ from typing import Any
 
 from prometheus_client import REGISTRY
 
-from gateway.canary.canary import Canary
+from gateway.canary.canary import Canary, Send, through_the_log
 from gateway.counters import Counters
 from gateway.feed.followers import Followers
 from gateway.feed.tail import Tail
@@ -83,6 +83,11 @@ class Gateway:
         limits = [self._limiter.run(), self._overload.run()]
         own = [self._tail.run(), self._snapshots.run(), server.sweep(), *limits]
         return [*own, *gate]
+
+    def canary_way(self) -> Send:
+        """Give where the canary's beats begin."""
+        begins_with_log = self._settings.canary_way == "log"
+        return through_the_log(self._producer) if begins_with_log else self._tail.beat
 
     def show(self) -> None:
         """Show the numbers among the process's metrics."""

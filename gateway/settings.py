@@ -94,6 +94,12 @@ class GatewaySettings(LimitSettings):
         5.0, ge=0, description="/readyz: how often the way through the log is tried; 0: never"
     )
 
+    canary_way: Literal["log", "tail"] = Field(
+        "log",
+        description="where the canary begins: log, which the gateway must have the right to write; "
+        "tail, behind what is read of it",
+    )
+
     @field_validator("auth")
     @classmethod
     def _auth_is_safe(cls, auth: str, info: ValidationInfo) -> str:

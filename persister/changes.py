@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from persister.answer_row import Answer
-from schemas.transcript import Outcome, Place
+from schemas.transcript import Outcome
 
 Key = tuple[str, str]
 """session_id, message_id"""
@@ -25,7 +25,10 @@ class ChunkRow(NamedTuple):
 
 
 class PromptRow(NamedTuple):
-    """A row of user_messages; places are None when only the answer's events have told of it."""
+    """A row of user_messages; places are None when only the answer's events have told of it.
+
+    `cancelled_at` is None if nobody has asked that its answer be stopped.
+    """
 
     session_id: str
     message_id: str
@@ -37,6 +40,19 @@ class PromptRow(NamedTuple):
     log_offset: int | None
     seen_epoch: int | None
     seen_offset: int | None
+    cancelled_by: str | None = None
+    cancelled_at: str | None = None
+
+
+class CancelRow(NamedTuple):
+    """What cancels change in a row of user_messages that is stored: the first of them, and seen."""
+
+    session_id: str
+    message_id: str
+    cancelled_by: str | None
+    cancelled_at: str
+    seen_epoch: int
+    seen_offset: int
 
 
 class ForgottenRow(NamedTuple):
@@ -82,6 +98,6 @@ class Changes:
     completed: list[tuple[str, int]]
     answers: list[Answer]
     reasonings: list[Reasoning]
+    cancels: list[CancelRow]
     prompts: list[PromptRow]
-    cancels: list[tuple[str, str, Place]]
     outcomes: Counter[Outcome]

@@ -8,6 +8,7 @@ from typing import Any
 from persister.changes import Changes
 from persister.rows import RowFold
 from schemas.events import (
+    Cancel,
     Chunk,
     Complete,
     Prompt,
@@ -29,14 +30,16 @@ def known_good_rows() -> Changes:
     said: dict[str, Any] = {"session_id": _SESSION, "message_id": "m1", "created_at": _AT}
     events: list[UserEvent | SessionEvent] = [
         SessionForgotten(**said, said_before=0),
-        UserMessage(**said, content=_PROMPT.content),
+        Cancel(**said, user="nobody"),
+        UserMessage(**said, content=_PROMPT.content, user="nobody"),
+        Cancel(**said, user="nobody"),
         Status(
             **said,
             state="generating",
             attempt="a1",
             fence=(1, 1, 1),
             prompt=_PROMPT,
-            prompt_offset=1,
+            prompt_offset=2,
         ),
         ReasoningChunk(**said, attempt="a1", sequence=1, content="Is it?"),
         Chunk(**said, attempt="a1", sequence=1, content="No."),

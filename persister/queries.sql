@@ -125,16 +125,28 @@ SET is_complete = TRUE
 FROM unnest(%(sessions)s::text[], %(numbers)s::int[]) AS c (session_id, chunk_sequence)
 WHERE s.session_id = c.session_id AND s.chunk_sequence = c.chunk_sequence;
 
+-- name: see_cancels
+-- As long as the log holds a record that names a message, the message isn't lost. A cancel counts
+-- only after the message's own record in the same topic: then it does not depend on how far the
+-- other topic has been read. Before put_prompts: these came before the records that it brings.
+UPDATE user_messages u
+SET seen_epoch = c.seen_epoch,
+    seen_offset = c.seen_offset,
+    cancelled_by = CASE WHEN u.cancelled_at IS NULL THEN c.cancelled_by ELSE u.cancelled_by END,
+    cancelled_at = COALESCE(u.cancelled_at, c.cancelled_at)
+FROM json_populate_recordset(NULL::user_messages, %(rows)s::json) c
+WHERE u.session_id = c.session_id AND u.message_id = c.message_id AND u.log_offset IS NOT NULL;
+
 -- name: put_prompts
--- The first record of an id in user_messages counts; what only the answer's events have told of
--- gives way to it. Sorted, so that two writers can't wait for each other.
+-- The first record of an id in user_messages counts, and the first cancel behind it; what only the
+-- answer's events have told of gives way to it. Sorted, so that two writers can't wait for each other.
 INSERT INTO user_messages AS stored (
     session_id, message_id, content, user_id, created_at, shard, epoch, log_offset, seen_epoch,
-    seen_offset
+    seen_offset, cancelled_by, cancelled_at
 )
 SELECT
     session_id, message_id, content, user_id, created_at, shard, epoch, log_offset, seen_epoch,
-    seen_offset
+    seen_offset, cancelled_by, cancelled_at
 FROM json_populate_recordset(NULL::user_messages, %(rows)s::json)
 ORDER BY session_id, message_id
 ON CONFLICT (session_id, message_id) DO UPDATE SET
@@ -146,7 +158,10 @@ ON CONFLICT (session_id, message_id) DO UPDATE SET
     epoch = CASE WHEN stored.log_offset IS NULL THEN EXCLUDED.epoch ELSE stored.epoch END,
     log_offset = COALESCE(stored.log_offset, EXCLUDED.log_offset),
     seen_epoch = EXCLUDED.seen_epoch,
-    seen_offset = EXCLUDED.seen_offset
+    seen_offset = EXCLUDED.seen_offset,
+    cancelled_by = CASE
+        WHEN stored.cancelled_at IS NULL THEN EXCLUDED.cancelled_by ELSE stored.cancelled_by END,
+    cancelled_at = COALESCE(stored.cancelled_at, EXCLUDED.cancelled_at)
 WHERE EXCLUDED.log_offset IS NOT NULL;
 
 -- name: put_answers
@@ -204,16 +219,6 @@ SET reasoning = CASE WHEN r.anew THEN r.content ELSE a.reasoning || r.content EN
 FROM json_to_recordset(%(rows)s::json)
     AS r (session_id TEXT, message_id TEXT, anew BOOLEAN, content TEXT)
 WHERE a.session_id = r.session_id AND a.message_id = r.message_id;
-
--- name: see_cancels
--- As long as the log holds a record that names a message, the message isn't lost. A cancel counts
--- only after the message's own record in the same topic: then it does not depend on how far the
--- other topic has been read.
-UPDATE user_messages u
-SET seen_epoch = c.epoch, seen_offset = c.log_offset
-FROM json_to_recordset(%(rows)s::json)
-    AS c (session_id TEXT, message_id TEXT, epoch BIGINT, log_offset BIGINT)
-WHERE u.session_id = c.session_id AND u.message_id = c.message_id AND u.log_offset IS NOT NULL;
 
 -- name: note_gap
 INSERT INTO log_gaps (topic, shard, from_offset, to_offset)

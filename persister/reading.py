@@ -124,7 +124,7 @@ def _with_storable_text(event: SessionEvent, value: bytes) -> SessionEvent:
 
 
 def _unstorable(event: Event) -> str | None:
-    if isinstance(event, UserMessage) and any("\0" in text for text in _texts(event)):
+    if isinstance(event, UserMessage | Cancel) and any("\0" in text for text in _texts(event)):
         return "a text holds NUL, which Postgres can't store"
     if not _is_time(event.created_at):
         return f"created_at is no time: {event.created_at[:40]!r}"
@@ -159,6 +159,7 @@ def _is_time(text: str) -> bool:
     return True
 
 
-def _texts(event: UserMessage) -> list[str]:
-    """Every text of the message that is written to a column, but for ids: they have a pattern."""
-    return [text for text in (event.content, event.user) if text is not None]
+def _texts(event: UserEvent) -> list[str]:
+    """Every text of the event that is written to a column, but for ids: they have a pattern."""
+    content = event.content if isinstance(event, UserMessage) else None
+    return [text for text in (content, event.user) if text is not None]

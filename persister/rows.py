@@ -14,13 +14,13 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from persister.answer_row import Answer, answer_of
-from persister.changes import Changes, ChunkRange, ChunkRow, ForgottenRow, Key, PromptRow, Reasoning
+from persister.changes import Changes, ChunkRange, ChunkRow, ForgottenRow, Key, Reasoning
+from persister.said import Said
 from schemas.conversation import forgotten_of
 from schemas.events import (
     Cancel,
     Chunk,
     Event,
-    Prompt,
     ReasoningChunk,
     SessionEvent,
     SessionForgotten,
@@ -108,7 +108,7 @@ class RowFold:
 
     def fold(self, events: Iterable[tuple[int, int, UserEvent | SessionEvent]]) -> Changes:
         """Take (shard, offset, event) in the order of each shard's log and give what changes."""
-        work = _Work(self._epoch)
+        work = _Work()
         touched: set[str] = set()
         for shard, offset, event in events:
             place = Place(self._epoch, offset)
@@ -118,7 +118,7 @@ class RowFold:
                     touched.add(event.session_id)
                     if session.transcript.forgets(place):
                         continue
-                work.take_user_event(shard, place, event)
+                work.said.take(shard, place, event)
                 continue
             if session is None:  # of which only this event is known: that it is forgotten
                 session = self._sessions[event.session_id] = _Session(1)
@@ -148,7 +148,8 @@ class RowFold:
 class _Work:
     """One batch under way."""
 
-    def __init__(self, epoch: int) -> None:
+    def __init__(self) -> None:
+        self.said = Said()
         self._chunks: list[ChunkRow | None] = []
         self._own: dict[Key, list[int]] = {}
         self._replaced: dict[Key, ChunkRange] = {}
@@ -156,33 +157,8 @@ class _Work:
         self._touched: dict[Key, Answer] = {}
         self._anew: dict[Key, None] = {}
         self._reasonings: dict[Key, list[str]] = {}
-        self._prompts: dict[Key, PromptRow] = {}
-        self._cancels: dict[Key, Place] = {}
         self._forgotten: dict[str, ForgottenRow] = {}
         self._outcomes: Counter[Outcome] = Counter()
-
-    def take_user_event(self, shard: int, place: Place, event: UserEvent) -> None:
-        key = (event.session_id, event.message_id)
-        row = self._prompts.get(key)
-        if row is not None and row.log_offset is not None:
-            self._prompts[key] = row._replace(seen_epoch=place.epoch, seen_offset=place.offset)
-        elif isinstance(event, Cancel):
-            self._cancels[key] = place
-        else:
-            # A cancel that came before its message's own record does not count.
-            self._cancels.pop(key, None)
-            epoch, offset = place.epoch, place.offset
-            self._prompts[key] = PromptRow(
-                *key,
-                event.content,
-                event.user,
-                event.created_at,
-                shard,
-                epoch,
-                offset,
-                epoch,
-                offset,
-            )
 
     def forget(self, session: _Session, shard: int, place: Place, event: SessionForgotten) -> None:
         """Take out all that this batch would write of the session, and have its rows removed."""
@@ -201,13 +177,7 @@ class _Work:
         for held in (self._replaced, self._touched, self._anew, self._reasonings):
             for key in _of(session_id, held):
                 del held[key]
-        for key in _of(session_id, self._prompts):
-            row = self._prompts[key]
-            if row.log_offset is None or Place(row.epoch or 0, row.log_offset) < said_before:
-                del self._prompts[key]
-        for key in _of(session_id, self._cancels):
-            if self._cancels[key] < said_before:
-                del self._cancels[key]
+        self.said.forget(session_id, said_before)
         at = place.epoch, place.offset, said_before.epoch, said_before.offset
         self._forgotten[session_id] = ForgottenRow(session_id, shard, *at, event.created_at)
 
@@ -225,7 +195,7 @@ class _Work:
             answer = Answer(event.session_id, message, shard, session.next_chunk_sequence)
             session.answers[event.message_id] = answer
             session.absent.discard(event.message_id)
-            self._prompt_of(shard, event)
+            self.said.told_by(shard, event)
         if outcome.counts:
             answer.shard = shard
         answer.named_at = place
@@ -256,22 +226,9 @@ class _Work:
                 Reasoning(*key, key in self._anew, "".join(self._reasonings.get(key, ())))
                 for key in dict.fromkeys((*self._anew, *self._reasonings))
             ],
-            prompts=list(self._prompts.values()),
-            cancels=[(*key, place) for key, place in self._cancels.items()],
+            cancels=self.said.cancels(),
+            prompts=self.said.prompts(),
             outcomes=self._outcomes,
-        )
-
-    def _prompt_of(self, shard: int, event: SessionEvent) -> None:
-        """The first event of a message brings its prompt, unless user_messages has told of it."""
-        key = (event.session_id, event.message_id)
-        if key in self._prompts:
-            return
-        prompt: Prompt | None = getattr(event, "prompt", None)
-        # A writer may have left out the prompt: the view needs a row for every answer all the same.
-        content = prompt.content if prompt else ""
-        created_at = prompt.created_at if prompt else event.created_at
-        self._prompts[key] = PromptRow(
-            *key, content, None, created_at, shard, None, None, None, None
         )
 
     def _chunk(self, session: _Session, answer: Answer, event: Chunk) -> None:

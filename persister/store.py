@@ -226,11 +226,12 @@ class Store:
         if changes.reasonings:
             reasonings = [reasoning._asdict() for reasoning in changes.reasonings]
             await self._run("put_reasonings", {"rows": json_of(reasonings)})
+        if changes.cancels:
+            cancels = [cancel._asdict() for cancel in changes.cancels]
+            await self._run("see_cancels", {"rows": json_of(cancels)})
         if changes.prompts:
             prompts = [prompt._asdict() for prompt in changes.prompts]
             await self._run("put_prompts", {"rows": json_of(prompts)})
-        if changes.cancels:
-            await self._run("see_cancels", {"rows": json_of(_cancel_rows(changes))})
 
     async def _note_gap(self, move: Move, cuts_answers: bool) -> None:
         async with self._transaction():
@@ -345,18 +346,6 @@ class Store:
         if connection is not None:
             with contextlib.suppress(psycopg.Error, TimeoutError):
                 await asyncio.wait_for(connection.close(), 1.0)
-
-
-def _cancel_rows(changes: Changes) -> list[dict[str, Any]]:
-    return [
-        {
-            "session_id": session_id,
-            "message_id": message_id,
-            "epoch": place.epoch,
-            "log_offset": place.offset,
-        }
-        for session_id, message_id, place in changes.cancels
-    ]
 
 
 def _line(error: BaseException) -> str:

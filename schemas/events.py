@@ -152,7 +152,11 @@ class UserMessage(Event, frozen=True, kw_only=True, tag="user_message"):
 
 
 class Cancel(Event, frozen=True, kw_only=True, tag="cancel"):
-    """A user stops an answer. Topic `user_messages`; `message_id` is the message to stop."""
+    """A user stops an answer. Topic `user_messages`; `message_id` is the message to stop.
+
+    `user` is told nowhere else in the log: who follows the session learns that it was stopped, not
+    by whom. The tables have it (`user_messages.cancelled_by`).
+    """
 
     user: str | None = None
     reason: Literal["cancel"] = "cancel"

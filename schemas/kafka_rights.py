@@ -3,8 +3,8 @@
 A right to read or write says also that somebody may know of the topic. Nobody may delete, and only
 who makes topics may make them: `admin` has no line here, the brokers know it as a super user.
 
-A gateway may not write into the session log, so none can forge an answer. Its canary would have to:
-with these rights it is off (`TALKLOG_CANARY_EVERY_S=0`).
+A gateway may not write into the session log, so none can forge an answer. Its canary needs no right
+for itself: with these it begins behind what is read of the log (`TALKLOG_CANARY_WAY=tail`).
 """
 
 from collections.abc import Iterator, Mapping, Sequence

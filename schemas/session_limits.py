@@ -29,7 +29,10 @@ class SessionLimits:
 
     def transaction(self) -> LiteralString | None:
         """Give the statement that a transaction begins with; None: the connection was told."""
-        if not self.pooled:
-            return None
+        return self.beginning if self.pooled else None
+
+    @property
+    def beginning(self) -> LiteralString:
+        """The statement that tells them to the transaction that it is in, and to no other."""
         calls = (f"set_config('{name}', '{value}', true)" for name, value in self.values.items())
         return f"SELECT {', '.join(calls)}"  # of the program's own names and numbers

@@ -62,9 +62,12 @@ class Say:
             user=self.user,
         )
 
-    def cancel(self) -> Cancel:
+    def cancel(self, user: str | None = None, created_at: str | None = None) -> Cancel:
         return Cancel(
-            session_id=self.session_id, message_id=self.message_id, created_at=self.created_at
+            session_id=self.session_id,
+            message_id=self.message_id,
+            created_at=created_at or self.created_at,
+            user=user,
         )
 
     def queued(self, position: int = 1) -> Status:

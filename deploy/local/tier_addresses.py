@@ -15,8 +15,8 @@ def as_tier(layout: Layout, secured: Secured, tier: str, direct: Addresses) -> A
     """The same servers, for this tier's own users."""
     user, password = named(tier), secured.password(tier)
     asks_redis = tier in redis_rights.RIGHTS
-    # The canary of a gateway would write into the session log, which none may.
-    more = {"TALKLOG_CANARY_EVERY_S": "0"} if tier == "gateway" else {}
+    # No gateway may write into the session log, so its canary begins behind what is read of it.
+    more = {"TALKLOG_CANARY_WAY": "tail"} if tier == "gateway" else {}
     return replace(
         direct,
         redis=secured.redis_url(layout.port("redis"), tier) if asks_redis else "",

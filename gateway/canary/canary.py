@@ -4,6 +4,11 @@ Everything that is watched by itself can be well while nobody is given anything:
 the followers are not woken, frames are made and not written, the producer hangs. So the whole way
 is gone, again and again: producer, log, tail, followers, socket.
 
+Where a gateway may not write into the session log (and none should, where brokers know rights: it
+could forge an answer) the way begins behind the tail: followers, socket. Whether the tail reads is
+told by the tail then, which asks the brokers for the log's end; and nobody tries the producer but
+those who say something.
+
 The record is an ordinary event that counts for nobody, by the fold's own rule: `alive` of an
 attempt that was never started. No reader knows of it; it makes no row, no message and no turn.
 """
@@ -12,7 +17,7 @@ import asyncio
 import contextlib
 import secrets
 import time
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 
 import msgspec
 import structlog
@@ -41,6 +46,19 @@ _UNREAL = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - heard of, never 
 """Where a server that listens everywhere is reached from its own machine."""
 
 
+Send = Callable[[str, int, bytes], Awaitable[None]]
+"""Puts a beat at the beginning of the way: session, shard, value. Raises SendFailed."""
+
+
+def through_the_log(producer: LogProducer) -> Send:
+    """Begin with the producer: the gateway may write into the session log."""
+
+    async def send(session_id: str, shard: int, value: bytes) -> None:
+        await producer.send(SESSION_LOG, shard, session_id.encode(), value)
+
+    return send
+
+
 class _Frame(msgspec.Struct):
     """As much of a frame as is looked at."""
 
@@ -51,12 +69,11 @@ class _Frame(msgspec.Struct):
 class Canary:
     """Beats within `beating`. `every_s` 0: never, and then it is always ready."""
 
-    def __init__(self, producer: LogProducer, shards: int, every_s: float) -> None:
+    def __init__(self, shards: int, every_s: float) -> None:
         # Each process draws a session of its own, so that no person and no other gateway is in it.
         self.session_id = f"{CANARY_SESSION}{ULID()}"
         self.password = secrets.token_urlsafe(32)
         """Lets it in where others need a token: known to this process alone."""
-        self._producer = producer
         self.shard = shard_of(self.session_id, shards)
         self._every_s = every_s
         self._limit_s = every_s * BEATS_A_LIMIT
@@ -72,23 +89,23 @@ class Canary:
         return self._watch.round_trip_s
 
     @contextlib.asynccontextmanager
-    async def beating(self, host: str, port: int) -> AsyncIterator[None]:
-        """Send beats to the server at this address until the block ends; ends without waiting."""
+    async def beating(self, host: str, port: int, send: Send) -> AsyncIterator[None]:
+        """Await beats from the server at this address until the block ends, without waiting."""
         if not self._every_s:
             yield
             return
         async with asyncio.TaskGroup() as tasks:
             own = [
                 tasks.create_task(self._listen(address_of(host, port, self.session_id))),
-                tasks.create_task(self._beat()),
+                tasks.create_task(self._beat(send)),
             ]
             yield
             await _ended(own)
 
-    async def _beat(self) -> None:
+    async def _beat(self, send: Send) -> None:
         was_red = False
         while True:
-            await self._send()
+            await self._send(send)
             await asyncio.sleep(self._every_s)
             reason = self.not_ready()
             if reason and not was_red:
@@ -97,7 +114,7 @@ class Canary:
                 log.info("the canary has come back")
             was_red = reason is not None
 
-    async def _send(self) -> None:
+    async def _send(self, send: Send) -> None:
         self._watch.due(time.monotonic())
         try:
             async with asyncio.timeout(self._limit_s):
@@ -105,8 +122,7 @@ class Canary:
                 await self._connected.wait()
                 attempt = str(ULID())
                 self._watch.sent(attempt, time.monotonic())
-                key, value = self.session_id.encode(), encode(self._event(attempt))
-                await self._producer.send(SESSION_LOG, self.shard, key, value)
+                await send(self.session_id, self.shard, encode(self._event(attempt)))
         except (TimeoutError, SendFailed) as error:
             log.warning("the canary was not sent", error=f"{type(error).__name__}: {error}")
 

@@ -230,6 +230,15 @@ class Tail:
             ends = behind
             await asyncio.sleep(0.05)
 
+    async def beat(self, session_id: str, shard: int, value: bytes) -> None:
+        """Tell the followers as of a record that was read; it lies in no log, and none holds it.
+
+        Whoever lacks something else is not given it: that is looked up in the log.
+        """
+        shard_log = self.shard_logs[shard]
+        record = Record(shard_log.end, int(time.time() * 1000), session_id, value)
+        self._followers.records_came(shard, [record], shard_log)
+
     def _append(self, shard: int, records: Sequence[Record]) -> None:
         self.records_read += len(records)
         shard_log = self.shard_logs[shard]

@@ -69,6 +69,7 @@ NAMES: frozenset[str] = frozenset(
         "GRACE_S",
         "IDLE_LIMIT_S",
         "CANARY_EVERY_S",
+        "CANARY_WAY",
         "DRAIN_DELAY_S",
         "SHARD_LOG_BYTES",
         # workers

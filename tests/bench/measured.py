@@ -2,7 +2,7 @@
 
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -78,7 +78,7 @@ def _talklog(
     folder: Path,
     model: ModelControl,
     tree: Path | None,
-    variables: Mapping[str, str],
+    variables: dict[str, str],
 ) -> Measured:
     settings = SETTINGS | {"OPENAI_BASE_URL": model.url} | variables
     running = stack.enter_context(

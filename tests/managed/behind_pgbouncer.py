@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import urlsplit, urlunsplit
 
 import psycopg
 import pytest
@@ -19,7 +20,7 @@ from tests.integration.persister.old_messages import EPOCH, NOW, many
 from tests.managed.pgbouncer import pgbouncer
 from tests.scripted_model.control import scripted_model
 from tests.scripted_model.script import answer_text
-from tests.stack import RunningStack, running_stack
+from tests.stack import RunningStack, running_stack, talklog
 from tests.waiting import WITHIN_S, until
 from workers.history.stored_conversation import StoredConversations
 
@@ -72,6 +73,69 @@ def test_the_tables_are_migrated_through_it(pooled: str) -> None:
     with psycopg.connect(pooled, prepare_threshold=None) as connection:
         held = connection.execute("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'")
         assert held.fetchone() == (0,), "a lock of a session would stay with its connection"
+
+
+@pytest.fixture
+def pooled_alone(pooled: str, servers: RunningStack) -> str:
+    """A database of the test's own behind the pooler: a rebuild wants no rows of another log."""
+    with psycopg.connect(servers.file.postgres, autocommit=True) as admin:
+        admin.execute("CREATE DATABASE alone")
+    place = urlunsplit(urlsplit(pooled)._replace(path="/alone"))
+    migrate(place)
+    return place
+
+
+async def test_every_command_goes_through_it(pooled_alone: str, tmp_path: Path) -> None:
+    """They set their limits at the connection's start, which a pooler refuses."""
+    with (
+        scripted_model() as model,
+        running_stack(
+            tmp_path / "stack",
+            OPENAI_BASE_URL=model.url,
+            TALKLOG_POSTGRES_DSN=pooled_alone,
+            TALKLOG_POSTGRES_POOLER="transaction",
+        ) as stack,
+    ):
+        assert stack.file.postgres == pooled_alone
+
+        async def told(*command: str) -> str:
+            return (await asyncio.to_thread(talklog, stack, *command)).stdout
+
+        for session in ("kept", "erased"):
+            async with Reader(stack.file.gateways[0].url, session) as reader:
+                await reader.ask("go [[key=p tokens=20 rate=400]]", "m1")
+                await reader.ended("m1")
+
+        def ended() -> bool:
+            done = "SELECT count(*) FROM answers WHERE state = 'complete'"
+            return _asked(pooled_alone, done) == [(2,)]
+
+        await until(ended, WITHIN_S, "both answers are stored")
+        assert answer_text("p", 1, 20) in await told(
+            "replay", "--session", "kept", "--from", "postgres"
+        )
+        assert "Postgres did not answer" not in await told("lag")
+        assert "no rule is broken" in await told("verify")
+        assert "the tables are what the log says" in await told("rebuild", "--compare")
+        _asked(pooled_alone, "UPDATE answers SET model = 'forged' RETURNING 1")
+        assert "the new ones are in use" in await told("rebuild")
+        assert "session erased is forgotten" in await told("forget", "erased", "--yes")
+        assert "the tables are what the log says" in await told("rebuild")
+        assert "no rule is broken" in await told("verify")
+        # Nothing of theirs stays with the connections that are lent to others.
+        for _ in range(OFTEN):
+            limits = ("statement_timeout", "lock_timeout", "client_min_messages", "search_path")
+            shown = ", ".join(f"current_setting('{name}')" for name in limits)
+            assert _asked(pooled_alone, f"SELECT {shown}") == [
+                ("0", "0", "notice", '"$user", public')
+            ]
+        locks = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'"
+        assert _asked(pooled_alone, locks) == [(0,)]
+
+
+def _asked(dsn: str, query: str) -> list[tuple[object, ...]]:
+    with psycopg.connect(dsn, prepare_threshold=None) as connection:
+        return connection.execute(query.encode()).fetchall()
 
 
 async def test_a_limit_is_its_transactions_and_no_others(pooled: str) -> None:

@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
+from urllib.request import urlopen
 
 import psycopg
 import pytest
@@ -104,6 +105,23 @@ async def test_the_commands_work_on_it(stack: RunningStack, command: list[str]) 
         return talklog(stack, *command, check=False).returncode == 0
 
     await until(works, WITHIN_S, lambda: str(talklog(stack, *command, check=False)))
+
+
+def test_the_canary_of_a_gateway_that_may_not_write_into_the_session_log_comes_back(
+    stack: RunningStack,
+) -> None:
+    """It was off: it began with the log. Without it a gateway that delivers nothing says ready."""
+    metric = "talklog_gateway_canary_round_trip_seconds "
+
+    def comes_back() -> bool:
+        with urlopen(f"{stack.file.gateways[0].admin}/metrics") as answer:
+            lines = answer.read().decode().splitlines()
+        [told] = [line for line in lines if line.startswith(metric)]
+        return float(told.removeprefix(metric)) > 0
+
+    wait_until(comes_back, WITHIN_S, "the canary comes back")
+    log = (stack.state / "logs" / "gateway-1.log").read_text()
+    assert "the canary was not sent" not in log
 
 
 @pytest.mark.parametrize(("user", "may"), [("admin", True), ("operator", False)])

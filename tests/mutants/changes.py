@@ -484,6 +484,21 @@ MUTANTS = (
         ROWS,
     ),
     Mutant(
+        "the last who cancels is taken for the first",
+        "persister/said.py",
+        "if isinstance(event, Cancel) and row.cancelled_at is None:",
+        "if isinstance(event, Cancel):",
+        ROWS,
+    ),
+    Mutant(
+        "who cancelled a message is lost if it is said again in the same batch",
+        "persister/said.py",
+        "        else:\n            self._prompts[key] = PromptRow(\n",
+        "        else:\n            self._cancels.pop(key, None)\n"
+        "            self._prompts[key] = PromptRow(\n",
+        ROWS,
+    ),
+    Mutant(
         "the others begin beside one that has died twice",
         "workers/intake/admission.py",
         "    if beside.twice_on_trial or turn.reserved:\n",

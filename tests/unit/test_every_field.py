@@ -10,8 +10,9 @@ import pytest
 
 from deploy.chat.view import View
 from deploy.operators.verify.faults import Kind, Report
+from deploy.operators.verify.known import Answered, Asked, Chunks, Session, sum_of
 from deploy.operators.verify.row_check import RowCheck, Stored, StoredChunks
-from deploy.operators.verify.shard_check import Answered, Asked, Chunks, Session, ShardCheck
+from deploy.operators.verify.shard_check import ShardCheck
 from gateway.snapshot.snapshot import snapshot
 from persister.answer_row import Answer, answer_of, row_of
 from schemas.conversation import columns_of
@@ -112,11 +113,12 @@ def faults_of_rows(stored: Message) -> list[Kind]:
     check = ShardCheck(report, epoch=7, shard=0, shards=1, whole=True, since_ms=0)
     session = check.sessions[SESSION] = Session()
     prompt = crc32(truth.prompt.content.encode()) if truth.prompt else 0
-    session.asked[MESSAGE_ID] = Asked(1, 0, prompt)
+    session.asked[MESSAGE_ID] = Asked(1, 0, prompt, sum_of("ada"))
     session.answered[MESSAGE_ID] = Answered(truth, 3, 0, whole=True, chunks=chunks(truth))
     session.answered[MESSAGE_ID].reasoning.add(truth.reasoning)
     row = columns_of(stored) | {"reasoning": stored.reasoning}
-    said = {"epoch": 7, "log_offset": 1, "content": stored.prompt.content if stored.prompt else ""}
+    content = stored.prompt.content if stored.prompt else ""
+    said = {"epoch": 7, "log_offset": 1, "content": content, "user_id": "ada", "cancelled_at": None}
     key = (SESSION, MESSAGE_ID)
     rows = RowCheck(report, check, epoch=7, shard=0, gaps=False, user_position=10)
     # As many pieces as there are: that the text is another one must be seen as well.

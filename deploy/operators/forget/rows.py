@@ -9,12 +9,14 @@ from typing import Any
 import psycopg
 from psycopg.rows import dict_row
 
+from schemas.session_limits import SessionLimits
 from schemas.statements import statements
 from schemas.topics import SESSION_LOG
 from schemas.transcript import Place
 
 CONNECT_S = 10
-STATEMENT_S = 60
+# As behind a pooler, whether there is one or not: a command needs no setting to know.
+LIMITS = SessionLimits({"statement_timeout": 60_000}, pooled=True)
 _QUERIES = statements("deploy.operators.forget", "forget.sql")
 
 
@@ -62,11 +64,11 @@ class Rows:
             with psycopg.connect(
                 self._dsn,
                 connect_timeout=CONNECT_S,
-                autocommit=True,
                 row_factory=dict_row,
                 application_name="talklog-forget",
-                options=f"-c statement_timeout={STATEMENT_S}s",
+                **LIMITS.connection(),
             ) as connection:
+                connection.execute(LIMITS.beginning)
                 return connection.execute(_QUERIES[name], values).fetchall()
         except psycopg.Error as error:
             raise RowsUnavailable(f"Postgres: {error}".strip()) from error

@@ -121,7 +121,9 @@ async def _rebuild(installation: Installation, *, swap: bool, foreign: bool) -> 
             await asyncio.to_thread(tables.make)
             if swap and not foreign:
                 await _refuse_if_others_would_lose(tables)
-            filling = _Filling(log, Store(dsn, TIMEOUTS, tables.shadow), epoch, shards)
+            # As behind a pooler, whether there is one or not: what is set is a transaction's.
+            store = Store(dsn, TIMEOUTS, tables.shadow, pooled=True)
+            filling = _Filling(log, store, epoch, shards)
             try:
                 return await _fill_and_compare(filling, tables, swap=swap, foreign=foreign)
             finally:

@@ -2,7 +2,7 @@
 -- the new ones, {replaced} where the old ones go before they are dropped.
 
 -- name: only_one
-SELECT pg_try_advisory_lock(hashtext('talklog rebuild')::bigint) AS held;
+SELECT pg_try_advisory_xact_lock(hashtext('talklog rebuild')::bigint) AS held;
 
 -- name: older_epochs
 -- Rows of an earlier epoch are in no log any more; also those that have left: the chunks of a session

@@ -1,14 +1,17 @@
 """The persister's tables a second time, in a schema of their own, and the swap of the two.
 
 The new tables are made by the same files as those in use, so they are the same in every
-column, index and default. All of it happens on one connection, whose transaction is the swap.
+column, index and default. All of it happens on one connection, whose transaction is the swap; a
+second one holds, for as long as it lasts, the lock that keeps other rebuilds out. Everything is
+said to a transaction: behind a pooler a connection's server is lent to others between two of them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, LiteralString
 
 import psycopg
 from psycopg import sql
@@ -16,10 +19,12 @@ from psycopg.rows import dict_row
 
 from deploy.operators.tooling.schema_files import schema_files
 from persister.batch import Partition
+from schemas.session_limits import SessionLimits
 from schemas.statements import statements
 
 CONNECT_S = 10
-LOCK_S = 60
+# As behind a pooler, whether there is one or not: a command needs no setting to know.
+LIMITS = SessionLimits({"lock_timeout": 60_000, "client_min_messages": "warning"}, pooled=True)
 SHADOW, REPLACED = "talklog_rebuild", "talklog_replaced"
 COMPARED = {
     "streaming_messages": "session_id || ' #' || chunk_sequence",
@@ -62,20 +67,13 @@ class ShadowTables:
     def __init__(self, dsn: str) -> None:
         """Connect, alone. Raises AlreadyRunning."""
         self.shadow = SHADOW
+        self._turn = _connected(dsn, autocommit=False)
         try:
-            self._connection = psycopg.connect(
-                dsn,
-                connect_timeout=CONNECT_S,
-                autocommit=True,
-                application_name="talklog-rebuild",
-                options=f"-c lock_timeout={LOCK_S}s",
-                row_factory=dict_row,
-            )
-        except psycopg.Error as error:
-            raise ShadowFailed(f"Postgres: {error}".strip()) from error
-        if not self._rows("only_one")[0]["held"]:
-            self._connection.close()
-            raise AlreadyRunning("a rebuild of this database runs already")
+            _take_turn(self._turn)
+            self._connection = _connected(dsn, autocommit=True)
+        except (ShadowFailed, AlreadyRunning):
+            self._turn.close()
+            raise
         [row] = self._execute(sql.SQL("SELECT current_schema() AS name"))
         self._live = str(row["name"])
 
@@ -89,6 +87,7 @@ class ShadowTables:
             return  # the next rebuild drops them
         finally:
             self._connection.close()
+            self._turn.close()
 
     def rows_of_older_epochs(self, epoch: int) -> int:
         """Say how many rows are of an epoch before this one."""
@@ -97,7 +96,7 @@ class ShadowTables:
     def make(self) -> None:
         """Make the new tables, empty."""
         self._drop(SHADOW)
-        with self._connection.transaction():
+        with self._transaction():
             self._execute(sql.SQL("CREATE SCHEMA {}").format(sql.Identifier(SHADOW)))
             self._execute(sql.SQL("SET LOCAL search_path TO {}").format(sql.Identifier(SHADOW)))
             for file in schema_files():
@@ -105,7 +104,9 @@ class ShadowTables:
 
     def hold_writers(self) -> None:
         """Begin the transaction of the swap: from now on the tables in use stay as they are."""
+        _said(self._turn, "SELECT 1")  # a turn whose connection was lost is nobody's
         self._execute(sql.SQL("BEGIN"))
+        self._execute(sql.SQL(LIMITS.beginning))
         self._rows("hold_writers")
 
     def positions(self) -> Positions:
@@ -165,10 +166,22 @@ class ShadowTables:
         return [row["column_name"] for row in rows if row["column_name"] not in OWN_NUMBERS]
 
     def _drop(self, schema: str) -> None:
-        # PostgreSQL would send a notice about every table in the schema.
-        self._execute(sql.SQL("SET client_min_messages TO warning"))
         drop = sql.SQL("DROP SCHEMA IF EXISTS {} CASCADE")
-        self._execute(drop.format(sql.Identifier(schema)))
+        with self._transaction():
+            self._execute(drop.format(sql.Identifier(schema)))
+
+    @contextmanager
+    def _transaction(self) -> Iterator[None]:
+        """Run the block in a transaction with the limits.
+
+        PostgreSQL would send a notice about every table that a schema is dropped with.
+        """
+        try:
+            with self._connection.transaction():
+                self._execute(sql.SQL(LIMITS.beginning))
+                yield
+        except psycopg.Error as error:
+            raise ShadowFailed(f"Postgres: {error}".strip()) from error
 
     def _rows(
         self,
@@ -176,10 +189,8 @@ class ShadowTables:
         values: dict[str, Any] | None = None,
         names: Mapping[str, sql.Composable] | None = None,
     ) -> list[dict[str, Any]]:
-        schemas = {} if name == "only_one" else {"live": sql.Identifier(self._live)}
-        query = sql.SQL(_QUERIES[name]).format(
-            **schemas, shadow=sql.Identifier(SHADOW), **(names or {})
-        )
+        live, shadow = sql.Identifier(self._live), sql.Identifier(SHADOW)
+        query = sql.SQL(_QUERIES[name]).format(live=live, shadow=shadow, **(names or {}))
         return self._execute(query, values)
 
     def _execute(
@@ -190,3 +201,37 @@ class ShadowTables:
             return cursor.fetchall() if cursor.description else []
         except psycopg.Error as error:
             raise ShadowFailed(f"Postgres: {error}".strip()) from error
+
+
+def _connected(dsn: str, *, autocommit: bool) -> psycopg.Connection[dict[str, Any]]:
+    try:
+        return psycopg.connect(
+            dsn,
+            connect_timeout=CONNECT_S,
+            autocommit=autocommit,
+            application_name="talklog-rebuild",
+            row_factory=dict_row,
+            **LIMITS.connection(),
+        )
+    except psycopg.Error as error:
+        raise ShadowFailed(f"Postgres: {error}".strip()) from error
+
+
+def _take_turn(connection: psycopg.Connection[dict[str, Any]]) -> None:
+    """Take the lock for as long as this transaction lasts, however long it does nothing.
+
+    Between its statements it holds no snapshot, so Postgres goes on cleaning up.
+    """
+    _said(connection, "SET LOCAL idle_in_transaction_session_timeout = 0")
+    [row] = _said(connection, _QUERIES["only_one"]).fetchall()
+    if not row["held"]:
+        raise AlreadyRunning("a rebuild of this database runs already")
+
+
+def _said(
+    connection: psycopg.Connection[dict[str, Any]], query: LiteralString
+) -> psycopg.Cursor[dict[str, Any]]:
+    try:
+        return connection.execute(query)
+    except psycopg.Error as error:
+        raise ShadowFailed(f"Postgres: {error}".strip()) from error

@@ -185,7 +185,8 @@ def from_postgres(dsn: str, session_id: str) -> list[Message]:
     query = files("deploy.operators.replay").joinpath("replay.sql").read_text()
     try:
         with psycopg.connect(dsn, connect_timeout=POSTGRES_S, row_factory=dict_row) as connection:
-            connection.execute(f"SET statement_timeout = '{POSTGRES_S}s'")
+            # Of this transaction alone: behind a pooler the connection is lent to others after it.
+            connection.execute(f"SET LOCAL statement_timeout = '{POSTGRES_S}s'")
             rows = connection.execute(query, {"session_id": session_id}).fetchall()
     except psycopg.Error as error:
         raise ReplayFailed(f"Postgres: {error}".strip()) from error

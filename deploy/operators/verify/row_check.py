@@ -8,14 +8,8 @@ from typing import Any
 from zlib import crc32
 
 from deploy.operators.verify.faults import Fault, Kind, Report
-from deploy.operators.verify.shard_check import (
-    Answered,
-    Asked,
-    Chunks,
-    Session,
-    ShardCheck,
-    Text,
-)
+from deploy.operators.verify.known import Answered, Asked, Chunks, Session, Text, sum_of
+from deploy.operators.verify.shard_check import ShardCheck
 from schemas.conversation import columns_of
 from schemas.cursor import Cursor
 
@@ -23,6 +17,8 @@ Row = Mapping[str, Any]
 Key = tuple[str, str]
 StoredChunk = tuple[str, str, int, str, int, str, bool]
 """session_id, message_id, chunk_sequence, attempt, sequence, content, is_complete"""
+_A_MOMENT_S = 0.001
+"""Events know milliseconds; what is finer Postgres rounds."""
 
 
 @dataclass(slots=True)
@@ -185,6 +181,26 @@ class RowCheck:
                 self._fault(Kind.row_differs, asked.offset, key, detail)
             elif crc32(row["content"].encode()) != asked.content:
                 self._fault(Kind.row_differs, asked.offset, key, "user_messages: another text")
+            elif sum_of(row["user_id"]) != asked.user:
+                self._fault(Kind.row_differs, asked.offset, key, "user_messages: another user_id")
+            else:
+                self._cancel(key, asked, row)
+
+    def _cancel(self, key: Key, asked: Asked, row: Row) -> None:
+        """Hold to the log who asked first that it be stopped, if the row knows of it."""
+        at = asked.cancel_offset
+        if at is not None and at >= self.user_position:
+            at = None
+        if row["cancelled_at"] is None:
+            if at is not None:  # no fault: so a persister of before the columns has left it
+                self._report.counted["cancels of which the rows do not say by whom"] += 1
+        elif at is None:
+            detail = "user_messages: cancelled_at, and nobody has cancelled it"
+            self._fault(Kind.row_differs, asked.offset, key, detail)
+        elif sum_of(row["cancelled_by"]) != asked.cancelled_by:
+            self._fault(Kind.row_differs, at, key, "user_messages: another cancelled_by")
+        elif abs(row["cancelled_at"].timestamp() - asked.cancelled_at) >= _A_MOMENT_S:
+            self._fault(Kind.row_differs, at, key, "user_messages: another cancelled_at")
 
     def _fault(self, kind: Kind, offset: int, key: Key, detail: str) -> None:
         self._report.add(Fault(kind, Cursor(self._epoch, self._shard, offset), *key, detail))

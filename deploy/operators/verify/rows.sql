@@ -14,7 +14,7 @@ SELECT COALESCE(sum(messages), 0) AS messages FROM removed_rows WHERE epoch < %(
 SELECT * FROM answers WHERE session_id = ANY (%(sessions)s);
 
 -- name: prompts
-SELECT session_id, message_id, content, epoch, log_offset
+SELECT session_id, message_id, content, user_id, epoch, log_offset, cancelled_by, cancelled_at
 FROM user_messages WHERE session_id = ANY (%(sessions)s);
 
 -- name: chunks

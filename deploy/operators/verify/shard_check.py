@@ -1,18 +1,17 @@
 """One shard's records, in log order, held to the rules that need nothing but the log.
 
-Besides the fold (which says what counts) this keeps, for every message: when and where it was
-accepted, which attempts were started at all, and checksums of the chunks of the current attempt.
-Those are what the rows are compared with; the numbering of the chunks is worked out here anew,
-not taken from the persister, whose mistakes it is to find.
+The numbering of the chunks, and which cancel of a message counts, are worked out here anew, not
+taken from the persister, whose mistakes it is to find.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from datetime import datetime
 from zlib import crc32
 
 from deploy.operators.verify.faults import Fault, Kind, Report
+from deploy.operators.verify.known import Answered, Asked, Chunks, Session, Text, sum_of
 from persister.reading import BadRecord, LogRecord, read
 from schemas.cursor import Cursor
 from schemas.events import (
@@ -25,82 +24,7 @@ from schemas.events import (
     UserMessage,
 )
 from schemas.topics import CANARY_SESSION, SESSION_LOG, USER_MESSAGES
-from schemas.transcript import Message, Outcome, Place, Transcript
-
-
-@dataclass(slots=True)
-class Chunks:
-    """The chunks of an attempt: how many, with which numbers, and what they say."""
-
-    count: int = 0
-    first: int = 0
-    last: int = 0
-    text: int = 0
-    numbers: int = 0
-
-    def add(self, number: int, sequence: int, content: str) -> None:
-        """Take the next chunk."""
-        self.count += 1
-        self.first = self.first or number
-        self.last = number
-        self.text = crc32(b"%d;" % sequence, crc32(content.encode(), self.text))
-        self.numbers = crc32(b"%d;" % number, self.numbers)
-
-
-@dataclass(slots=True)
-class Text:
-    """What an answer says, or its model thought, as one text, however it was cut."""
-
-    size: int = 0
-    sum: int = 0
-
-    def add(self, content: str) -> None:
-        """Take the next chunk's."""
-        encoded = content.encode()
-        self.size += len(encoded)
-        self.sum = crc32(encoded, self.sum)
-
-
-@dataclass(slots=True)
-class Asked:
-    """The first user_message record of an id."""
-
-    offset: int
-    logged_ms: int
-    content: int
-
-
-@dataclass(slots=True)
-class Answered:
-    """What the session log says of a message."""
-
-    message: Message
-    offset: int
-    logged_ms: int
-    whole: bool
-    attempts: tuple[str, ...] = ()
-    chunks: Chunks = field(default_factory=Chunks)
-    text: Text = field(default_factory=Text)
-    reasoning: Text = field(default_factory=Text)
-    holes: int = 0
-
-
-@dataclass(slots=True)
-class Session:
-    """What was asked, the fold of what was answered, and the number that the next chunk gets."""
-
-    asked: dict[str, Asked] = field(default_factory=dict)
-    transcript: Transcript = field(
-        default_factory=lambda: Transcript(keep_text=False, keep_reasoning=False)
-    )
-    answered: dict[str, Answered] = field(default_factory=dict)
-    next_number: int = 1
-    spared: set[str] = field(default_factory=set)
-    """Forgotten messages of which a row of user_messages is no fault."""
-
-    def forgets(self, epoch: int, offset: int) -> bool:
-        """Whether what was said there was said before the session was forgotten."""
-        return self.transcript.forgets(Place(epoch, offset))
+from schemas.transcript import Outcome, Place
 
 
 class ShardCheck:
@@ -132,6 +56,7 @@ class ShardCheck:
                 continue
             if isinstance(event, Cancel):
                 self._report.counted["cancels"] += 1
+                self._cancel(event, record.offset)
             elif isinstance(event, UserMessage):
                 session = self._session(event.session_id)
                 if session.forgets(self._epoch, record.offset):
@@ -139,8 +64,9 @@ class ShardCheck:
                 if event.message_id in session.asked:
                     self._report.counted["messages sent again"] += 1
                 else:
-                    content = crc32(event.content.encode())
-                    session.asked[event.message_id] = Asked(record.offset, logged_ms, content)
+                    content, user = crc32(event.content.encode()), sum_of(event.user)
+                    asked = Asked(record.offset, logged_ms, content, user)
+                    session.asked[event.message_id] = asked
 
     def take_session_log(self, records: Iterable[tuple[LogRecord, int]]) -> None:
         """Take records of the session log with their log-append times in milliseconds."""
@@ -185,6 +111,15 @@ class ShardCheck:
                     self._fault(
                         Kind.unended, answered.offset, session_id, message_id, _state(answered)
                     )
+
+    def _cancel(self, event: Cancel, offset: int) -> None:
+        """Note who asks first; of a message that is not known, or was forgotten, nobody does."""
+        session = self.sessions.get(event.session_id)
+        asked = session.asked.get(event.message_id) if session is not None else None
+        if asked is not None and asked.cancel_offset is None:
+            asked.cancel_offset = offset
+            asked.cancelled_by = sum_of(event.user)
+            asked.cancelled_at = datetime.fromisoformat(event.created_at).timestamp()
 
     def _forget(self, event: SessionForgotten, offset: int) -> None:
         """From here on nothing of the session is to be found that lies before."""

@@ -11,14 +11,17 @@ from contextlib import contextmanager
 from typing import Any
 
 import psycopg
+from psycopg.pq import TransactionStatus
 from psycopg.rows import dict_row, tuple_row
 
 from deploy.operators.verify.row_check import Stored, gather
 from persister.batch import Partition
+from schemas.session_limits import SessionLimits
 from schemas.statements import statements
 
 CONNECT_S = 10
-STATEMENT_S = 600
+# As behind a pooler, whether there is one or not: a command needs no setting to know.
+LIMITS = SessionLimits({"statement_timeout": 600_000}, pooled=True)
 FETCH_ROWS = 5000
 
 _QUERIES = statements("deploy.operators.verify", "rows.sql")
@@ -37,7 +40,7 @@ class StoredRows:
                 dsn,
                 connect_timeout=CONNECT_S,
                 application_name="talklog-verify",
-                options=f"-c statement_timeout={STATEMENT_S}s",
+                **LIMITS.connection(),
             )
             self._connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
             self._connection.read_only = True
@@ -72,6 +75,7 @@ class StoredRows:
         asked = {"sessions": list(sessions)}
         with _translated():
             # A session may be long: its chunks are not all in memory at once.
+            self._begin()
             cursor = self._connection.cursor("chunks", row_factory=tuple_row)
             cursor.itersize = FETCH_ROWS
             with cursor:
@@ -103,11 +107,18 @@ class StoredRows:
     ) -> list[tuple[str, str, int]]:
         values = {"shard": shard, "epoch": epoch, "start": start, "end": end}
         with _translated(), self._connection.cursor(row_factory=tuple_row) as cursor:
+            self._begin()
             return cursor.execute(_QUERIES[name], values).fetchall()
 
     def _rows(self, name: str, values: Mapping[str, Any] | None = None) -> list[dict[str, Any]]:
         with _translated(), self._connection.cursor(row_factory=dict_row) as cursor:
+            self._begin()
             return cursor.execute(_QUERIES[name], values).fetchall()
+
+    def _begin(self) -> None:
+        """Begin a transaction with its limit, unless one is under way."""
+        if self._connection.info.transaction_status is TransactionStatus.IDLE:
+            self._connection.execute(LIMITS.beginning)
 
 
 def _key(row: Mapping[str, Any]) -> tuple[str, str]:

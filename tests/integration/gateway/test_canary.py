@@ -28,9 +28,12 @@ def silent_for_s(gateway: Gateway) -> float:
     return min(float(said.removeprefix(RED).split()[0]) for _, said in answers)
 
 
-@pytest.mark.parametrize("what", ["wake", "write", "publish"])
+@pytest.mark.parametrize(
+    ("what", "way"),
+    [("wake", "log"), ("write", "log"), ("publish", "log"), ("wake", "tail"), ("write", "tail")],
+)
 def test_it_is_red_while_the_way_is_broken_and_ready_when_it_is_mended(
-    servers: RunningStack, what: str
+    servers: RunningStack, what: str, way: str
 ) -> None:
     output = servers.state / f"{uuid4().hex}.log"
     with running_gateway(
@@ -38,6 +41,7 @@ def test_it_is_red_while_the_way_is_broken_and_ready_when_it_is_mended(
         output,
         module=(BROKEN, what),
         TALKLOG_CANARY_EVERY_S=EVERY_S,
+        TALKLOG_CANARY_WAY=way,
         TALKLOG_STALL_LIMIT_S=str(STALL_LIMIT_S),
     ) as gateway:
         gateway.until(lambda: gateway.metric("canary_round_trip_seconds") > 0)
@@ -60,6 +64,24 @@ async def test_a_gateway_that_delivers_nothing_drains_all_the_same(servers: Runn
         gateway.terminate()
         assert await gateway.exit_code() == 0
         assert "did not end within" not in output.read_text()
+
+
+async def test_behind_the_tail_it_writes_nothing(servers: RunningStack) -> None:
+    """Where a gateway may not write into the session log it had to be off."""
+    output = servers.state / f"{uuid4().hex}.log"
+    with running_gateway(
+        servers,
+        output,
+        module=(BROKEN, "publish"),
+        TALKLOG_CANARY_EVERY_S=EVERY_S,
+        TALKLOG_CANARY_WAY="tail",
+    ) as gateway:
+        gateway.process.send_signal(signal.SIGUSR1)
+        gateway.until(lambda: gateway.metric("canary_round_trip_seconds") > 0)
+        first_s = gateway.metric("canary_round_trip_seconds")
+        # One that comes back later has another time, to the nanosecond.
+        gateway.until(lambda: gateway.metric("canary_round_trip_seconds") != first_s)
+        assert says(gateway, "/readyz") == (200, "ready\n")
 
 
 async def test_its_connection_is_no_persons(servers: RunningStack, session_id: str) -> None:

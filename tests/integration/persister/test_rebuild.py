@@ -9,9 +9,10 @@ import pytest
 
 from schemas.topics import SESSION_LOG
 from tests.integration.persister.conftest import Database, Log, Persisters, wait_for
-from tests.integration.persister.test_persister import Load
+from tests.integration.persister.test_persister import Load, session
 from tests.stack import RunningStack, running_stack
 from tests.trim import trim
+from tests.written import Say
 
 pytestmark = pytest.mark.stack
 
@@ -121,3 +122,36 @@ async def test_a_rebuild_finds_the_same_repairs_what_differs_and_refuses_a_trimm
     assert refused.returncode == 1
     assert "no longer holds what lies before offset 1" in refused.stderr
     load.check(database)
+
+
+async def test_who_cancelled_is_stored_held_to_the_log_and_rebuilt(
+    database: Database, persisters: Persisters, log: Log
+) -> None:
+    says = [Say(f"{session('cancelled')}-{n}", "m1") for n in range(3)]
+    stopped, _, of_before = says
+    persisters.start()
+    for say in says:
+        end = [say.generating("a1"), say.complete("a1", 0, "cancelled")]
+        await log.append([say.said(), say.cancel("eve"), say.cancel("bob"), *end])
+
+    def told() -> list[object]:
+        rows = database.rows("SELECT cancelled_by, cancelled_at, finish_reason FROM conversation")
+        return [(row["cancelled_by"], row["finish_reason"]) for row in rows if row["cancelled_at"]]
+
+    await wait_for(lambda: told() == [("eve", "cancelled")] * 3)
+    persisters.end()
+    # So a persister of before the columns has left it.
+    nobody = "UPDATE user_messages SET cancelled_by = NULL, cancelled_at = NULL"
+    database.rows(nobody + " WHERE session_id = %s", of_before.session_id)
+    clean = await asyncio.to_thread(persisters.talklog, "verify")
+    assert (clean.returncode, clean.stderr) == (0, ""), clean.stdout
+    assert "1 cancels of which the rows do not say by whom" in clean.stdout
+    forged = "UPDATE user_messages SET cancelled_by = 'bob' WHERE session_id = %s"
+    database.rows(forged, stopped.session_id)
+    found = await asyncio.to_thread(persisters.talklog, "verify")
+    assert found.returncode == 1
+    assert "user_messages: another cancelled_by" in found.stdout
+    rebuilt = await asyncio.to_thread(rebuild, persisters)
+    assert rebuilt.returncode == 0, rebuilt.stderr
+    assert "user_messages: 2 rows only in the table" in rebuilt.stdout
+    assert told() == [("eve", "cancelled")] * 3

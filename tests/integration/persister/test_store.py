@@ -138,7 +138,7 @@ def _plain(tables: Tables) -> dict[str, Any]:
 def _times(row: dict[str, Any]) -> dict[str, Any]:
     return row | {
         name: _moment(row[name])
-        for name in ("created_at", "ended_at", "forgotten_at")
+        for name in ("created_at", "ended_at", "forgotten_at", "cancelled_at")
         if row.get(name) is not None
     }
 

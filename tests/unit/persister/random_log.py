@@ -32,7 +32,7 @@ _fences = st.tuples(st.just(1), st.integers(1, 3), st.integers(1, 2))
 def _event(kind: str, say: Say, attempt: str, sequence: int, fence: tuple[int, int, int]) -> Event:
     events: dict[str, Event] = {
         "said": say.said(f"said {sequence}"),
-        "cancel": say.cancel(),
+        "cancel": say.cancel(*_CANCELLED[sequence - 1]),
         "queued": say.queued(),
         "generating": say.generating(attempt, fence),
         "goes on": say.generating(attempt, fence, continues="a1"),
@@ -49,11 +49,30 @@ def _event(kind: str, say: Say, attempt: str, sequence: int, fence: tuple[int, i
     return events[kind]
 
 
+_CANCELLED: list[tuple[str | None, str | None]] = [
+    (None, None),
+    ("ada", None),
+    ("eve", "2026-01-02T03:04:06.000Z"),
+    ("bob", "2026-01-02T03:04:07.000Z"),
+    (None, "2026-01-02T03:04:08.000Z"),
+]
+"""By whom and when."""
 _KINDS = [
     *["generating", "generating", "goes on", "goes on"],
     *["chunk"] * 12,
     *["thought"] * 8,
-    *["said", "cancel", "queued", "alive", "cancelling", "released", "unstorable"],
+    *[
+        "said",
+        "said",
+        "cancel",
+        "cancel",
+        "cancel",
+        "queued",
+        "alive",
+        "cancelling",
+        "released",
+        "unstorable",
+    ],
     *["complete", "failed", "never began"],
 ]
 events: SearchStrategy[list[Event]] = st.lists(

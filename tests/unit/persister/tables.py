@@ -49,12 +49,13 @@ class Tables:
         for added in changes.reasonings:
             row = self.answers[added.session_id, added.message_id]
             row["reasoning"] = added.content if added.anew else row["reasoning"] + added.content
+        for cancel in changes.cancels:
+            stored = self.prompts.get((cancel.session_id, cancel.message_id))
+            if stored is not None and stored["log_offset"] is not None:
+                stored |= {"seen_epoch": cancel.seen_epoch, "seen_offset": cancel.seen_offset}
+                stored |= _first_cancel(stored, cancel._asdict())
         for prompt in changes.prompts:
             self._put_prompt(prompt._asdict())
-        for session_id, message_id, place_ in changes.cancels:
-            stored = self.prompts.get((session_id, message_id))
-            if stored is not None and stored["log_offset"] is not None:
-                stored |= {"seen_epoch": place_.epoch, "seen_offset": place_.offset}
 
     def lookup(
         self, keys: Iterable[Key], sessions: Iterable[str]
@@ -106,7 +107,14 @@ class Tables:
             self.prompts[key] = row
         elif row["log_offset"] is not None:
             seen = {name: row[name] for name in ("shard", "seen_epoch", "seen_offset")}
+            seen |= _first_cancel(stored, row)
             self.prompts[key] = row if stored["log_offset"] is None else stored | seen
+
+
+def _first_cancel(*rows: Row) -> Row:
+    """Of these, in log order, the first that was cancelled says by whom and when."""
+    first = next((row for row in rows if row["cancelled_at"] is not None), rows[0])
+    return {name: first[name] for name in ("cancelled_by", "cancelled_at")}
 
 
 def _moment(text: str) -> str:

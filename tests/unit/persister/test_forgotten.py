@@ -16,7 +16,7 @@ M2 = Say("s1", "m2", content=BEFORE, prompt_offset=1)
 M3 = Say("s1", "m3", content=AFTER, prompt_offset=2)
 OTHER = Say("s2", "o1", content="of another session", prompt_offset=0)
 
-said: list[Event] = [M1.said(), M2.said(), M3.said(), M1.cancel(), OTHER.said()]
+said: list[Event] = [M1.said(), M2.said(), M3.said(), M1.cancel(BEFORE), OTHER.said()]
 earlier: list[Event] = [
     *M1.answer([BEFORE, BEFORE]),
     M2.generating("b1"),

@@ -89,6 +89,11 @@ def test_nul_in_a_prompt_is_bad() -> None:
     assert "NUL" in reason(USER_MESSAGES, encode(SAY.said("\0")))
 
 
+def test_nul_in_the_name_of_who_said_or_stopped_it_is_bad() -> None:
+    for event in (Say("s1", "m1", user="a\0").said(), SAY.cancel("a\0")):
+        assert "NUL" in reason(USER_MESSAGES, encode(event))
+
+
 def test_a_text_that_only_spells_the_escape_of_nul_is_fine() -> None:
     event = SAY.chunk("a1", 1, "print('\\u0000')")
     assert read(SESSION_LOG, SHARD, 4, LogRecord(0, b"s1", encode(event))) == event

@@ -186,38 +186,6 @@ def test_released_keeps_the_text_until_the_next_start() -> None:
     assert answer(tables, M1)["unended_starts"] == 0
 
 
-def test_the_first_event_brings_the_prompt() -> None:
-    for first in (M1.queued(), M1.generating("a1"), M1.complete(None, 0, "cancelled")):
-        row = folded([first]).prompts["s1", "m1"]
-        assert (row["content"], row["user_id"], row["log_offset"]) == ("why?", None, None)
-
-
-def test_the_users_own_record_counts_whenever_it_is_read() -> None:
-    own = Say("s1", "m1", user="ada").said("as it was said")
-    for events in ([own, M1.queued()], [M1.queued(), own]):
-        for sizes in ([2], [1, 1]):
-            row = folded(events, sizes).prompts["s1", "m1"]
-            assert (row["content"], row["user_id"], row["log_offset"]) == (
-                "as it was said",
-                "ada",
-                0,
-            )
-
-
-def test_of_two_records_of_an_id_the_first_counts() -> None:
-    for sizes in ([3], [1, 1, 1]):
-        row = folded([M1.said("first"), M1.said("second"), M1.cancel()], sizes).prompts["s1", "m1"]
-        assert (row["content"], row["log_offset"], row["seen_offset"]) == ("first", 0, 2)
-
-
-def test_an_answer_always_has_its_row_among_the_prompts() -> None:
-    event = M1.complete(None, 0, "cancelled")
-    tables = folded(
-        [type(event)(**{f: getattr(event, f) for f in event.__struct_fields__} | {"prompt": None})]
-    )
-    assert tables.prompts["s1", "m1"]["content"] == ""
-
-
 def test_what_never_counted_leaves_no_row() -> None:
     tables = folded([M1.chunk("a1", 1, "a"), M1.alive("a1"), M1.complete("a1", 1)])
     assert not any(tables.dump().values())

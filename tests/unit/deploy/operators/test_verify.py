@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 import pytest
@@ -19,7 +20,7 @@ from schemas.events import Event
 from schemas.topics import SESSION_LOG, USER_MESSAGES
 from tests.unit.persister.folding import EPOCH, folded
 from tests.unit.persister.random_log import events as logs
-from tests.unit.persister.tables import Tables
+from tests.unit.persister.tables import Row, Tables
 from tests.written import Say, log_of
 
 MINUTE_MS = 60_000
@@ -38,6 +39,7 @@ class Case:
     start: int = 0
     gaps: bool = False
     removed_before: bool = False
+    user_position: int = 10**9
 
     def report(self) -> Report:
         report = Report()
@@ -65,7 +67,7 @@ class Case:
             epoch=EPOCH,
             shard=0,
             gaps=self.gaps,
-            user_position=10**9,
+            user_position=self.user_position,
             removed_before=self.removed_before,
         )
         pieces = gather(
@@ -80,7 +82,8 @@ class Case:
             )
             for _, row in sorted(tables.chunks.items())
         )
-        rows.sessions(list(check.sessions), Stored(tables.answers, tables.prompts, pieces))
+        prompts = {key: _as_read(row) for key, row in tables.prompts.items()}
+        rows.sessions(list(check.sessions), Stored(tables.answers, prompts, pieces))
         rows.invented_answers(
             (*key, row["last_offset"])
             for key, row in tables.answers.items()
@@ -91,6 +94,12 @@ class Case:
             for key, row in tables.prompts.items()
             if row["log_offset"] is not None
         )
+
+
+def _as_read(prompt: Row) -> Row:
+    """As psycopg gives it."""
+    at = prompt["cancelled_at"]
+    return prompt | {"cancelled_at": at and datetime.fromisoformat(at)}
 
 
 def _timed(records: Iterable[LogRecord]) -> list[tuple[LogRecord, int]]:
@@ -118,6 +127,8 @@ CLEAN: list[Event] = [
     M1.chunk("a3", 1, "late"),
     M2.said(),
     M2.said(),
+    M2.cancel("eve"),
+    M2.cancel("bob", "2026-01-02T03:05:00.000Z"),
     *M2.answer(["c"]),
 ]
 
@@ -127,6 +138,7 @@ def test_a_log_as_it_may_be_breaks_no_rule_and_what_is_allowed_is_counted() -> N
     assert report.clean
     assert report.counted == {
         "messages sent again": 1,
+        "cancels": 2,
         "events of fenced attempts": 1,
         "repeats": 1,
         "events after a terminal": 2,
@@ -264,6 +276,11 @@ def _renumber(tables: Tables) -> None:
         (_drop("answers"), Kind.row_missing),
         (_invent_answer, Kind.row_invented),
         (_set("prompts", content="forged"), Kind.row_differs),
+        (_set("prompts", user_id="eve"), Kind.row_differs),
+        (_set("prompts", user_id=None), Kind.row_differs),
+        (_set("prompts", cancelled_by="bob"), Kind.row_differs),
+        (_set("prompts", cancelled_by=None), Kind.row_differs),
+        (_set("prompts", cancelled_at="2026-01-02T03:05:00.000Z"), Kind.row_differs),
         (_set("prompts", log_offset=0), Kind.row_differs),
         (_set("prompts", epoch=None, log_offset=None), Kind.row_differs),
         (_drop("prompts"), Kind.row_missing),
@@ -274,6 +291,31 @@ def test_a_row_that_is_not_the_fold_is_found(change: Callable[[Tables], None], k
     tables = stored(CLEAN)
     change(tables)
     assert [found for found, _ in faults(Case(CLEAN, tables))] == [kind]
+
+
+def test_who_is_said_to_have_cancelled_what_nobody_has_is_found() -> None:
+    tables = stored(CLEAN)
+    tables.prompts["s1", "m1"] |= {"cancelled_by": "eve", "cancelled_at": M1.created_at}
+    assert faults(Case(CLEAN, tables)) == [(Kind.row_differs, 0)]
+
+
+def test_a_cancel_that_is_not_stored_yet_is_not_looked_for() -> None:
+    events = [M1.said(), M2.said(), M1.said(), M2.cancel("eve")]
+    tables = stored(events[:3])
+    case = Case(events, tables, user_position=3, now_ms=0)
+    assert faults(case) == []
+    assert case.report().counted == {"messages sent again": 1, "cancels": 1}
+    tables.prompts["s1", "m2"] |= {"cancelled_by": "eve", "cancelled_at": M2.created_at}
+    assert faults(case) == [(Kind.row_differs, 1)]
+
+
+def test_who_cancelled_is_no_fault_where_a_persister_of_before_has_stored_it() -> None:
+    """It knew no such columns; `talklog rebuild` fills them in."""
+    tables = stored(CLEAN)
+    tables.prompts["s1", "m2"] |= {"cancelled_by": None, "cancelled_at": None}
+    report = Case(CLEAN, tables).report()
+    assert report.clean
+    assert report.counted["cancels of which the rows do not say by whom"] == 1
 
 
 def _count_on(tables: Tables) -> None:

@@ -1,7 +1,5 @@
 """The canary's session, its address, and that what it writes counts for nobody."""
 
-from typing import Any, cast
-
 import pytest
 
 from gateway.canary.canary import Canary, address_of
@@ -12,7 +10,7 @@ from schemas.transcript import Place, Transcript
 
 
 def canary() -> Canary:
-    return Canary(cast(Any, None), shards=8, every_s=5.0)
+    return Canary(shards=8, every_s=5.0)
 
 
 @pytest.mark.parametrize(
