@@ -97,7 +97,7 @@ async def _run(settings: GatewaySettings) -> int:
         gateway.show()
         try:
             way = gateway.canary_way()
-            await _serve_until(stopped_by, settings, server, canary, way)
+            await _serve_until(stopped_by, settings, server, canary, way, tail)
         except BaseException:
             # A part that does not end when it is cancelled is not waited for.
             leaving.within(CLOSE_LIMIT_S, EXIT_FAILED)
@@ -120,6 +120,7 @@ async def _serve_until(
     server: ChatServer,
     canary: Canary,
     way: Send,
+    tail: Tail,
 ) -> None:
     admin = AdminPort(
         settings.admin_port, server.not_ready, server.failing, host=settings.admin_host
@@ -132,7 +133,7 @@ async def _serve_until(
     garbage.settle()
     _warn(settings)
     log.info("ready", url=f"http://{settings.host}:{port}/", epoch=settings.epoch)
-    async with canary.beating(host, port, way):
+    async with canary.beating(host, port, way, is_dead=tail.is_dead):
         reason = await stopped_by
         log.info("stopping", signal=reason.name)
         # Who is sent away comes back at once, and must not be sent here again: balancers first.

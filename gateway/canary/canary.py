@@ -37,6 +37,8 @@ log = structlog.get_logger(__name__)
 BEATS_A_LIMIT = 3
 CONNECT_TIMEOUT_S = 5.0
 CANCEL_AGAIN_S = 0.5
+EXCUSED_EVERY_S = 1.0
+"""So often it is looked whether the canary's shard has no leader."""
 RECONNECT_FIRST_S = 0.2
 RECONNECT_MOST_S = 5.0
 SILENCE_LIMIT_S = 2 * HEARTBEAT_S
@@ -89,8 +91,13 @@ class Canary:
         return self._watch.round_trip_s
 
     @contextlib.asynccontextmanager
-    async def beating(self, host: str, port: int, send: Send) -> AsyncIterator[None]:
-        """Await beats from the server at this address until the block ends, without waiting."""
+    async def beating(
+        self, host: str, port: int, send: Send, *, is_dead: Callable[[int], bool]
+    ) -> AsyncIterator[None]:
+        """Await beats from the server at this address until the block ends, without waiting.
+
+        While its shard `is_dead` none can come, and none is missed.
+        """
         if not self._every_s:
             yield
             return
@@ -98,6 +105,7 @@ class Canary:
             own = [
                 tasks.create_task(self._listen(address_of(host, port, self.session_id))),
                 tasks.create_task(self._beat(send)),
+                tasks.create_task(self._excuse(is_dead)),
             ]
             yield
             await _ended(own)
@@ -113,6 +121,12 @@ class Canary:
             elif was_red and not reason:
                 log.info("the canary has come back")
             was_red = reason is not None
+
+    async def _excuse(self, is_dead: Callable[[int], bool]) -> None:
+        while True:
+            if is_dead(self.shard):
+                self._watch.excuse()
+            await asyncio.sleep(EXCUSED_EVERY_S)
 
     async def _send(self, send: Send) -> None:
         self._watch.due(time.monotonic())

@@ -37,6 +37,11 @@ class CanaryWatch:
         self._sent = {each: at for each, at in self._sent.items() if at > sent_s}
         self._silent_since_s = now_s if self._sent else None
 
+    def excuse(self) -> None:
+        """What is missed now is not ours: the silence begins with the next beat that is due."""
+        self._sent = {}
+        self._silent_since_s = None
+
     def not_ready(self, now_s: float) -> str | None:
         """Say for how long nothing has come back, if that is longer than the limit."""
         if self._silent_since_s is None or now_s - self._silent_since_s <= self._limit_s:

@@ -44,6 +44,16 @@ def test_a_beat_that_can_not_even_be_sent_is_missed_too() -> None:
     assert watch.not_ready(120.0) == "the canary has not come back for 20 s"
 
 
+def test_what_was_excused_is_not_missed_later() -> None:
+    watch = beaten(("a", 100.0), ("b", 105.0))
+    watch.excuse()
+    assert watch.not_ready(200.0) is None
+    watch.due(200.0)
+    watch.came("a", 201.0)  # sent while nobody could be told: it says nothing
+    assert watch.not_ready(214.0) is None
+    assert watch.not_ready(216.0) == "the canary has not come back for 16 s"
+
+
 def test_the_silence_begins_with_the_first_that_is_missed() -> None:
     watch = beaten(("a", 100.0))
     watch.came("a", 101.0)
