@@ -7,6 +7,7 @@ rows are compared with.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from zlib import crc32
 
@@ -60,6 +61,22 @@ class Asked:
     cancel_offset: int | None = None
     cancelled_by: int = 0
     cancelled_at: float = 0.0
+    again: list[Asked] = field(default_factory=list)
+    """Later records of the id: one of them is the first if those before were forgotten."""
+
+    def cancel(self, offset: int, user: int, at: float) -> None:
+        """Note who asks that it be stopped, unless somebody has before."""
+        for each in (self, *self.again):
+            if each.cancel_offset is None:
+                each.cancel_offset, each.cancelled_by, each.cancelled_at = offset, user, at
+
+    def first_of(self, stands: Callable[[int], bool]) -> Asked | None:
+        """Give the first whose record at that offset stands, with those behind it; None: none."""
+        left = [each for each in (self, *self.again) if stands(each.offset)]
+        if not left:
+            return None
+        left[0].again = left[1:]
+        return left[0]
 
 
 @dataclass(slots=True)

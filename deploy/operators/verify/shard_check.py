@@ -61,12 +61,12 @@ class ShardCheck:
                 session = self._session(event.session_id)
                 if session.forgets(self._epoch, record.offset):
                     continue  # said before the session was forgotten, and read after
-                if event.message_id in session.asked:
+                content, user = crc32(event.content.encode()), sum_of(event.user)
+                asked = Asked(record.offset, logged_ms, content, user)
+                first = session.asked.setdefault(event.message_id, asked)
+                if first is not asked:
                     self._report.counted["messages sent again"] += 1
-                else:
-                    content, user = crc32(event.content.encode()), sum_of(event.user)
-                    asked = Asked(record.offset, logged_ms, content, user)
-                    session.asked[event.message_id] = asked
+                    first.again.append(asked)
 
     def take_session_log(self, records: Iterable[tuple[LogRecord, int]]) -> None:
         """Take records of the session log with their log-append times in milliseconds."""
@@ -116,10 +116,9 @@ class ShardCheck:
         """Note who asks first; of a message that is not known, or was forgotten, nobody does."""
         session = self.sessions.get(event.session_id)
         asked = session.asked.get(event.message_id) if session is not None else None
-        if asked is not None and asked.cancel_offset is None:
-            asked.cancel_offset = offset
-            asked.cancelled_by = sum_of(event.user)
-            asked.cancelled_at = datetime.fromisoformat(event.created_at).timestamp()
+        if asked is not None:
+            at = datetime.fromisoformat(event.created_at).timestamp()
+            asked.cancel(offset, sum_of(event.user), at)
 
     def _forget(self, event: SessionForgotten, offset: int) -> None:
         """From here on nothing of the session is to be found that lies before."""
@@ -130,10 +129,12 @@ class ShardCheck:
         # Said while the event was on its way, and over before it came: its prompt may stand.
         ended = {each for each, known in session.answered.items() if known.message.terminal}
         for message_id, asked in list(session.asked.items()):
-            if session.forgets(self._epoch, asked.offset):
-                del session.asked[message_id]
-            elif message_id in ended:
-                del session.asked[message_id]
+            first = asked.first_of(lambda at: not session.forgets(self._epoch, at))
+            if first is not None and message_id not in ended:
+                session.asked[message_id] = first
+                continue
+            del session.asked[message_id]
+            if first is not None:
                 session.spared.add(message_id)
         session.answered.clear()
         session.next_number = 1

@@ -438,6 +438,17 @@ def test_what_was_forgotten_is_neither_missed_nor_unended() -> None:
     assert case.report().counted["sessions forgotten"] == 1
 
 
+def test_an_id_that_is_used_again_after_its_session_was_forgotten_is_a_new_message() -> None:
+    before = [M1.said(), *M1.answer(["old"]), M1.cancel("eve"), M1.forgotten(said_before=2)]
+    again = Say(M1.session_id, M1.message_id, prompt_offset=2)
+    events = [*before, again.said(), *again.answer(["new"]), again.cancel("bob")]
+    tables, alone = stored(events), stored([again.said(), again.cancel("bob")])
+    # Stored when its session had been forgotten: the row of before was gone.
+    [row] = alone.prompts.values()
+    tables.prompts = {(M1.session_id, M1.message_id): row | {"log_offset": 2, "seen_offset": 3}}
+    assert faults(Case(events, tables=tables)) == []
+
+
 @pytest.mark.parametrize("table", ["answers", "prompts", "chunks"])
 def test_a_row_of_what_was_forgotten_is_a_fault(table: str) -> None:
     tables, before = stored(FORGETTING), stored(FORGETTING[:4])
