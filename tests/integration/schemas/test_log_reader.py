@@ -165,18 +165,16 @@ async def test_a_reader_gathers_while_records_come_and_is_told_at_once_at_rest(l
             return fetcher._fetch_min_bytes, fetcher._fetch_max_wait_ms
 
         reader.follow(0, 0)
-        put = 0
-        for _ in range(2):
-            async with asyncio.timeout(WITHIN_S):
-                while asks_with() != gather:
-                    await log.put(1)
-                    put += 1
-            assert put >= BUSY_FETCHES
-            await seen.until(partial(seen.has, put))
+        for count in (5, 10):
+            for _ in range(BUSY_FETCHES):
+                reader._set_pace(came=True)
+            assert asks_with() == gather
+            await log.put(5)
+            await seen.until(partial(seen.has, count))
             async with asyncio.timeout(WITHIN_S):
                 while asks_with() != AT_REST:  # noqa: ASYNC110 - nobody is told
                     await asyncio.sleep(0.05)
-    assert seen.offsets[0] == list(range(put))
+    assert seen.offsets[0] == list(range(10))
 
 
 async def test_following_one_shard_disturbs_no_other(log: Log) -> None:
