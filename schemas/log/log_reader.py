@@ -156,7 +156,6 @@ class LogReader:
         self._kafka = kafka
         self._pace = ReadingPace(gather, wait_ms)
         self._consumer = consumer(kafka, fetch_max_wait_ms=wait_ms, **options)
-        self._gathers = gather is not None
         # Questions go over a connection of their own. A broker answers a connection's requests one
         # at a time, so a question would wait behind the fetch that waits for new records.
         self._asker = consumer(kafka)
@@ -296,8 +295,7 @@ class LogReader:
                 for partition, position in error.args[0].items():
                     await self._gap(partition.partition, position)
                 continue
-            if self._gathers:
-                self._set_pace(came=bool(batches))
+            self._set_pace(came=bool(batches))
             for partition, raws in batches.items():
                 self._give(partition.partition, raws)
             self._pass_nothing()
