@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
 
@@ -36,16 +37,23 @@ def pooled(servers: RunningStack, tmp_path_factory: pytest.TempPathFactory) -> I
         yield place
 
 
-async def test_a_chat_goes_through_all_of_it(pooled: str, tmp_path: Path) -> None:
+@contextmanager
+def stack_behind(pooler: str, folder: Path) -> Iterator[RunningStack]:
+    """A stack of a scripted model whose services reach Postgres through the pooler only."""
     with (
         scripted_model() as model,
         running_stack(
-            tmp_path / "stack",
+            folder,
             OPENAI_BASE_URL=model.url,
-            TALKLOG_POSTGRES_DSN=pooled,
+            TALKLOG_POSTGRES_DSN=pooler,
             TALKLOG_POSTGRES_POOLER="transaction",
         ) as stack,
     ):
+        yield stack
+
+
+async def test_a_chat_goes_through_all_of_it(pooled: str, tmp_path: Path) -> None:
+    with stack_behind(pooled, tmp_path / "stack") as stack:
         url = stack.file.gateways[0].url
         for number in range(OFTEN):
             session = f"pooled-{number % 3}"
@@ -87,15 +95,7 @@ def pooled_alone(pooled: str, servers: RunningStack) -> str:
 
 async def test_every_command_goes_through_it(pooled_alone: str, tmp_path: Path) -> None:
     """They set their limits at the connection's start, which a pooler refuses."""
-    with (
-        scripted_model() as model,
-        running_stack(
-            tmp_path / "stack",
-            OPENAI_BASE_URL=model.url,
-            TALKLOG_POSTGRES_DSN=pooled_alone,
-            TALKLOG_POSTGRES_POOLER="transaction",
-        ) as stack,
-    ):
+    with stack_behind(pooled_alone, tmp_path / "stack") as stack:
         assert stack.file.postgres == pooled_alone
 
         async def told(*command: str) -> str:
