@@ -148,7 +148,7 @@ async def test_the_keyboard_alone_is_enough(chat: Page, gateway: FakeGateway) ->
     await chat.keyboard.press("Enter")
     message = await gateway.next_asked()
     await gateway.answer(message, "```\ncode\n```")
-    await expect(answer(chat, message)).to_contain_text("code")
+    await expect(answer(chat, message).locator("pre")).to_contain_text("code")
     first = "document.querySelector('a, button, input, textarea').dataset.skip"
     assert await chat.evaluate(first) == "message"
     await chat.locator("[data-skip=message]").focus()

@@ -161,6 +161,7 @@ async def test_a_list_keeps_its_numbers_however_long_it_is(
         await expect(answer(chat, message)).to_contain_text(said)
     await gateway.complete(message, 99)
     await expect(turn(chat, message).locator(".answer")).to_have_attribute("aria-busy", "false")
+    await expect(answer(chat, message).locator("li").last).to_have_text("number 1499")
     numbers = await answer(chat, message).evaluate(
         """(prose) => [...prose.querySelectorAll('ol')].flatMap((list) =>
           [...list.children].map((item, at) => `number ${list.start + at}` === item.textContent))"""
