@@ -41,6 +41,10 @@ CLIENT_TIMEOUT_S = 10.0
 
 POLL_MS = 100
 """A fetch that brought no record wakes nobody; so long may it take until its offsets are passed."""
+A_TURN_RECORDS = 200
+"""So many of a fetch are unpacked and given in a turn of the loop, which takes some milliseconds;
+then others have theirs. A whole fetch of small records would hold the loop for a tenth of a second.
+"""
 LOOKED_AT_MAX = 64
 LOOKED_AT_BYTES = 64 * 1024
 LOOKS_MAX = 20
@@ -289,7 +293,7 @@ class LogReader:
                 await self._wake.wait()
             try:
                 batches = await self._consumer.getmany(
-                    timeout_ms=max(POLL_MS, self._pace.now.max_wait_ms)
+                    timeout_ms=max(POLL_MS, self._pace.now.max_wait_ms), max_records=A_TURN_RECORDS
                 )
             except OffsetOutOfRangeError as error:
                 for partition, position in error.args[0].items():
@@ -299,6 +303,8 @@ class LogReader:
             for partition, raws in batches.items():
                 self._give(partition.partition, raws)
             self._pass_nothing()
+            if batches:
+                await asyncio.sleep(0)  # of what has come already none waits for a turn
 
     def _set_pace(self, *, came: bool) -> None:
         self._pace.fetched(asyncio.get_running_loop().time(), records=came)

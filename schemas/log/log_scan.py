@@ -21,6 +21,7 @@ from aiokafka.errors import OffsetOutOfRangeError
 from schemas.brokers import Kafka
 from schemas.limits import SCAN_MAX_BYTES
 from schemas.log.log_reader import (
+    A_TURN_RECORDS,
     POLL_MS,
     REQUEST_TIMEOUT_S,
     LogUnavailable,
@@ -148,8 +149,8 @@ class LogScanner:
         latest_ms = 0
         client = await reader.sought(partition, start)
         while waiting and log.end < end:
-            raws = (await client.getmany(timeout_ms=POLL_MS)).get(partition)
-            if raws:
+            came = await client.getmany(timeout_ms=POLL_MS, max_records=A_TURN_RECORDS)
+            if raws := came.get(partition):
                 log.append([to_record(raw) for raw in raws])
                 latest_ms = raws[-1].timestamp
             reached = next_offset(client, partition)
@@ -163,6 +164,7 @@ class LogScanner:
                 # Whoever asked for the records between has left: skip them.
                 log.seek(waiting[0].start)
                 client.seek(partition, log.end)
+            await asyncio.sleep(0)  # `getmany` itself waits for nothing that has come already
         client.pause(partition)
         return log
 

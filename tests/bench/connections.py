@@ -64,7 +64,7 @@ async def _measure(stack: RunningStack, count: int, idle_s: float) -> None:
         alone = await loop.run_in_executor(people, read, [first.url], "alone")
         rss_before, cpu_before = gateway.memory_info().rss, cpu_of(first.pid)
         began = time.monotonic()
-        async with silent(urls, count) as crowd:
+        async with silent(urls, range(count)) as crowd:
             await crowd.are_in()
             took_s, cpu_s = time.monotonic() - began, cpu_of(first.pid) - cpu_before
             kib = (gateway.memory_info().rss - rss_before) / count / 1024

@@ -7,8 +7,9 @@ import asyncio
 import multiprocessing
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor, ProcessPoolExecutor
+from contextlib import AsyncExitStack
 
-from tests.bench.connections import OTHERS, read
+from tests.bench.connections import read
 from tests.bench.cost import Foreign, cpu_by_tier, cpu_of
 from tests.bench.growth_page import Row
 from tests.bench.load import Seen
@@ -17,6 +18,8 @@ from tests.bench.results import TOKENS
 from tests.bench.silent import files_max, silent
 from tests.stack import RunningStack
 
+FILES_OF_OTHERS = 3_000
+"""Files of a gateway that are no silent sockets: what it reads, its log's and the readers'."""
 UNLIMITED = (
     "TALKLOG_CONNECTIONS",
     "TALKLOG_CONNECTIONS_PER_ADDRESS",
@@ -25,21 +28,30 @@ UNLIMITED = (
 
 
 def sessions(sizes: Sequence[int]) -> tuple[Row, ...]:
-    """So many silent sockets, each in a session of its own, on the readers' gateway; its CPU."""
-    sizes = [size for size in sorted(sizes) if size + OTHERS <= files_max()]
-    with bench_stack(**dict.fromkeys(UNLIMITED, "0")) as stack:
-        return asyncio.run(_with_silent(stack, sizes))
+    """So many silent sockets, each in a session of its own, beside readers; all gateways' CPU.
+
+    A socket is an open file: of each size there are as many gateways as the largest size needs.
+    """
+    gateways = -(-max(sizes) // (files_max() - FILES_OF_OTHERS))
+    variables = dict.fromkeys(UNLIMITED, "0") | {"GATEWAYS": str(gateways)}
+    with bench_stack(**variables) as stack:
+        return asyncio.run(_with_silent(stack, sorted(sizes)))
 
 
 async def _with_silent(stack: RunningStack, sizes: Sequence[int]) -> tuple[Row, ...]:
-    [gateway] = stack.file.gateways
-    urls, rows = [gateway.url], list[Row]()
+    urls, rows = [gateway.url for gateway in stack.file.gateways], list[Row]()
+    pids = [gateway.pid for gateway in stack.file.gateways]
     with _reader() as people:
         await _read(people, urls, "warm-up")
         for size in sizes:
-            async with silent([gateway.url.replace("http", "ws", 1)], size) as crowd:
-                await crowd.are_in()
-                rows.append(await _row(size, people, urls, lambda: cpu_of(gateway.pid)))
+            async with AsyncExitStack() as held:
+                for number, url in enumerate(urls):
+                    share = range(size * number // len(urls), size * (number + 1) // len(urls))
+                    crowd = await held.enter_async_context(
+                        silent([url.replace("http", "ws", 1)], share)
+                    )
+                    await crowd.are_in()
+                rows.append(await _row(size, people, urls, lambda: sum(map(cpu_of, pids))))
     return tuple(rows)
 
 

@@ -23,7 +23,7 @@ def main() -> None:
     """Warm up, look for the most of each, print."""
     parser = argparse.ArgumentParser(prog="python -m tests.bench.most", description=__doc__)
     parser.add_argument("--p99-ms", type=float, default=250.0, help="late is what takes longer")
-    parser.add_argument("--seconds", type=float, default=10.0, help="length of a step")
+    parser.add_argument("--seconds", type=float, default=30.0, help="length of a step")
     parser.add_argument("--warm-up-seconds", type=float, default=45.0)
     parser.add_argument("--first", type=int, default=20, help="answers at once in the first step")
     parser.add_argument("--closer", type=int, default=2, help="steps between the last two")

@@ -1,6 +1,6 @@
 """Silent clients, so many that they need several processes and addresses to come from.
 
-    async with silent(urls, 20_000) as crowd:
+    async with silent(urls, range(20_000)) as crowd:
         await crowd.are_in()
 
 A process may open so many files, and an address has so many ports. `python -m tests.bench.silent`
@@ -78,20 +78,24 @@ class Crowd:
 
 
 @asynccontextmanager
-async def silent(urls: Sequence[str], count: int) -> AsyncIterator[Crowd]:
-    """Keep so many sockets, on the first address while that lives, until the block ends."""
+async def silent(urls: Sequence[str], numbers: range) -> AsyncIterator[Crowd]:
+    """Keep a socket for each number, on the first address while that lives, until the block ends.
+
+    Two crowds at once need numbers that are a thousand apart.
+    """
     each_may = files_max() - OTHER_FILES
+    count = len(numbers)
     processes = -(-count // each_may)
     crowd = Crowd(count)
     async with AsyncExitStack() as held:
         tasks = await held.enter_async_context(asyncio.TaskGroup())
         for number in range(processes):
-            share = range(count * number // processes, count * (number + 1) // processes)
+            share = numbers[count * number // processes : count * (number + 1) // processes]
             orders = {
                 "urls": list(urls),
                 "first": share.start,
                 "count": len(share),
-                "address": f"127.0.0.{2 + number}",
+                "address": f"127.0.0.{2 + share.start // 1000}",
             }
             process = await held.enter_async_context(_process(orders))
             assert process.stdin is not None

@@ -1,6 +1,7 @@
 """Reading shards as they grow, and older ranges of them, on a real Kafka."""
 
 import asyncio
+from collections import Counter
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
@@ -9,12 +10,13 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
-from aiokafka import AIOKafkaProducer
+from aiokafka import AIOKafkaProducer, ConsumerRecord
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
 from deploy.operators.tooling.log_range import LogRanges
+from schemas.log import log_scan
 from schemas.log.gap import first_record_in
-from schemas.log.log_reader import LogReader, LogUnavailable
+from schemas.log.log_reader import A_TURN_RECORDS, LogReader, LogUnavailable, to_record
 from schemas.log.log_scan import SCAN_TIMEOUT_S, LogScanner, RangeTrimmed, ScanTooLarge
 from schemas.log.reading_pace import AT_REST, BUSY_FETCHES
 from schemas.log.topic_check import TopicUnusable, check_topics
@@ -175,6 +177,61 @@ async def test_a_reader_gathers_while_records_come_and_is_told_at_once_at_rest(l
                 while asks_with() != AT_REST:  # noqa: ASYNC110 - nobody is told
                     await asyncio.sleep(0.05)
     assert seen.offsets[0] == list(range(10))
+
+
+class Turns:
+    """Counts how many records came in each turn of the loop."""
+
+    def __init__(self) -> None:
+        self.came = Counter[int]()
+        self._turn = 0
+
+    @asynccontextmanager
+    async def counted(self) -> AsyncIterator[None]:
+        async with asyncio.TaskGroup() as tasks:
+            running = tasks.create_task(self._run())
+            yield
+            running.cancel()
+
+    async def _run(self) -> None:
+        while True:
+            self._turn += 1
+            await asyncio.sleep(0)
+
+    def take(self, records: int) -> None:
+        self.came[self._turn] += records
+
+
+async def test_a_fetch_of_many_records_is_given_over_several_turns_of_the_loop(log: Log) -> None:
+    end = await log.put(10 * A_TURN_RECORDS)
+    seen, turns = Seen(), Turns()
+
+    class Counting(Seen):
+        def on_records(self, shard: int, records: Sequence[Record]) -> None:
+            turns.take(len(records))
+            seen.on_records(shard, records)
+
+    async with turns.counted(), reading(log, Counting()) as reader:
+        reader.follow(0, 0)
+        await seen.until(partial(seen.has, end))
+    assert seen.offsets[0] == list(range(end))
+    assert max(turns.came.values()) <= A_TURN_RECORDS
+
+
+async def test_a_scan_leaves_turns_of_the_loop_to_others(
+    log: Log, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    end, turns = await log.put(10 * A_TURN_RECORDS), Turns()
+
+    def counted(raw: ConsumerRecord) -> Record:
+        turns.take(1)
+        return to_record(raw)
+
+    monkeypatch.setattr(log_scan, "to_record", counted)
+    async with turns.counted(), scanning(log) as scanner:
+        found = await scanner.scan(0, 0, end)
+    assert [record.offset for record in found.read("s1", 0)] == list(range(end))
+    assert max(turns.came.values()) <= A_TURN_RECORDS
 
 
 async def test_following_one_shard_disturbs_no_other(log: Log) -> None:
