@@ -53,6 +53,8 @@ class WebSocket(ServerConnection):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Called by the transport when there is a client."""
         super().connection_made(transport)
+        # The library's own is an empty deque of 700 bytes; what it does with it a list does too.
+        self.drain_waiters = []  # type: ignore[assignment]
         self.strangers.add(self)
         self.recv_messages.resume = self._take_slices
 
@@ -142,7 +144,13 @@ class WebSocket(ServerConnection):
         self.transport.abort()
 
     def forget_handshake(self) -> None:
-        """Drop request and response: a third of an idle connection's memory, and nobody asks."""
+        """Drop request and response: a third of an idle connection's memory, and nobody asks.
+
+        The request is emptied too: the library's parser holds it for as long as the socket lives.
+        """
+        if self.request is not None:
+            self.request.headers.clear()
+            self.request.path = ""
         self.request, self.response = _NO_REQUEST, None
 
     def detect_dead_peer(self) -> None:

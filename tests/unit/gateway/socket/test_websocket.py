@@ -1,13 +1,15 @@
-"""A socket whose peer is gone while its buffer is full: nobody waits for it, and nothing is raised.
+"""What a socket keeps, and one whose peer is gone while its buffer is full: nobody waits for it.
 
 Seen under attack: a traceback in the log for each client that read nothing and was then reset.
 """
 
 import asyncio
+import gc
 from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
+from websockets.http11 import Request
 from websockets.server import ServerProtocol
 
 from gateway.counters import Counters
@@ -24,8 +26,8 @@ async def serve(socket: WebSocket) -> None:
     pass
 
 
-def full() -> OwnSocket:
-    """One whose peer reads nothing."""
+def made() -> OwnSocket:
+    """One whose peer has said nothing yet."""
     server = SimpleNamespace(handler=serve, handler_tasks=set())
     socket = OwnSocket(ServerProtocol(), cast(Any, server), ping_interval=None)
     transport = SimpleNamespace(
@@ -36,6 +38,12 @@ def full() -> OwnSocket:
         resume_reading=lambda: None,
     )
     socket.connection_made(cast(Any, transport))
+    return socket
+
+
+def full() -> OwnSocket:
+    """One whose peer reads nothing."""
+    socket = made()
     socket.pause_writing()
     return socket
 
@@ -47,3 +55,22 @@ async def test_who_waits_for_it_goes_on_when_it_is_lost(error: Exception | None)
     await asyncio.sleep(0)
     socket.connection_lost(error)
     await asyncio.wait_for(waiting, WITHIN_S)
+
+
+async def test_what_the_handshake_said_is_kept_nowhere_once_it_is_forgotten() -> None:
+    socket = made()
+    socket.data_received(
+        b"GET /ws/chat/s1/?token=secret HTTP/1.1\r\nHost: here\r\nUpgrade: websocket\r\n"
+        b"Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
+        b"Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\nX-Own: 1\r\n\r\n"
+    )
+
+    def told() -> int:
+        """Count the requests of this test that still say something, whoever holds them."""
+        gc.collect()
+        every = (each for each in gc.get_objects() if isinstance(each, Request))
+        return sum("secret" in each.path or "X-Own" in each.headers for each in every)
+
+    assert told() == 1
+    socket.forget_handshake()
+    assert told() == 0
