@@ -101,14 +101,13 @@ class Gateway:
 
     def _not_ready(self) -> str | None:
         """Say why a client should not be sent here, or None."""
-        tail, canary, gate = self._tail, self._canary, self._gate
+        gate = self._gate
         # The tail is asked first: where it is the cause, its reason says more than the canary's.
         return (
-            tail.not_ready()
+            self._tail.not_ready()
             or self._snapshots.not_ready()
             or (gate.not_ready() if gate else None)
-            # In a shard that has no leader it can't come back; the others work.
-            or (None if tail.is_dead(canary.shard) else canary.not_ready())
+            or self._canary.not_ready()
         )
 
     def _failing(self) -> Sequence[str]:

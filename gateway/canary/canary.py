@@ -38,7 +38,7 @@ BEATS_A_LIMIT = 3
 CONNECT_TIMEOUT_S = 5.0
 CANCEL_AGAIN_S = 0.5
 EXCUSED_EVERY_S = 1.0
-"""So often it is looked whether the canary's shard has no leader."""
+"""So often, and as often as it beats, it is looked whether the canary's shard has no leader."""
 RECONNECT_FIRST_S = 0.2
 RECONNECT_MOST_S = 5.0
 SILENCE_LIMIT_S = 2 * HEARTBEAT_S
@@ -126,7 +126,7 @@ class Canary:
         while True:
             if is_dead(self.shard):
                 self._watch.excuse()
-            await asyncio.sleep(EXCUSED_EVERY_S)
+            await asyncio.sleep(min(EXCUSED_EVERY_S, self._every_s))
 
     async def _send(self, send: Send) -> None:
         self._watch.due(time.monotonic())
