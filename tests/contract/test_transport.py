@@ -15,6 +15,7 @@ from tests.worker_defaults import model_limits
 from workers.history.prompt import ChatMessage
 from workers.model.endpoint import Address
 from workers.model.model import Model
+from workers.model.stream import Text
 from workers.model.transport import Body, Transport, body_of
 
 WITHIN_S = 30.0
@@ -116,12 +117,14 @@ async def test_a_compressed_body_comes_unpacked() -> None:
 
 
 async def test_a_call_carries_what_the_clients_own_carries() -> None:
-    """`post` instead of `create`: the same key and the same body."""
+    """`post` instead of `create`: the same key and the same body; the second time too."""
     messages = [ChatMessage(role="user", content="hello")]
+    longer = [*messages, ChatMessage(role="assistant", content="Hi"), *messages]
     async with raw_server(lambda _: Raw([SAID, DONE])) as server:
         model = Model(Address("first", server.url, "a key"), limits=model_limits())
-        async with model.stream(messages, model="m", max_tokens=7):
-            pass
+        for each in (longer, messages):
+            async with model.stream(each, model="m", max_tokens=7):
+                pass
         await model.aclose()
         theirs = openai.AsyncOpenAI(base_url=server.url, api_key="a key")
         async for _ in await theirs.chat.completions.create(
@@ -133,5 +136,26 @@ async def test_a_call_carries_what_the_clients_own_carries() -> None:
         ):
             pass
         await theirs.close()
-    assert server.asked[0] == server.asked[1]
-    assert server.keys == ["bearer a key"] * 2
+    assert server.asked[0]["messages"] == longer
+    assert server.asked[1] == server.asked[2]
+    assert server.keys == ["bearer a key"] * 3
+    assert server.types == ["application/json"] * 3
+
+
+async def test_a_server_that_has_moved_is_asked_where_it_is() -> None:
+    messages = [ChatMessage(role="user", content="hello")]
+    async with (
+        raw_server(lambda _: Raw([SAID, DONE])) as there,
+        raw_server(
+            lambda _: Raw([b"moved"], 307, {"location": f"{there.url}/chat/completions"})
+        ) as here,
+    ):
+        model = Model(Address("first", here.url, "a key"), limits=model_limits())
+        for _ in range(2):
+            async with model.stream(messages, model="m", max_tokens=7) as deltas:
+                said = deltas.read(asyncio.get_running_loop().time())
+                assert said == Text("Hi")
+        await model.aclose()
+    assert [asked["messages"] for asked in there.asked] == [messages] * 2
+    # It is another server: the key is none of its.
+    assert there.keys == [""] * 2

@@ -15,11 +15,13 @@ from urllib.parse import urlsplit
 
 import aiohttp
 import httpx2
+import msgspec
 import openai
 import structlog
 
 from workers import metrics
 from workers.model.breaker import Breaker, BreakerState, Heard, Permit
+from workers.model.client import Client, Http
 from workers.model.continuation import CannotContinue, Continuation, continued, forms_of
 from workers.model.dialect import Dialect
 from workers.model.faults import FaultKind, ModelFault, fault, not_asked, retry_after_s
@@ -29,6 +31,7 @@ from workers.model.told_errors import ToldError, told_error
 from workers.model.transport import ACCEPTED_ENCODINGS, Transport
 
 log = structlog.get_logger(__name__)
+_encode = msgspec.json.Encoder().encode
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,14 +59,15 @@ class Endpoint:
         self._now = asyncio.get_running_loop().time
         # Reads have no time-out of the client's own: each wait has one here that knows what for.
         timeout = httpx2.Timeout(None, connect=connect_s)
-        self._client = openai.AsyncOpenAI(
+        self._client = Client(
             base_url=address.base_url,
             api_key=address.api_key,
             max_retries=0,
             timeout=timeout,
             default_headers={"Accept-Encoding": ACCEPTED_ENCODINGS},
-            http_client=openai.DefaultAsyncHttpxClient(
+            http_client=Http(
                 timeout=timeout,
+                follow_redirects=True,
                 transport=Transport(address.base_url, openai.DEFAULT_CONNECTION_LIMITS),
             ),
         )
@@ -154,7 +158,7 @@ class Endpoint:
         sent = self._client.post(
             "/chat/completions",
             cast_to=httpx2.Response,
-            body=body,
+            content=_encode(body),
             stream=True,
             stream_cls=openai.AsyncStream[Any],
         )
