@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
-from typing import Any, cast
+from typing import Any
 from urllib.parse import urlsplit
 
 import aiohttp
@@ -155,15 +155,7 @@ class Endpoint:
     async def _send(self, body: dict[str, Any]) -> httpx2.Response:
         # Not `chat.completions.create`: it looks at the type of every field of every turn, which
         # is half of what a call costs. What is sent here needs no translation.
-        sent = self._client.post(
-            "/chat/completions",
-            cast_to=httpx2.Response,
-            content=_encode(body),
-            stream=True,
-            stream_cls=openai.AsyncStream[Any],
-        )
-        # The client types what a stream is read with; asked for the response, it gives that.
-        return cast(httpx2.Response, await sent)
+        return await self._client.ask("/chat/completions", _encode(body))
 
 
 @contextmanager
