@@ -108,23 +108,28 @@ class Sessions:
         return known
 
     async def over(self, action: LookUp) -> tuple[bool, bool]:
-        """Whether a message that the fold doesn't know has ended, and whether that is sure."""
+        """Whether a message that the fold doesn't know has ended, and whether that is sure.
+
+        What Postgres has not heard of yet is in the fold at hand, mostly: then it knows all that
+        Redis could, and Redis need not be asked.
+        """
         key = action.key
-        loaded, stored = await asyncio.gather(
-            self._loaded(key.session_id),
-            self._asked(
-                lambda: self._conversations.look_up(
-                    key.session_id, key.message_id, shard=action.shard, epoch=self._epoch
-                )
-            ),
+        stored = await self._asked(
+            lambda: self._conversations.look_up(
+                key.session_id, key.message_id, shard=action.shard, epoch=self._epoch
+            )
         )
-        if loaded is not None and any(turn.message_id == key.message_id for turn in loaded):
+        if stored is not None and stored.ended:
             return True, True
-        if stored is None:
-            return False, loaded is not None
         at_hand = self._at_hand(action.shard, key.session_id)
-        covered = at_hand is not None and at_hand.start <= (stored.next_offset or 0)
-        return stored.ended, covered or loaded is not None
+        if stored is not None and at_hand is not None:
+            begins = max(at_hand.start, at_hand.forgotten_to)
+            if begins <= (stored.next_offset or 0):
+                return False, True
+        loaded = await self._loaded(key.session_id)
+        if loaded is None:
+            return False, False
+        return any(turn.message_id == key.message_id for turn in loaded), True
 
     # -- after an answer
 
