@@ -434,6 +434,13 @@ MUTANTS = (
         WORKERS,
     ),
     Mutant(
+        "what the fold has forgotten is taken for what never was",
+        "workers/history/sessions.py",
+        "begins = max(at_hand.start, at_hand.forgotten_to)",
+        "begins = at_hand.start",
+        ("tests/unit/workers/history",),
+    ),
+    Mutant(
         "what the persister has forgotten is not looked up",
         "persister/rows.py",
         "if session is None or not session.knows(event.message_id):",
