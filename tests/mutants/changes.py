@@ -436,8 +436,8 @@ MUTANTS = (
     Mutant(
         "what the fold has forgotten is taken for what never was",
         "workers/history/sessions.py",
-        "begins = max(at_hand.start, at_hand.forgotten_to)",
-        "begins = at_hand.start",
+        "if sure and at_hand.forgotten_to <= heard_to:",
+        "if sure:",
         ("tests/unit/workers/history",),
     ),
     Mutant(

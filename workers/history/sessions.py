@@ -110,8 +110,8 @@ class Sessions:
     async def over(self, action: LookUp) -> tuple[bool, bool]:
         """Whether a message that the fold doesn't know has ended, and whether that is sure.
 
-        What Postgres has not heard of yet is in the fold at hand, mostly: then it knows all that
-        Redis could, and Redis need not be asked.
+        Mostly the fold at hand knows all that Postgres has not heard of yet: then Redis could tell
+        nothing more, and is not asked. Of what the fold has forgotten since, Redis alone may know.
         """
         key = action.key
         stored = await self._asked(
@@ -122,13 +122,15 @@ class Sessions:
         if stored is not None and stored.ended:
             return True, True
         at_hand = self._at_hand(action.shard, key.session_id)
+        sure = False
         if stored is not None and at_hand is not None:
-            begins = max(at_hand.start, at_hand.forgotten_to)
-            if begins <= (stored.next_offset or 0):
+            heard_to = stored.next_offset or 0
+            sure = at_hand.start <= heard_to
+            if sure and at_hand.forgotten_to <= heard_to:
                 return False, True
         loaded = await self._loaded(key.session_id)
         if loaded is None:
-            return False, False
+            return False, sure
         return any(turn.message_id == key.message_id for turn in loaded), True
 
     # -- after an answer

@@ -266,9 +266,10 @@ async def test_whether_an_unknown_message_is_over(around: Around) -> None:
     around.at_hand = AtHand(50, 60, 50, [])
     around.postgres.next_offset = 40
     assert await around.sessions.over(asked) == (False, False)
-    # Nor where the fold has forgotten what the persister has not heard of yet.
+    # Where the fold has forgotten what the persister has not heard of, Redis is asked too.
     around.at_hand = AtHand(0, 60, 50, [])
-    assert await around.sessions.over(asked) == (False, False)
+    assert await around.sessions.over(asked) == (False, True)
+    assert around.redis.calls == 2
     around.postgres.messages = [ended("m1", 5)]
     assert (await around.sessions.over(asked))[0]
     around.postgres.messages = []
