@@ -14,7 +14,7 @@ What must hold of the library, and is tested against it:
 """
 
 import asyncio
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -167,7 +167,7 @@ class FaustIntake:
             self._events[message.partition, message.offset] = event
             try:
                 begins = self._begins(message.partition)
-                self._receiver.delivered(replace(_delivered(message), begins=begins))
+                self._receiver.delivered(_delivered(message, begins))
             except Exception as error:
                 # Faust would acknowledge the record and go on. Nothing more is taken instead.
                 self._failure = error
@@ -209,7 +209,7 @@ def _seen(leaving: "asyncio.Task[None]") -> None:
         log.warning("could not leave the group", error=repr(error))
 
 
-def _delivered(message: Any) -> UserRecord:
+def _delivered(message: Any, begins: int | None = None) -> UserRecord:
     return UserRecord(
         shard=message.partition,
         offset=message.offset,
@@ -218,4 +218,5 @@ def _delivered(message: Any) -> UserRecord:
         key=message.key or b"",
         value=message.value or b"",
         headers=dict(message.headers or ()),
+        begins=begins,
     )

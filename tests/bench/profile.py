@@ -1,11 +1,13 @@
 """`python -m tests.bench.profile TIER`: where a tier's time goes under load A, as a flame graph.
 
 It starts a stack, warms it up, and lets py-spy look at the tier's first process a hundred times a
-second while the load goes on.
+second while the load goes on. A load that ends before is begun again.
 """
 
 import argparse
 import asyncio
+import contextlib
+import itertools
 import subprocess
 import sys
 import sysconfig
@@ -13,8 +15,8 @@ from pathlib import Path
 
 from deploy.local.stack_file import StackFile
 from tests.bench.load import load
-from tests.bench.measured import bench_stack
-from tests.bench.scenarios import SCENARIOS
+from tests.bench.measured import SETTINGS, bench_stack
+from tests.bench.scenarios import SCENARIOS, Scenario
 
 TIERS = ("gateway", "worker", "persister")
 SAMPLES_A_S = 100
@@ -38,7 +40,7 @@ def main() -> int:
     ending = "svg" if asked.format == "flamegraph" else "txt" if asked.format == "raw" else "json"
     output = asked.output or Path(".cache") / f"profile-{asked.tier}.{ending}"
     output.parent.mkdir(parents=True, exist_ok=True)
-    with bench_stack() as stack:
+    with bench_stack(**SETTINGS) as stack:
         code = asyncio.run(_profiled(stack.file, asked, output))
     if code == 0:
         print(f"written to {output}")
@@ -52,7 +54,7 @@ async def _profiled(file: StackFile, asked: argparse.Namespace, output: Path) ->
     await load(urls, scenario, scenario.tokens_in(asked.warm_up_seconds), "profile-warm-up")
     print(f"looking at the {asked.tier} for {asked.seconds} s")
     tokens = scenario.tokens_in(asked.seconds + MARGIN_S)
-    loading = asyncio.create_task(load(urls, scenario, tokens, "profile"))
+    loading = asyncio.create_task(_load_on(urls, scenario, tokens))
     command = [
         str(Path(sysconfig.get_path("scripts")) / "py-spy"),
         "record",
@@ -64,8 +66,16 @@ async def _profiled(file: StackFile, asked: argparse.Namespace, output: Path) ->
     ]
     looking = await asyncio.create_subprocess_exec(*command, stdout=subprocess.DEVNULL)
     code = await looking.wait()
-    await loading
+    loading.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await loading
     return code
+
+
+async def _load_on(urls: list[str], scenario: Scenario, tokens: int) -> None:
+    """Load until cancelled: short answers have ended long before the look is over."""
+    for number in itertools.count():
+        await load(urls, scenario, tokens, f"profile-{number}")
 
 
 def _pid(file: StackFile, tier: str) -> int:

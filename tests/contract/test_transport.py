@@ -10,11 +10,13 @@ import httpx2
 import openai
 import pytest
 
-from tests.scripted_model.raw import Raw, raw_server
+from tests.scripted_model.raw import JSON, Raw, raw_server
 from tests.worker_defaults import model_limits
 from workers.history.prompt import ChatMessage
 from workers.model.endpoint import Address
+from workers.model.faults import FaultKind, ModelFault
 from workers.model.model import Model
+from workers.model.stream import Text
 from workers.model.transport import Body, Transport, body_of
 
 WITHIN_S = 30.0
@@ -116,12 +118,14 @@ async def test_a_compressed_body_comes_unpacked() -> None:
 
 
 async def test_a_call_carries_what_the_clients_own_carries() -> None:
-    """`post` instead of `create`: the same key and the same body."""
+    """`post` instead of `create`: the same key and the same body; the second time too."""
     messages = [ChatMessage(role="user", content="hello")]
+    longer = [*messages, ChatMessage(role="assistant", content="Hi"), *messages]
     async with raw_server(lambda _: Raw([SAID, DONE])) as server:
         model = Model(Address("first", server.url, "a key"), limits=model_limits())
-        async with model.stream(messages, model="m", max_tokens=7):
-            pass
+        for each in (longer, messages):
+            async with model.stream(each, model="m", max_tokens=7):
+                pass
         await model.aclose()
         theirs = openai.AsyncOpenAI(base_url=server.url, api_key="a key")
         async for _ in await theirs.chat.completions.create(
@@ -133,5 +137,69 @@ async def test_a_call_carries_what_the_clients_own_carries() -> None:
         ):
             pass
         await theirs.close()
-    assert server.asked[0] == server.asked[1]
-    assert server.keys == ["bearer a key"] * 2
+    assert server.asked[0]["messages"] == longer
+    assert server.asked[1] == server.asked[2]
+    assert server.keys == ["bearer a key"] * 3
+    assert server.types == ["application/json"] * 3
+
+
+async def named_fault(model: Model) -> tuple[object, ...] | None:
+    messages = [ChatMessage(role="user", content="hello")]
+    try:
+        async with model.stream(messages, model="m", max_tokens=7):
+            return None
+    except ModelFault as failed:
+        return failed.kind, failed.message, failed.status, failed.retry_after_s
+
+
+@pytest.mark.parametrize(
+    "refusal",
+    [
+        Raw([b'{"error": {"message": "slow down"}}'], 429, JSON | {"retry-after": "7"}),
+        Raw([b'{"error": {"message": "no such model", "code": "unknown"}}'], 404, JSON),
+        Raw([b'{"error": "too long", "object": "error"}'], 400, JSON),
+        Raw([b"<html>Bad Gateway</html>"], 502, {"content-type": "text/html"}),
+        Raw([], 503, {}),
+        Raw([b"not modified"], 304, {}),
+    ],
+    ids=lambda raw: str(raw.status),
+)
+async def test_a_refusal_says_the_same_the_first_time_and_later(refusal: Raw) -> None:
+    """All calls but the first leave out the layers of the client."""
+    answers = iter([refusal, Raw([SAID, DONE]), refusal])
+    async with raw_server(lambda _: next(answers)) as server:
+        model = Model(Address("first", server.url, "a key"), limits=model_limits(retries=0))
+        first, nothing, later = [await named_fault(model) for _ in range(3)]
+        await model.aclose()
+    assert nothing is None
+    assert first is not None
+    assert first == later
+
+
+async def test_a_server_that_is_not_there_is_named_so_each_time() -> None:
+    address = Address("first", "http://127.0.0.1:1/v1", "a key")
+    model = Model(address, limits=model_limits(retries=0))
+    first, later = [await named_fault(model) for _ in range(2)]
+    await model.aclose()
+    assert first == later
+    assert first is not None
+    assert first[0] is FaultKind.UNREACHABLE
+
+
+async def test_a_server_that_has_moved_is_asked_where_it_is() -> None:
+    messages = [ChatMessage(role="user", content="hello")]
+    async with (
+        raw_server(lambda _: Raw([SAID, DONE])) as there,
+        raw_server(
+            lambda _: Raw([b"moved"], 307, {"location": f"{there.url}/chat/completions"})
+        ) as here,
+    ):
+        model = Model(Address("first", here.url, "a key"), limits=model_limits())
+        for _ in range(2):
+            async with model.stream(messages, model="m", max_tokens=7) as deltas:
+                said = deltas.read(asyncio.get_running_loop().time())
+                assert said == Text("Hi")
+        await model.aclose()
+    assert [asked["messages"] for asked in there.asked] == [messages] * 2
+    # It is another server: the key is none of its.
+    assert there.keys == [""] * 2

@@ -434,6 +434,13 @@ MUTANTS = (
         WORKERS,
     ),
     Mutant(
+        "what the fold has forgotten is taken for what never was",
+        "workers/history/sessions.py",
+        "if sure and at_hand.forgotten_to <= heard_to:",
+        "if sure:",
+        ("tests/unit/workers/history",),
+    ),
+    Mutant(
         "what the persister has forgotten is not looked up",
         "persister/rows.py",
         "if session is None or not session.knows(event.message_id):",

@@ -31,6 +31,8 @@ class RawServer:
     asked: list[dict[str, Any]] = field(default_factory=list)
     keys: list[str] = field(default_factory=list)
     """The `authorization` of each request, in lower case."""
+    types: list[str] = field(default_factory=list)
+    """The `content-type` of each."""
     url: str = ""
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -41,6 +43,7 @@ class RawServer:
                 body = json.loads(await reader.readexactly(length))
                 self.asked.append(body)
                 self.keys.append(head.partition("authorization: ")[2].partition("\r\n")[0])
+                self.types.append(head.partition("content-type: ")[2].partition("\r\n")[0])
                 raw = self.answer(body)
                 lines = [f"HTTP/1.1 {raw.status} X", "transfer-encoding: chunked"]
                 lines += [f"{name}: {value}" for name, value in raw.headers.items()]

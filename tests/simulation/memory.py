@@ -139,26 +139,32 @@ class WorkerMemory:
         self._after(self._world.delay(0.005), self._look_up, action)
 
     def _look_up(self, action: LookUp) -> None:
+        over, sure, whole = self._stored_end(action)
+        if not whole:
+            try:
+                loaded = self._redis.load(action.key.session_id)
+            except Away:
+                loaded = None
+            if loaded is not None:
+                over = any(turn.message_id == action.key.message_id for turn in loaded)
+                sure = True
+        now = self._world.now
+        self._worker.intake.looked_up(action.token, over=over, sure=sure, now_s=now)
+        self._worker.perform()
+
+    def _stored_end(self, action: LookUp) -> tuple[bool, bool, bool]:
+        """Whether it has ended, whether that is sure, and whether Redis could not know better."""
         key = action.key
         try:
-            loaded = self._redis.load(key.session_id)
+            messages, next_offset = self._postgres.conversation(key.session_id, action.shard)
         except Away:
-            loaded = None
-        over = loaded is not None and any(turn.message_id == key.message_id for turn in loaded)
-        sure = loaded is not None
-        if not over:
-            try:
-                messages, next_offset = self._postgres.conversation(key.session_id, action.shard)
-            except Away:
-                pass
-            else:
-                ids = {message.message_id for message in messages if message.terminal}
-                at_hand = self._worker.intake.at_hand(action.shard, key.session_id)
-                over = key.message_id in ids
-                sure = sure or (at_hand is not None and at_hand.start <= next_offset)
-        now = self._world.now
-        self._worker.intake.looked_up(action.token, over=over, sure=sure or over, now_s=now)
-        self._worker.perform()
+            return False, False, False
+        if any(each.message_id == key.message_id and each.terminal for each in messages):
+            return True, True, True
+        at_hand = self._worker.intake.at_hand(action.shard, key.session_id)
+        if at_hand is None or at_hand.start > next_offset:
+            return False, False, False
+        return False, True, at_hand.forgotten_to <= next_offset
 
     # -- after an answer
 

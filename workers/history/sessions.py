@@ -108,23 +108,30 @@ class Sessions:
         return known
 
     async def over(self, action: LookUp) -> tuple[bool, bool]:
-        """Whether a message that the fold doesn't know has ended, and whether that is sure."""
+        """Whether a message that the fold doesn't know has ended, and whether that is sure.
+
+        Mostly the fold at hand knows all that Postgres has not heard of yet: then Redis could tell
+        nothing more, and is not asked. Of what the fold has forgotten since, Redis alone may know.
+        """
         key = action.key
-        loaded, stored = await asyncio.gather(
-            self._loaded(key.session_id),
-            self._asked(
-                lambda: self._conversations.look_up(
-                    key.session_id, key.message_id, shard=action.shard, epoch=self._epoch
-                )
-            ),
+        stored = await self._asked(
+            lambda: self._conversations.look_up(
+                key.session_id, key.message_id, shard=action.shard, epoch=self._epoch
+            )
         )
-        if loaded is not None and any(turn.message_id == key.message_id for turn in loaded):
+        if stored is not None and stored.ended:
             return True, True
-        if stored is None:
-            return False, loaded is not None
         at_hand = self._at_hand(action.shard, key.session_id)
-        covered = at_hand is not None and at_hand.start <= (stored.next_offset or 0)
-        return stored.ended, covered or loaded is not None
+        sure = False
+        if stored is not None and at_hand is not None:
+            heard_to = stored.next_offset or 0
+            sure = at_hand.start <= heard_to
+            if sure and at_hand.forgotten_to <= heard_to:
+                return False, True
+        loaded = await self._loaded(key.session_id)
+        if loaded is None:
+            return False, sure
+        return any(turn.message_id == key.message_id for turn in loaded), True
 
     # -- after an answer
 

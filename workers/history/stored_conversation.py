@@ -7,6 +7,7 @@ stand still: after its limit a read gives None, and the caller makes do with wha
 
 import asyncio
 from collections.abc import Coroutine, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, LiteralString, TypeVar
 
@@ -49,6 +50,10 @@ class StoredState:
     next_offset: int | None
 
 
+class _Broken(psycopg.OperationalError):
+    """The connection was none any more: another may be."""
+
+
 class StoredConversations:
     """Reads conversations. Open it, and close it at the end."""
 
@@ -74,7 +79,6 @@ class StoredConversations:
             max_size=CONNECTIONS_MAX,
             timeout=read_limit_s,
             open=False,
-            check=AsyncConnectionPool.check_connection,
             kwargs=limits.connection()
             | {
                 "autocommit": True,
@@ -143,12 +147,27 @@ class StoredConversations:
     async def _rows(
         self, statement: LiteralString, parameters: Mapping[str, object]
     ) -> Sequence[dict[str, Any]]:
+        # A server that was started again has broken all that wait in the pool. To ask each whether
+        # it lives before it is used would cost every read as much as the read itself.
+        for _ in range(CONNECTIONS_MAX):
+            with suppress(_Broken):
+                return await self._asked(statement, parameters)
+        return await self._asked(statement, parameters)
+
+    async def _asked(
+        self, statement: LiteralString, parameters: Mapping[str, object]
+    ) -> Sequence[dict[str, Any]]:
         async with self._pool.connection() as connection:
-            if self._begin is None:
-                return await (await connection.execute(statement, parameters)).fetchall()
-            async with connection.transaction():
-                await connection.execute(self._begin)
-                return await (await connection.execute(statement, parameters)).fetchall()
+            try:
+                if self._begin is None:
+                    return await (await connection.execute(statement, parameters)).fetchall()
+                async with connection.transaction():
+                    await connection.execute(self._begin)
+                    return await (await connection.execute(statement, parameters)).fetchall()
+            except psycopg.OperationalError as error:
+                if connection.closed:
+                    raise _Broken from error
+                raise
 
     async def _within_limit(self, reading: Coroutine[Any, Any, T]) -> T | None:
         # A pooled read is never cancelled, neither at its limit nor with whoever waits for it: that

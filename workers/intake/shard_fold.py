@@ -136,7 +136,9 @@ class ShardFold:
     def forgets(self, session_id: str, prompt_offset: int) -> bool:
         """Whether what was said there was said before its session was forgotten."""
         session = self._sessions.get(session_id)
-        return session is not None and session.transcript.forgets(Place(self._epoch, prompt_offset))
+        if session is None or session.transcript.forgotten is None:
+            return False
+        return session.transcript.forgets(Place(self._epoch, prompt_offset))
 
     def heard_at(self, key: MessageKey) -> float:
         """When (on this process's clock) an event of the message that counts was read last."""

@@ -10,16 +10,18 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
-from typing import Any, cast
+from typing import Any
 from urllib.parse import urlsplit
 
 import aiohttp
 import httpx2
+import msgspec
 import openai
 import structlog
 
 from workers import metrics
 from workers.model.breaker import Breaker, BreakerState, Heard, Permit
+from workers.model.client import Client, Http
 from workers.model.continuation import CannotContinue, Continuation, continued, forms_of
 from workers.model.dialect import Dialect
 from workers.model.faults import FaultKind, ModelFault, fault, not_asked, retry_after_s
@@ -29,6 +31,7 @@ from workers.model.told_errors import ToldError, told_error
 from workers.model.transport import ACCEPTED_ENCODINGS, Transport
 
 log = structlog.get_logger(__name__)
+_encode = msgspec.json.Encoder().encode
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,14 +59,15 @@ class Endpoint:
         self._now = asyncio.get_running_loop().time
         # Reads have no time-out of the client's own: each wait has one here that knows what for.
         timeout = httpx2.Timeout(None, connect=connect_s)
-        self._client = openai.AsyncOpenAI(
+        self._client = Client(
             base_url=address.base_url,
             api_key=address.api_key,
             max_retries=0,
             timeout=timeout,
             default_headers={"Accept-Encoding": ACCEPTED_ENCODINGS},
-            http_client=openai.DefaultAsyncHttpxClient(
+            http_client=Http(
                 timeout=timeout,
+                follow_redirects=True,
                 transport=Transport(address.base_url, openai.DEFAULT_CONNECTION_LIMITS),
             ),
         )
@@ -151,15 +155,7 @@ class Endpoint:
     async def _send(self, body: dict[str, Any]) -> httpx2.Response:
         # Not `chat.completions.create`: it looks at the type of every field of every turn, which
         # is half of what a call costs. What is sent here needs no translation.
-        sent = self._client.post(
-            "/chat/completions",
-            cast_to=httpx2.Response,
-            body=body,
-            stream=True,
-            stream_cls=openai.AsyncStream[Any],
-        )
-        # The client types what a stream is read with; asked for the response, it gives that.
-        return cast(httpx2.Response, await sent)
+        return await self._client.ask("/chat/completions", _encode(body))
 
 
 @contextmanager

@@ -74,7 +74,8 @@ class Transport(httpx2.AsyncBaseTransport):
                 limit=limits.max_connections or 0,
                 keepalive_timeout=limits.keepalive_expiry,
                 ssl=httpx2.create_ssl_context(),
-            )
+            ),
+            cookie_jar=aiohttp.DummyCookieJar(),
         )
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:

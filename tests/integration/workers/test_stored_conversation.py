@@ -1,10 +1,12 @@
 """Conversations read from a real Postgres: a fold can go on from them; nothing waits for ever."""
 
+import asyncio
 import time
 from collections.abc import AsyncIterator
 
 import psycopg
 import pytest
+from psycopg.conninfo import make_conninfo
 from ulid import ULID
 
 from schemas.events import Prompt
@@ -13,7 +15,11 @@ from schemas.transcript import Place
 from tests.stack import RunningStack
 from tests.waiting import once_within
 from workers.history.prompt import Turn
-from workers.history.stored_conversation import StoredConversations, StoredState
+from workers.history.stored_conversation import (
+    CONNECTIONS_MAX,
+    StoredConversations,
+    StoredState,
+)
 from workers.history.turns import turns_of
 
 MUCH_TOO_LONG_S = 15.0
@@ -74,6 +80,15 @@ class Rows:
                 epoch, number * 10, epoch, number * 10 + 5, epoch, number * 10 + 5,
             ),
         )  # fmt: skip
+
+    async def cut(self, application: str) -> int:
+        """End the connections that have this name; says how many there were."""
+        cut = await self._connection.execute(
+            "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity"
+            " WHERE application_name = %s",
+            (application,),
+        )
+        return len(await cut.fetchall())
 
     async def position(self, next_offset: int, *, epoch: int = EPOCH) -> None:
         await self._connection.execute(
@@ -142,6 +157,27 @@ async def test_whether_a_message_has_ended(stored: StoredConversations, rows: Ro
     assert await look_up("m1") == StoredState(ended=True, next_offset=44)
     assert await look_up("m2") == StoredState(ended=False, next_offset=44)
     assert await look_up("m3") == StoredState(ended=False, next_offset=44)
+
+
+async def test_a_server_that_was_started_again_is_no_server_that_is_away(
+    servers: RunningStack, rows: Rows
+) -> None:
+    await rows.message(1, ["said"])
+    name = f"test {rows.session}"
+    dsn = make_conninfo(servers.file.postgres, application_name=name)
+    stored = StoredConversations(dsn, budget_tokens=50)
+    await stored.open()
+
+    async def look_up() -> StoredState | None:
+        return await stored.look_up(rows.session, "m1", shard=SHARD, epoch=EPOCH)
+
+    try:
+        known = await asyncio.gather(*(look_up() for _ in range(20 * CONNECTIONS_MAX)))
+        assert await rows.cut(name) == CONNECTIONS_MAX
+        known += await asyncio.gather(*(look_up() for _ in range(CONNECTIONS_MAX)))
+    finally:
+        await stored.close()
+    assert known == [StoredState(ended=True, next_offset=None)] * len(known)
 
 
 async def test_nobody_listens() -> None:

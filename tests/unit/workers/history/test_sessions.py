@@ -261,16 +261,23 @@ async def test_whether_an_unknown_message_is_over(around: Around) -> None:
     asked = LookUp(1, 2, MessageKey("s", "m1"))
     # Nobody remembers it, and Postgres covers all that lies before the fold at hand.
     assert await around.sessions.over(asked) == (False, True)
+    assert around.redis.calls == 0
     # The persister is behind the fold's start, and there is no history: nothing is sure.
     around.at_hand = AtHand(50, 60, 50, [])
     around.postgres.next_offset = 40
     assert await around.sessions.over(asked) == (False, False)
+    # Where the fold has forgotten what the persister has not heard of, Redis is asked too.
+    around.at_hand = AtHand(0, 60, 50, [])
+    assert await around.sessions.over(asked) == (False, True)
+    assert around.redis.calls == 2
     around.postgres.messages = [ended("m1", 5)]
     assert (await around.sessions.over(asked))[0]
     around.postgres.messages = []
     await around.redis.store_whole("s", [Turn("user", "?", "m1", 5, EPOCH)])
     assert await around.sessions.over(asked) == (True, True)
-    around.redis.away = around.postgres.away = True
+    around.postgres.away = True
+    assert await around.sessions.over(asked) == (True, True)
+    around.redis.away = True
     assert await around.sessions.over(asked) == (False, False)
 
 
