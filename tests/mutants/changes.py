@@ -56,6 +56,13 @@ MUTANTS = (
         ("tests/unit/schemas/log/test_reading_pace.py",),
     ),
     Mutant(
+        "a worker rests while a message waits for time to pass",
+        "workers/intake/intake.py",
+        "self._lanes.any_watched or ",
+        "",
+        ("tests/unit/workers/intake/test_handover.py",),
+    ),
+    Mutant(
         "a late start brings a forgotten message back",
         TRANSCRIPT,
         "return offset is None or self.forgets(Place(epoch, offset))",
