@@ -30,6 +30,7 @@ from persister.store import (
 )
 from persister.writer import Writer
 from schemas.log.log_reader import LogUnavailable
+from schemas.log.reading_pace import Fetch, rest_wait_ms
 from schemas.process.standstill import Seen
 from schemas.topics import SESSION_LOG
 
@@ -80,8 +81,8 @@ class Consumer:
             group = Group(
                 self._settings.brokers(),
                 self._writing,
-                fetch_min_bytes=self._settings.fetch_min_bytes,
-                fetch_wait_ms=self._settings.fetch_wait_ms,
+                awake=Fetch(self._settings.fetch_min_bytes, self._settings.fetch_wait_ms),
+                rest_ms=rest_wait_ms(self._settings.stall_limit_s),
             )
             try:
                 await group.start()

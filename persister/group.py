@@ -23,6 +23,7 @@ from aiokafka.errors import (
 
 from persister.batch import Partition
 from schemas.brokers import Kafka
+from schemas.log.fetch_in_flight import give_up_fetch, keep_pace
 from schemas.log.kafka_client import Consumer
 from schemas.log.log_reader import (
     CLIENT_TIMEOUT_S,
@@ -34,6 +35,7 @@ from schemas.log.log_reader import (
     offsets_of,
     stopped,
 )
+from schemas.log.reading_pace import Fetch, ReadingPace
 from schemas.log.topic_check import check_topics
 from schemas.process.standstill import Seen
 from schemas.topics import PERSISTER_GROUP, SESSION_LOG, USER_MESSAGES
@@ -55,9 +57,8 @@ class Group:
     seconds at most: the positions in Postgres fence whoever comes too late).
     """
 
-    def __init__(
-        self, kafka: Kafka, writing: asyncio.Lock, *, fetch_min_bytes: int, fetch_wait_ms: int
-    ) -> None:
+    def __init__(self, kafka: Kafka, writing: asyncio.Lock, *, awake: Fetch, rest_ms: int) -> None:
+        """`awake`: what a fetch waits for while records come; `rest_ms`: so long while none do."""
         self.assigned: frozenset[Partition] = frozenset()
         self.joined = False
         self.generation = 0
@@ -65,7 +66,8 @@ class Group:
         self._polled_s = 0.0
         self._kafka = kafka
         self._writing = writing
-        self._wait_ms = fetch_wait_ms
+        self._wait_ms = awake.max_wait_ms
+        self._pace = ReadingPace(awake, rest_ms=rest_ms)
         self._positions: dict[Partition, int] = {}
         self._sought_again: set[Partition] = set()
         # Questions go over a connection of their own: behind the long poll each would wait for it.
@@ -76,8 +78,8 @@ class Group:
             enable_auto_commit=False,
             auto_offset_reset="none",
             isolation_level="read_uncommitted",
-            fetch_min_bytes=fetch_min_bytes,
-            fetch_max_wait_ms=fetch_wait_ms,
+            fetch_min_bytes=awake.min_bytes,
+            fetch_max_wait_ms=awake.max_wait_ms,
             fetch_max_bytes=FETCH_MAX_BYTES,
             max_poll_interval_ms=POLL_INTERVAL_MAX_MS,
             session_timeout_ms=6000,
@@ -128,6 +130,8 @@ class Group:
             if (records := self._next_ones(partition := Partition(*tp), raws))
         }
         self._pass_nothing()
+        self._pace.fetched(time.monotonic(), records=bool(fetched))
+        keep_pace(self._consumer, self._pace)
         return given, {}
 
     def reached(self, partition: Partition) -> int:
@@ -204,6 +208,11 @@ class Group:
             # A position must exist even while paused: the fetcher would look for a committed one.
             self._consumer.seek(_of(each), 0)
             self._consumer.pause(_of(each))
+        rested = self._pace.rests
+        self._pace.followed(time.monotonic())
+        keep_pace(self._consumer, self._pace)
+        if rested:
+            give_up_fetch(self._consumer)
 
     def _change(self, assigned: frozenset[Partition]) -> None:
         self.generation += 1

@@ -14,7 +14,9 @@ class PersisterSettings(Connections):
         BATCH_MAX_RECORDS, ge=1, le=1_000_000, description="records a transaction"
     )
     batch_max_bytes: int = Field(8 << 20, ge=1024, description="bytes of records a transaction")
-    fetch_min_bytes: int = Field(256 << 10, ge=1, description="the broker waits for so many bytes")
+    fetch_min_bytes: int = Field(
+        256 << 10, ge=1, description="while records come the broker waits for so many bytes"
+    )
     fetch_wait_ms: int = Field(500, ge=1, le=60_000, description="but not longer than this")
     cache_max_answers: int = Field(50_000, ge=100, description="answers remembered")
     statement_timeout_s: float = Field(

@@ -20,6 +20,7 @@ from schemas.log.gap import first_record_in
 from schemas.log.log_reader import REFUSED, LogReader
 from schemas.log.log_scan import LogScanner
 from schemas.log.producer import LogProducer
+from schemas.log.reading_pace import UNWATCHED, Fetch, rest_wait_ms
 from schemas.log.topic_check import check_topics
 from schemas.process import garbage, logs
 from schemas.process.admin_port import AdminPort
@@ -53,8 +54,8 @@ log = structlog.get_logger("workers")
 
 T = TypeVar("T")
 
-READ_BACK_MIN_BYTES = 64 * 1024
-READ_BACK_MAX_WAIT_MS = 30
+READ_BACK_GATHERS = Fetch(64 * 1024, 30)
+"""Nobody watches a read-back, so it is read in few, large fetches: half the cost of it."""
 PARTS_END_LIMIT_S = 5.0
 
 
@@ -174,8 +175,9 @@ class Process:
             self._settings.shards,
             on_records=lambda shard, records: self._worker.read_back(shard, records),
             on_gap=lambda shard, start, end: self._worker.gap(shard, start, end),
-            # Nobody watches a read-back, so it is read in few, large fetches: half the cost of it.
-            gather=(READ_BACK_MIN_BYTES, READ_BACK_MAX_WAIT_MS),
+            awake=UNWATCHED,
+            gather=READ_BACK_GATHERS,
+            rest_ms=rest_wait_ms(self._settings.stall_limit_s),
         )
 
     async def _first_record_in(self, shard: int, gap: Gap) -> int | None:

@@ -13,8 +13,12 @@ What was found, and is tested against the library:
   from the group's position when they have a leader again.
 * aiokafka gives what it has fetched of one partition to its end before it begins with the next:
   behind a backlog a partition would wait for all others. `FairThread` gives of each in turn.
+* At rest Faust's timers are a third of what a worker costs: it tries to commit twice a second
+  though nothing was acknowledged, looks for stalls that `schemas.process.reader_watch` finds, and
+  counts for statistics that nobody reads (`QuietMonitor`).
 """
 
+import asyncio
 import contextlib
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -22,9 +26,12 @@ from typing import Any
 import structlog
 from aiokafka.consumer.fetcher import FetchResult
 from aiokafka.errors import IllegalStateError
+from faust.sensors import Monitor
 from faust.transport.drivers.aiokafka import AIOKafkaConsumerThread, Consumer
 from faust.types import TP
+from mode import Service
 
+from schemas.log.fetch_in_flight import look_round
 from schemas.log.log_reader import LogUnavailable, offsets_of
 from schemas.topics import USER_MESSAGES
 
@@ -36,8 +43,19 @@ TURN_PARTITIONS = 20
 """So many partitions share a batch."""
 
 
+class QuietMonitor(Monitor):
+    """Faust's monitor without its beat each second."""
+
+    @Service.task
+    async def _sampler(self) -> None:
+        """Compute no averages: our metrics are our own."""
+
+
 class FairThread(AIOKafkaConsumerThread):
     """Gives of each partition in turn what was fetched of it: a share of the batch to each."""
+
+    async def _keepalive2(self) -> None:
+        """Do not wake the loop of the process each second: calls and answers wake it."""
 
     async def _fetch_records(
         self,
@@ -54,9 +72,12 @@ class FairThread(AIOKafkaConsumerThread):
             given |= await super()._fetch_records(consumer, {tp}, 0, share)
             if tp in fetched:  # there is more: its next turn comes behind the others
                 fetched[tp] = fetched.pop(tp)
-        if given:
-            return given
-        return await super()._fetch_records(consumer, active_partitions, timeout, max_records)
+        if not given:
+            given = dict(
+                await super()._fetch_records(consumer, active_partitions, timeout, max_records)
+            )
+        look_round(consumer, rests=not given)
+        return given
 
     async def earliest_offsets(self, *partitions: TP) -> Mapping[TP, int]:
         """Ask for the log's starts; none of a partition without a leader. Raises LogUnavailable."""
@@ -81,6 +102,26 @@ class SeekingConsumer(Consumer):
         super().__init__(*arguments, **named)
         self.begins: dict[int, int] = {}
         self._group_stands: dict[TP, int | None] = {}
+        self._acknowledged = asyncio.Event()
+
+    def ack(self, message: Any) -> bool:
+        """Note that a record is done; a while later that is committed."""
+        done: bool = super().ack(message)
+        self._acknowledged.set()
+        return done
+
+    @Service.task
+    async def _commit_handler(self) -> None:
+        while not self.should_stop:
+            if not any(self._acked.values()):
+                self._acknowledged.clear()
+                await self._acknowledged.wait()
+            await self.sleep(self.commit_interval)
+            await self.commit()
+
+    @Service.task
+    async def _commit_livelock_detector(self) -> None:
+        """Leave that to the reader's watch."""
 
     def _new_consumer_thread(self) -> AIOKafkaConsumerThread:
         return FairThread(self, loop=self.loop, beacon=self.beacon)

@@ -26,7 +26,7 @@ from faust.types import TP
 from schemas.brokers import Kafka
 from schemas.log.kafka_client import arguments
 from schemas.topics import USER_MESSAGES, WORKER_GROUP
-from workers.faust_consumer import BATCH_RECORDS, SeekingConsumer
+from workers.faust_consumer import BATCH_RECORDS, QuietMonitor, SeekingConsumer
 
 log = structlog.get_logger(__name__)
 
@@ -99,6 +99,7 @@ class FaustIntake:
             broker_max_poll_records=BATCH_RECORDS,
             consumer_auto_offset_reset="earliest",
             stream_buffer_maxsize=4096,
+            Monitor=QuietMonitor,
         )
         topic = self._app.topic(USER_MESSAGES, key_type=bytes, value_type=bytes)
         self._app.agent(topic, name="intake")(self._agent)

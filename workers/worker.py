@@ -7,6 +7,7 @@ overlap; only the performing of an action waits.
 """
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from typing import Any, Protocol
@@ -27,7 +28,7 @@ from workers.intake import actions
 from workers.intake.ack_window import Gap
 from workers.intake.actions import Action, AttemptEnd, MessageKey
 from workers.intake.delivery import delivery_of
-from workers.intake.intake import Intake
+from workers.intake.intake import FORGET_EVERY_S, Intake
 
 log = structlog.get_logger(__name__)
 
@@ -97,6 +98,7 @@ class Worker:
         self.durations = Durations(longest_answer_s)
         self._tasks: asyncio.TaskGroup | None = None
         self._changed = asyncio.Event()
+        self._roused = asyncio.Event()
         self._going_on = False
         self._gap: asyncio.Future[None] | None = None
 
@@ -186,6 +188,11 @@ class Worker:
 
     async def _tick(self) -> None:
         while True:
+            if self._intake.rests:
+                self._roused.clear()
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(FORGET_EVERY_S):
+                        await self._roused.wait()
             await asyncio.sleep(TICK_S)
             self._intake.tick(time.monotonic())
             self._perform()
@@ -195,6 +202,8 @@ class Worker:
     def _perform(self) -> None:
         for action in self._intake.take():
             self._perform_one(action)
+        if not self._roused.is_set() and not self._intake.rests:
+            self._roused.set()
         if self._intake.unjudged and not self._going_on:
             # In slices, with a turn of the loop for everybody else between them.
             self._going_on = True

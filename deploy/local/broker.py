@@ -129,6 +129,8 @@ def program(
     options = [
         "-XX:+UseSerialGC",
         "-XX:TieredStopAtLevel=4",
+        # Written 20 times a second, for tools that nobody runs here.
+        "-XX:-UsePerfData",
         f"-Dlog4j2.configurationFile={logging}",
         "-Djava.awt.headless=true",
         "-cp",

@@ -24,6 +24,8 @@ def program(port: int, folder: Path, secured: Secured | None = None) -> Program:
         "--save": "",
         "--appendonly": "no",
         "--loglevel": "warning",
+        # How often it looks after itself: what has expired is found by whoever asks, too.
+        "--hz": "1",
     }
     if secured:
         tls = ssl.create_default_context(cafile=secured.ca)

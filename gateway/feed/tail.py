@@ -22,6 +22,7 @@ from gateway.feed.unneeded import Unneeded
 from schemas.brokers import Kafka
 from schemas.log.log_reader import LogReader, LogUnavailable
 from schemas.log.log_scan import LogScanner
+from schemas.log.reading_pace import Fetch, rest_wait_ms
 from schemas.process.reader_watch import ReaderWatch
 from schemas.scan_queue import KNOWN_OFFSETS
 from schemas.shard_log import Record, ShardLog
@@ -35,9 +36,9 @@ SILENCE_LIMIT_S = 10.0
 BEHIND_LIMIT_S = 5.0
 """A tail that has not reached an end asked so long ago is called behind."""
 
-FETCH_WAIT_MS = 250
-"""A record is told at once; so often is asked where none comes. Whoever is the first in a shard
-waits for the fetch in flight, so that must not be long."""
+AWAKE = Fetch(1, 250)
+"""A record is told at once. Whoever is the first in a shard waits for the fetch in flight, so that
+must not be long; one that was asked at rest, where nothing came, is given up for him."""
 
 _NEVER = float("-inf")
 
@@ -67,7 +68,8 @@ class Tail:
             shards,
             on_records=self._append,
             on_gap=self._gap,
-            wait_ms=FETCH_WAIT_MS,
+            awake=AWAKE,
+            rest_ms=rest_wait_ms(stall_limit_s),
         )
         self.scanner = LogScanner(kafka, SESSION_LOG, shards, bytes_an_offset=self._bytes_an_offset)
         self.ends = Ends(self._ends_and_follow)

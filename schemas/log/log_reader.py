@@ -24,8 +24,9 @@ from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from aiokafka.errors import KafkaError, OffsetOutOfRangeError
 
 from schemas.brokers import Kafka
+from schemas.log.fetch_in_flight import give_up_fetch, keep_pace
 from schemas.log.kafka_client import BrokersRefuse, Consumer
-from schemas.log.reading_pace import AT_ONCE, ReadingPace
+from schemas.log.reading_pace import AT_ONCE, Fetch, ReadingPace
 from schemas.process.standstill import Seen
 from schemas.shard_log import Record
 
@@ -147,19 +148,24 @@ class LogReader:
         *,
         on_records: OnRecords,
         on_gap: OnGap,
-        gather: tuple[int, int] | None = None,
-        wait_ms: int = AT_ONCE.max_wait_ms,
+        awake: Fetch = AT_ONCE,
+        gather: Fetch | None = None,
+        rest_ms: int | None = None,
         **options: Any,
     ) -> None:
         """Make a reader of the topic, stopped.
 
-        `wait_ms`: so long a fetch waits for a record that does not come.
-        `gather`: while records come, a fetch is answered when there are so many bytes, or after so
-        many milliseconds; for who reads much and is not watched.
+        `awake`: what a fetch waits for while little comes; `gather`: while much comes, for who
+        reads much and is not watched; `rest_ms`: so long it waits while nothing comes.
         """
         self._kafka = kafka
-        self._pace = ReadingPace(gather, wait_ms)
-        self._consumer = consumer(kafka, fetch_max_wait_ms=wait_ms, **options)
+        self._pace = ReadingPace(awake, gather=gather, rest_ms=rest_ms)
+        self._consumer = consumer(
+            kafka,
+            fetch_min_bytes=awake.min_bytes,
+            fetch_max_wait_ms=awake.max_wait_ms,
+            **options,
+        )
         # Questions go over a connection of their own. A broker answers a connection's requests one
         # at a time, so a question would wait behind the fetch that waits for new records.
         self._asker = consumer(kafka)
@@ -197,6 +203,11 @@ class LogReader:
         self._consumer.seek(partition, position)
         self._consumer.resume(partition)
         self._wake.set()
+        rested = self._pace.rests
+        self._pace.followed(asyncio.get_running_loop().time())
+        keep_pace(self._consumer, self._pace)
+        if rested:
+            give_up_fetch(self._consumer)
 
     def unfollow(self, shard: int) -> None:
         """Stop reading the shard; its position is forgotten."""
@@ -308,8 +319,7 @@ class LogReader:
 
     def _set_pace(self, *, came: bool) -> None:
         self._pace.fetched(asyncio.get_running_loop().time(), records=came)
-        fetcher = self._consumer._fetcher  # what the next requests are made of
-        fetcher._fetch_min_bytes, fetcher._fetch_max_wait_ms = self._pace.now
+        keep_pace(self._consumer, self._pace)
 
     def _give(self, shard: int, raws: Sequence[ConsumerRecord]) -> None:
         expected = self._positions.get(shard)

@@ -5,10 +5,14 @@ thread of Faust's consumer goes on with its heartbeats, so that the group takes 
 nobody. So the stack of the loop's thread is logged once a block, and a block that lasts for the
 limit ends the process: another start is safe and cheap. `schemas.process.blocked_loop` decides.
 
+The thread asks the loop for a beat at each look, and counts for how long there is none. So a loop
+that rests is woken seldom, and a block is known to within a look.
+
 A call that holds the interpreter's lock all the time holds up this thread too, and is not seen.
 """
 
 import asyncio
+import contextlib
 import os
 import threading
 import time
@@ -21,8 +25,7 @@ from schemas.process.blocked_loop import Block, BlockWatch
 from schemas.process.exit_codes import EXIT_FAILED
 from schemas.process.logs import log_beside, stack_of
 
-BEAT_EVERY_S = 0.25
-LOOK_EVERY_S = 0.1
+LOOK_EVERY_S = 0.5
 
 BLOCKS = Counter("talklog_loop_blocks", "Times that the event loop was blocked")
 LONGEST_S = Gauge("talklog_loop_blocked_longest_seconds", "The longest block of the event loop")
@@ -38,11 +41,11 @@ class LoopWatchdog:
 
     def __init__(self, loop: asyncio.AbstractEventLoop, *, log_s: float, limit_s: float) -> None:
         self._loop = loop
-        # Beats are a pause apart: a limit below two pauses would call that a block.
-        limit_s = max(limit_s, 2 * BEAT_EVERY_S)
-        self._watch = BlockWatch(log_s=log_s, limit_s=limit_s, nap_max_s=2 * LOOK_EVERY_S)
+        # One beat may be late on a busy machine.
+        limit_s = max(limit_s, 2 * LOOK_EVERY_S)
+        self._watch = BlockWatch(log_s=log_s, limit_s=limit_s, nap_max_s=LOOK_EVERY_S)
+        self._asked = 1
         self._beats = 0
-        self._timer: asyncio.Handle | None = None
         self._left = threading.Event()
         self._thread = threading.Thread(target=self._run, name="loop-watchdog", daemon=True)
         self._watched = 0
@@ -50,24 +53,26 @@ class LoopWatchdog:
 
     def __enter__(self) -> Self:
         self._watched = threading.get_ident()
-        self._timer = self._loop.call_soon(self._beat)
+        self._loop.call_soon(self._beat)
         self._thread.start()
         return self
 
     def __exit__(self, *_: object) -> None:
         self._left.set()
-        if self._timer is not None:
-            self._timer.cancel()
 
     def _beat(self) -> None:
         self._beats += 1
-        self._timer = self._loop.call_later(BEAT_EVERY_S, self._beat)
 
     def _run(self) -> None:
         while not self._left.wait(LOOK_EVERY_S):
             block = self._watch.look(time.monotonic(), self._beats)
             if block is not None:
                 self._tell(block)
+            if self._beats == self._asked:
+                self._asked += 1
+                # The loop may be closed by now: it is left in its own thread.
+                with contextlib.suppress(RuntimeError):
+                    self._loop.call_soon_threadsafe(self._beat)
 
     def _tell(self, block: Block) -> None:
         self._longest_s = max(self._longest_s, block.for_s)

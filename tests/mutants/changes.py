@@ -49,6 +49,20 @@ def misfit(mutant: Mutant, source: str) -> str | None:
 
 MUTANTS = (
     Mutant(
+        "a shard that is followed anew waits for seconds, as one at rest",
+        "schemas/log/reading_pace.py",
+        "        self._awake_until_s = now_s + AWAKE_S",
+        "        return",
+        ("tests/unit/schemas/log/test_reading_pace.py",),
+    ),
+    Mutant(
+        "a worker rests while a message waits for time to pass",
+        "workers/intake/intake.py",
+        "self._lanes.any_watched or ",
+        "",
+        ("tests/unit/workers/intake/test_handover.py",),
+    ),
+    Mutant(
         "a late start brings a forgotten message back",
         TRANSCRIPT,
         "return offset is None or self.forgets(Place(epoch, offset))",

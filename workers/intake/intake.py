@@ -116,6 +116,11 @@ class Intake:
         """Whether messages were left for another call of `go_on`, so that this one was short."""
         return self._lanes.any_marked
 
+    @property
+    def rests(self) -> bool:
+        """Whether a `tick` would change nothing, but for what it does each FORGET_EVERY_S."""
+        return not (self._lanes.any_watched or self._lanes.any_marked or self.admission)
+
     # -- group membership
 
     def revoking(self) -> None:

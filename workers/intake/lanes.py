@@ -130,6 +130,11 @@ class Lanes:
         self._marked.update(watched)
 
     @property
+    def any_watched(self) -> bool:
+        """Whether something waits for time to pass."""
+        return bool(self._watched)
+
+    @property
     def any_marked(self) -> bool:
         """Whether something is to be judged."""
         return bool(self._marked)

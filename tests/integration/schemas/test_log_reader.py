@@ -18,7 +18,7 @@ from schemas.log import log_scan
 from schemas.log.gap import first_record_in
 from schemas.log.log_reader import A_TURN_RECORDS, LogReader, LogUnavailable, to_record
 from schemas.log.log_scan import SCAN_TIMEOUT_S, LogScanner, RangeTrimmed, ScanTooLarge
-from schemas.log.reading_pace import AT_REST, BUSY_FETCHES
+from schemas.log.reading_pace import AT_ONCE, BUSY_FETCHES, Fetch
 from schemas.log.topic_check import TopicUnusable, check_topics
 from schemas.shard_log import Record
 from schemas.topics import SESSION_LOG, USER_MESSAGES
@@ -109,13 +109,16 @@ class Seen:
     def has(self, count: int) -> bool:
         return len(self.offsets[0]) == count
 
+    def is_of(self, shard: int, offsets: list[int]) -> bool:
+        return self.offsets[shard] == offsets
+
     async def until(self, condition: Callable[[], bool]) -> None:
         await self._changes.until(condition, WITHIN_S, lambda: f"{self.offsets}, {self.gaps}")
 
 
 @asynccontextmanager
 async def reading(
-    log: Log, seen: Any, gather: tuple[int, int] | None = None
+    log: Log, seen: Any, gather: Fetch | None = None, rest_ms: int | None = None, **options: Any
 ) -> AsyncIterator[LogReader]:
     reader = LogReader(
         log.kafka,
@@ -124,6 +127,8 @@ async def reading(
         on_records=seen.on_records,
         on_gap=seen.on_gap,
         gather=gather,
+        rest_ms=rest_ms,
+        **options,
     )
     await reader.start()
     try:
@@ -159,23 +164,16 @@ async def test_each_record_from_the_position_on_is_given_once_in_order(log: Log)
 
 
 async def test_a_reader_gathers_while_records_come_and_is_told_at_once_at_rest(log: Log) -> None:
-    gather, seen = (64 << 10, 30), Seen()
-    async with reading(log, seen, gather) as reader:
-        fetcher = reader._consumer._fetcher
-
-        def asks_with() -> tuple[int, int]:
-            return fetcher._fetch_min_bytes, fetcher._fetch_max_wait_ms
-
+    gather, at_rest, seen = Fetch(64 << 10, 30), Fetch(1, 500), Seen()
+    async with reading(log, seen, gather, at_rest.max_wait_ms) as reader:
         reader.follow(0, 0)
         for count in (5, 10):
             for _ in range(BUSY_FETCHES):
                 reader._set_pace(came=True)
-            assert asks_with() == gather
+            assert asks_with(reader) == gather
             await log.put(5)
             await seen.until(partial(seen.has, count))
-            async with asyncio.timeout(WITHIN_S):
-                while asks_with() != AT_REST:  # noqa: ASYNC110 - nobody is told
-                    await asyncio.sleep(0.05)
+            await until_it_asks_with(reader, at_rest)
     assert seen.offsets[0] == list(range(10))
 
 
@@ -232,6 +230,57 @@ async def test_a_scan_leaves_turns_of_the_loop_to_others(
         found = await scanner.scan(0, 0, end)
     assert [record.offset for record in found.read("s1", 0)] == list(range(end))
     assert max(turns.came.values()) <= A_TURN_RECORDS
+
+
+async def test_who_is_followed_anew_does_not_wait_for_a_fetch_at_rest(log: Log) -> None:
+    # A broker answers nothing for longer than the test may take, unless a record comes.
+    at_rest, seen = Fetch(1, int(2 * WITHIN_S * 1000)), Seen()
+    async with reading(
+        log,
+        seen,
+        rest_ms=at_rest.max_wait_ms,
+        request_timeout_ms=2 * at_rest.max_wait_ms,
+    ) as reader:
+        for expected in ([0], [0, 0, 1], [0, 0, 1, 0, 1, 2]):
+            reader.follow(0, await reader.end_offset(0))
+            await until_it_waits(reader, at_rest)
+            await log.put(1, shard=1)
+            reader.follow(1, 0)
+            assert asks_with(reader) == AT_ONCE
+            await seen.until(partial(seen.is_of, 1, expected))
+            reader.unfollow(1)
+        # And what is followed already is told at once.
+        reader.follow(0, await reader.end_offset(0))
+        await until_it_waits(reader, at_rest)
+        await log.put(2, shard=0)
+        await seen.until(lambda: seen.offsets[0] == [0, 1])
+
+
+def asks_with(reader: LogReader) -> Fetch:
+    fetcher = reader._consumer._fetcher
+    return Fetch(fetcher._fetch_min_bytes, fetcher._fetch_max_wait_ms)
+
+
+async def until_it_asks_with(reader: LogReader, pace: Fetch) -> None:
+    async with asyncio.timeout(WITHIN_S):
+        while asks_with(reader) != pace:  # noqa: ASYNC110 - nobody is told
+            await asyncio.sleep(0.05)
+
+
+async def until_it_waits(reader: LogReader, pace: Fetch) -> None:
+    """Wait until a fetch of this pace is with the broker."""
+
+    def waits() -> bool:
+        return any(
+            (asked.min_bytes, asked.max_wait_time) == pace and not answer.done()
+            for connection in reader._consumer._client._conns.values()
+            for _, asked, answer in connection._requests
+            if hasattr(asked, "max_wait_time")
+        )
+
+    async with asyncio.timeout(WITHIN_S):
+        while not waits():  # noqa: ASYNC110 - nobody is told
+            await asyncio.sleep(0.05)
 
 
 async def test_following_one_shard_disturbs_no_other(log: Log) -> None:

@@ -303,7 +303,10 @@ class Member:
         return True
 
     def tick(self) -> None:
+        rested = self.intake.rests
         self.intake.tick(self.world.now)
+        if rested:  # its worker would not even have ticked
+            assert not self.intake.take()
         self.perform()
 
     def revoke(self) -> None:
