@@ -42,6 +42,8 @@ CLIENT_TIMEOUT_S = 10.0
 
 POLL_MS = 100
 """A fetch that brought no record wakes nobody; so long may it take until its offsets are passed."""
+POLL_AT_REST_MS = 1_000
+"""The same while nothing comes."""
 A_TURN_RECORDS = 200
 """So many of a fetch are unpacked and given in a turn of the loop, which takes some milliseconds;
 then others have theirs. A whole fetch of small records would hold the loop for a tenth of a second.
@@ -302,9 +304,10 @@ class LogReader:
             if not self._positions:
                 self._wake.clear()
                 await self._wake.wait()
+            wait_ms = min(max(POLL_MS, self._pace.now.max_wait_ms), POLL_AT_REST_MS)
             try:
                 batches = await self._consumer.getmany(
-                    timeout_ms=max(POLL_MS, self._pace.now.max_wait_ms), max_records=A_TURN_RECORDS
+                    timeout_ms=wait_ms, max_records=A_TURN_RECORDS
                 )
             except OffsetOutOfRangeError as error:
                 for partition, position in error.args[0].items():
