@@ -24,7 +24,9 @@ from workers.faust_group import FaustIntake, UserRecord
 pytestmark = [pytest.mark.stack, pytest.mark.timeout(600)]
 
 SHARD = 5
-BACKLOG = 400
+BACKLOG = 2_000
+"""Far more than is given in the tenth of a second after which aiokafka, with records of some
+partitions still at hand, fetches those of the others."""
 MEMBERS: list[FaustIntake] = []
 
 
