@@ -31,7 +31,6 @@ from faust.transport.drivers.aiokafka import AIOKafkaConsumerThread, Consumer
 from faust.types import TP
 from mode import Service
 
-from schemas.log.fetch_in_flight import look_round
 from schemas.log.log_reader import LogUnavailable, offsets_of
 from schemas.topics import USER_MESSAGES
 
@@ -72,12 +71,9 @@ class FairThread(AIOKafkaConsumerThread):
             given |= await super()._fetch_records(consumer, {tp}, 0, share)
             if tp in fetched:  # there is more: its next turn comes behind the others
                 fetched[tp] = fetched.pop(tp)
-        if not given:
-            given = dict(
-                await super()._fetch_records(consumer, active_partitions, timeout, max_records)
-            )
-        look_round(consumer, rests=not given)
-        return given
+        if given:
+            return given
+        return await super()._fetch_records(consumer, active_partitions, timeout, max_records)
 
     async def earliest_offsets(self, *partitions: TP) -> Mapping[TP, int]:
         """Ask for the log's starts; none of a partition without a leader. Raises LogUnavailable."""

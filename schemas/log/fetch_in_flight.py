@@ -4,10 +4,6 @@ A broker answers a connection's requests one at a time, and a fetch at rest wait
 a shard that is followed anew would be asked for only after it. Kafka has no way to take a request
 back but to close its connection; another one is there in a few milliseconds. What was not answered
 is asked for again, and nothing is lost: positions move with what was taken.
-
-By itself the fetcher looks round five times a second though nothing has happened, for it misses an
-event that comes at the same moment as the end of a fetch. At rest, with one broker, there are no
-two at once, so it may look seldom; and where a fetch is given up it is told to look.
 """
 
 import asyncio
@@ -19,8 +15,6 @@ from aiokafka.protocol.fetch import FetchRequest_v0
 
 from schemas.log.reading_pace import ReadingPace
 
-LOOKS_ROUND_S = 0.2
-LOOKS_ROUND_AT_REST_S = 1.0
 ON_ITS_WAY_S = 0.005
 LOOKS_MAX = 4
 """A fetch that was made a moment ago may not be on a connection yet: it is looked for again."""
@@ -30,13 +24,6 @@ def keep_pace(client: AIOKafkaConsumer, pace: ReadingPace) -> None:
     """Have the next fetches of the consumer wait as the pace says."""
     fetcher = client._fetcher
     fetcher._fetch_min_bytes, fetcher._fetch_max_wait_ms = pace.now
-    look_round(client, rests=pace.rests)
-
-
-def look_round(client: AIOKafkaConsumer, *, rests: bool) -> None:
-    """Have the consumer's fetcher look round often, or seldom while nothing comes."""
-    seldom = rests and len(client._client.cluster.brokers()) == 1
-    client._fetcher._fetcher_timeout = LOOKS_ROUND_AT_REST_S if seldom else LOOKS_ROUND_S
 
 
 def give_up_fetch(client: AIOKafkaConsumer, looks: int = LOOKS_MAX) -> None:
