@@ -23,7 +23,7 @@ from aiokafka.errors import (
 
 from persister.batch import Partition
 from schemas.brokers import Kafka
-from schemas.log.fetch_in_flight import give_up_fetch, keep_pace
+from schemas.log import fetch_in_flight
 from schemas.log.kafka_client import Consumer
 from schemas.log.log_reader import (
     CLIENT_TIMEOUT_S,
@@ -130,8 +130,7 @@ class Group:
             if (records := self._next_ones(partition := Partition(*tp), raws))
         }
         self._pass_nothing()
-        self._pace.fetched(time.monotonic(), records=bool(fetched))
-        keep_pace(self._consumer, self._pace)
+        fetch_in_flight.fetched(self._consumer, self._pace, records=bool(fetched))
         return given, {}
 
     def reached(self, partition: Partition) -> int:
@@ -208,11 +207,7 @@ class Group:
             # A position must exist even while paused: the fetcher would look for a committed one.
             self._consumer.seek(_of(each), 0)
             self._consumer.pause(_of(each))
-        rested = self._pace.rests
-        self._pace.followed(time.monotonic())
-        keep_pace(self._consumer, self._pace)
-        if rested:
-            give_up_fetch(self._consumer)
+        fetch_in_flight.followed(self._consumer, self._pace)
 
     def _change(self, assigned: frozenset[Partition]) -> None:
         self.generation += 1

@@ -7,6 +7,7 @@ is asked for again, and nothing is lost: positions move with what was taken.
 """
 
 import asyncio
+import time
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer
@@ -20,13 +21,27 @@ LOOKS_MAX = 4
 """A fetch that was made a moment ago may not be on a connection yet: it is looked for again."""
 
 
-def keep_pace(client: AIOKafkaConsumer, pace: ReadingPace) -> None:
-    """Have the next fetches of the consumer wait as the pace says."""
+def fetched(client: AIOKafkaConsumer, pace: ReadingPace, *, records: bool) -> None:
+    """Take that a fetch brought records or none; the next ones wait as the pace says then."""
+    pace.fetched(time.monotonic(), records=records)
+    _keep(client, pace)
+
+
+def followed(client: AIOKafkaConsumer, pace: ReadingPace) -> None:
+    """Take that something is followed anew: a fetch that was asked at rest is given up for it."""
+    rested = pace.rests
+    pace.followed(time.monotonic())
+    _keep(client, pace)
+    if rested:
+        _give_up_fetch(client)
+
+
+def _keep(client: AIOKafkaConsumer, pace: ReadingPace) -> None:
     fetcher = client._fetcher
     fetcher._fetch_min_bytes, fetcher._fetch_max_wait_ms = pace.now
 
 
-def give_up_fetch(client: AIOKafkaConsumer, looks: int = LOOKS_MAX) -> None:
+def _give_up_fetch(client: AIOKafkaConsumer, looks: int = LOOKS_MAX) -> None:
     """Have the consumer fetch anew, with what it follows and waits for from now on."""
     given_up = sum(map(_give_up, _connections(client)))
     missed = given_up < len(client._fetcher._in_flight)
@@ -36,7 +51,7 @@ def give_up_fetch(client: AIOKafkaConsumer, looks: int = LOOKS_MAX) -> None:
 
 def _look(client: AIOKafkaConsumer, looks_left: int) -> None:
     if looks_left:
-        give_up_fetch(client, looks_left)
+        _give_up_fetch(client, looks_left)
     client._fetcher._notify(client._fetcher._wait_consume_future)
 
 

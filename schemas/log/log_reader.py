@@ -24,7 +24,7 @@ from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from aiokafka.errors import KafkaError, OffsetOutOfRangeError
 
 from schemas.brokers import Kafka
-from schemas.log.fetch_in_flight import give_up_fetch, keep_pace
+from schemas.log import fetch_in_flight
 from schemas.log.kafka_client import BrokersRefuse, Consumer
 from schemas.log.reading_pace import AT_ONCE, Fetch, ReadingPace
 from schemas.process.standstill import Seen
@@ -205,11 +205,7 @@ class LogReader:
         self._consumer.seek(partition, position)
         self._consumer.resume(partition)
         self._wake.set()
-        rested = self._pace.rests
-        self._pace.followed(asyncio.get_running_loop().time())
-        keep_pace(self._consumer, self._pace)
-        if rested:
-            give_up_fetch(self._consumer)
+        fetch_in_flight.followed(self._consumer, self._pace)
 
     def unfollow(self, shard: int) -> None:
         """Stop reading the shard; its position is forgotten."""
@@ -321,8 +317,7 @@ class LogReader:
                 await asyncio.sleep(0)  # of what has come already none waits for a turn
 
     def _set_pace(self, *, came: bool) -> None:
-        self._pace.fetched(asyncio.get_running_loop().time(), records=came)
-        keep_pace(self._consumer, self._pace)
+        fetch_in_flight.fetched(self._consumer, self._pace, records=came)
 
     def _give(self, shard: int, raws: Sequence[ConsumerRecord]) -> None:
         expected = self._positions.get(shard)
