@@ -455,6 +455,13 @@ MUTANTS = (
         ("tests/unit/workers/history",),
     ),
     Mutant(
+        "a text that may not be the first takes its place",
+        "workers/history/sessions.py",
+        "        if action.sure:",
+        "        if True:",
+        ("tests/unit/workers/history",),
+    ),
+    Mutant(
         "what the persister has forgotten is not looked up",
         "persister/rows.py",
         "if session is None or not session.knows(event.message_id):",

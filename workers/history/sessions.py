@@ -199,15 +199,16 @@ class Sessions:
 
     async def _store_once(self, action: Store) -> bool:
         session_id, message_id = action.key
-        if not action.sure:
-            # Its first life may lie before all we know: this text may not take its place.
+        if action.sure:
+            turns = turn_pair(
+                message_id, action.prompt, action.answer, epoch=self._epoch, offset=action.offset
+            )
+            if await self._history.merge(session_id, turns) == "stored":
+                return True
+        else:
+            # Its first life may lie before all we know: this text may not take its place. A whole
+            # rebuild tells which text is the first.
             await self._history.forget(session_id)
-            return False
-        turns = turn_pair(
-            message_id, action.prompt, action.answer, epoch=self._epoch, offset=action.offset
-        )
-        if await self._history.merge(session_id, turns) == "stored":
-            return True
         began = time.monotonic()
         known = await self._rebuilt(action.shard, session_id)
         # If it can't be rebuilt now, it stays missing, and the next answer tries: nothing is lost.

@@ -16,7 +16,7 @@ from tests.integration.workers.conversation import Conversation, assert_whole
 from tests.integration.workers.process import Workers
 from tests.scripted_model.server import ScriptedModel
 from tests.stack import RunningStack
-from tests.waiting import once_within
+from tests.waiting import TRIES, once_within
 
 pytestmark = [pytest.mark.stack, pytest.mark.timeout(600)]
 
@@ -48,6 +48,7 @@ async def test_an_answer_is_streamed_counted_remembered_and_acknowledged(
     await talk.until_committed()
     # A Redis that was slow for a moment may lack the history; the next answer makes it again.
     while (value := await redis.get(redis_keys.session(session))) is None:
+        assert len(asked) < TRIES, f"no answer of {asked} made the history again"
         asked.append(await talk.ask(session, "tokens=5"))
         await talk.ended(asked[-1])
         await talk.until_committed()

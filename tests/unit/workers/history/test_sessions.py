@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Literal, cast
 
 import pytest
@@ -19,7 +20,7 @@ from workers.history.stored_conversation import (
     StoredConversations,
     StoredState,
 )
-from workers.history.turns import merged
+from workers.history.turns import merged, turns_of
 from workers.intake.actions import LookUp, MessageKey, Store
 from workers.intake.shard_fold import AtHand
 
@@ -229,9 +230,33 @@ async def test_turns_are_stored_when_redis_is_back_and_until_then_rebuilt(around
 
 
 async def test_a_text_that_may_not_be_the_first_is_not_stored(around: Around) -> None:
+    around.postgres.away = True
     await around.redis.store_whole("s", [Turn("user", "?", "m0", 1, EPOCH)])
-    await around.sessions.store(store("m1", 5, sure=False))
+    assert not await around.sessions.store(store("m1", 5, sure=False))
     assert around.redis.messages() is None
+
+
+async def test_where_the_fold_begins_after_the_rows_a_new_session_is_remembered_all_the_same(
+    around: Around,
+) -> None:
+    """The persister has been away for long, and a worker has begun since."""
+    around.at_hand = AtHand(50, 60, 50, [])
+    look_up = LookUp(1, 2, MessageKey("s", "m1"))
+    assert await around.sessions.over(look_up) == (False, False)
+    around.read_back(ended("m1", 70))
+    assert await around.sessions.store(store("m1", 70, sure=False))
+    assert around.redis.messages() == ["m1"]
+    around.at_hand = AtHand(50, 100, 50, [])
+    assert await around.sessions.over(LookUp(2, 2, MessageKey("s", "m2"))) == (False, True)
+
+
+async def test_of_a_message_with_two_lives_the_first_text_is_remembered(around: Around) -> None:
+    first = ended("m1", 5)
+    around.postgres.messages, around.postgres.next_offset = [first], 6
+    around.at_hand = AtHand(50, 100, 50, [replace(ended("m1", 70), contents=["another answer"])])
+    await around.redis.store_whole("s", turns_of(first, epoch=EPOCH))
+    assert await around.sessions.store(store("m1", 70, sure=False))
+    assert [turn.content for turn in around.redis.kept["s"]] == ["?", "answer m1"]
 
 
 async def test_turns_given_up_make_the_history_of_the_session_unreadable(around: Around) -> None:
