@@ -24,6 +24,8 @@ class Felt:
 
     first_ms: list[float] = field(default_factory=list)
     """From `accepted` to the first token."""
+    starts_ms: list[float] = field(default_factory=list)
+    """The part of it up to `generating`: then a worker has it and asks its model."""
     gaps_ms: list[float] = field(default_factory=list)
     """From one piece of an answer to the next."""
     resumed: int = 0
@@ -31,7 +33,11 @@ class Felt:
 
     def figures(self) -> dict[str, float]:
         """Give the percentiles by name."""
-        named = {"first token": self.first_ms, "token gap": self.gaps_ms}
+        named = {
+            "first token": self.first_ms,
+            "of it to generating": self.starts_ms,
+            "token gap": self.gaps_ms,
+        }
         return {
             f"{name} p{percent} ms": _percentile(values, percent)
             for name, values in named.items()
@@ -84,6 +90,8 @@ class Honest(Talker):
             return
         elif state == "accepted" and not frame.get("duplicate"):
             self._accepted_s, self._piece_s = now_s, None
+        elif state == "generating" and self._accepted_s is not None:
+            self._felt().starts_ms.append(1000 * (now_s - self._accepted_s))
         elif frame["type"] == "ai_response_chunk":
             self._came(now_s)
 
