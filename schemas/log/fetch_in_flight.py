@@ -4,6 +4,11 @@ A broker answers a connection's requests one at a time, and a fetch at rest wait
 a shard that is followed anew would be asked for only after it. Kafka has no way to take a request
 back but to close its connection; another one is there in a few milliseconds. What was not answered
 is asked for again, and nothing is lost: positions move with what was taken.
+
+By itself the fetcher looks round five times a second though nothing has happened, for it misses an
+event (records were taken, a shard was followed) of the very turn of the loop in which a fetch ends.
+With one broker there is one fetch at a time: what is taken is taken after its end, and whoever
+follows anew ends the rest. So at rest it may look seldom; with more brokers it looks as before.
 """
 
 import asyncio
@@ -16,6 +21,8 @@ from aiokafka.protocol.fetch import FetchRequest_v0
 
 from schemas.log.reading_pace import ReadingPace
 
+LOOKS_ROUND_S = 0.2
+LOOKS_ROUND_AT_REST_S = 1.0
 ON_ITS_WAY_S = 0.005
 LOOKS_MAX = 4
 """A fetch that was made a moment ago may not be on a connection yet: it is looked for again."""
@@ -39,6 +46,8 @@ def followed(client: AIOKafkaConsumer, pace: ReadingPace) -> None:
 def _keep(client: AIOKafkaConsumer, pace: ReadingPace) -> None:
     fetcher = client._fetcher
     fetcher._fetch_min_bytes, fetcher._fetch_max_wait_ms = pace.now
+    seldom = pace.rests and len(client._client.cluster.brokers()) == 1
+    fetcher._fetcher_timeout = LOOKS_ROUND_AT_REST_S if seldom else LOOKS_ROUND_S
 
 
 def _give_up_fetch(client: AIOKafkaConsumer, looks: int = LOOKS_MAX) -> None:
