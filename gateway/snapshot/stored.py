@@ -10,7 +10,7 @@ from psycopg import AsyncConnection, Error, IsolationLevel
 from psycopg.rows import DictRow, dict_row
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
-from schemas.conversation import forgotten_of, message_of, prompt_of
+from schemas.conversation import forgotten_of, message_of
 from schemas.limits import ENDED_MAX_IDS, SNAPSHOT_MAX_BYTES
 from schemas.session_limits import SessionLimits
 from schemas.statements import statements
@@ -122,20 +122,19 @@ class Store:
     async def read(self, wanted: Wanted) -> Stored:
         """Read the session. Raises StoreUnavailable: Postgres is away, or slow."""
         async with self._asking() as ask:
-            next_offset = await self._next_offset(ask, wanted.shard)
-            forgotten = await ask("forgotten", session_id=wanted.session_id)
-            [ended] = await ask("ended", **self._of(wanted))
-            chosen, more = await self._chosen(ask, wanted.session_id, _END, wanted.history)
-            still_open = await ask("open", session_id=wanted.session_id)
-            ids = [*{*chosen, *ended["since"], *(row["message_id"] for row in still_open)}]
+            [about] = await ask("session", **self._of(wanted))
+            chosen, more = list[str](), False
+            if about["finished"]:
+                chosen, more = await self._chosen(ask, wanted.session_id, _END, wanted.history)
+            ids = [*{*chosen, *about["since"], *about["open"]}]
             rows, messages = await self._messages(ask, wanted.session_id, ids)
             return Stored(
-                next_offset=next_offset,
+                next_offset=about["next_offset"],
                 messages=messages,
                 named_in_epoch={row["message_id"]: row["named_in_epoch"] or 0 for row in rows},
-                ended=ended["ids"],
+                ended=about["ended"],
                 more=more,
-                forgotten=forgotten_of(forgotten[0]) if forgotten else None,
+                forgotten=forgotten_of(about),
             )
 
     async def earlier(self, session_id: str, shard: int, before: str | None, limit: int) -> Page:
@@ -144,12 +143,14 @@ class Store:
         As many as asked for, or as fit into a snapshot. Raises StoreUnavailable.
         """
         async with self._asking() as ask:
-            next_offset = await self._next_offset(ask, shard)
-            places = await ask("place", session_id=session_id, message_id=before or "")
-            place = Place(places[0]["first_epoch"], places[0]["first_offset"]) if places else _END
+            [found] = await ask(
+                "place", **self._log(shard), session_id=session_id, message_id=before or ""
+            )
+            stands = found["first_epoch"] is not None
+            place = Place(found["first_epoch"], found["first_offset"]) if stands else _END
             chosen, more = await self._chosen(ask, session_id, place, limit)
             _, messages = await self._messages(ask, session_id, chosen)
-            return Page(messages, more, next_offset)
+            return Page(messages, more, found["next_offset"])
 
     async def ended_before(
         self, session_id: str, message_ids: Collection[str], offset: int
@@ -165,17 +166,12 @@ class Store:
             )
             return {row["message_id"] for row in rows}
 
-    async def _next_offset(self, ask: Ask, shard: int) -> int | None:
-        """Give how far this epoch's session log is in the rows; None: nothing of it is."""
-        for row in await ask("stored_position", topic=SESSION_LOG, shard=shard):
-            if row["epoch"] == self._epoch:
-                return int(row["next_offset"])
-        return None
+    def _log(self, shard: int) -> dict[str, Any]:
+        return {"topic": SESSION_LOG, "shard": shard, "epoch": self._epoch}
 
     def _of(self, wanted: Wanted) -> dict[str, Any]:
-        return {
+        return self._log(wanted.shard) | {
             "session_id": wanted.session_id,
-            "epoch": self._epoch,
             "log_start": wanted.log_start,
             "joined_epoch": wanted.joined.epoch,
             "joined_offset": wanted.joined.offset,
@@ -220,22 +216,10 @@ class Store:
     ) -> tuple[Sequence[DictRow], list[Message]]:
         if not ids:
             return [], []
-        rows = await ask("states", session_id=session_id, message_ids=list(ids))
-        messages = [message for row in rows if (message := message_of(row)) is not None]
-        _put_texts(messages, await ask("texts", session_id=session_id, message_ids=list(ids)))
-        return rows, messages
+        rows = await ask("messages", session_id=session_id, message_ids=list(ids))
+        return rows, [message for row in rows if (message := message_of(row)) is not None]
 
 
 async def _configure(connection: AsyncConnection[DictRow]) -> None:
     await connection.set_isolation_level(IsolationLevel.REPEATABLE_READ)
     await connection.set_read_only(True)
-
-
-def _put_texts(messages: Sequence[Message], rows: Sequence[dict[str, Any]]) -> None:
-    texts = {row["message_id"]: row for row in rows}
-    for message in messages:
-        row = texts.get(message.message_id)
-        if row is not None:
-            message.prompt = prompt_of(row)
-            message.contents = [row["content"]] if row["content"] else []
-            message.reasoning_contents = [row["reasoning"]] if row["reasoning"] else []
