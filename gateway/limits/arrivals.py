@@ -1,10 +1,11 @@
 """Spreads those who come at once, so that those who are there feel nothing of it. Pure.
 
 1. So many new sockets a second are let in, and those of BURST_S at once: few are no storm. The next
-   ones wait for their turn, in their order. Those of a tenth of a second come together: they share
-   what is read of the log for them.
-2. Who would wait longer than WAIT_MAX_S is sent away at once, with the time after which there is
-   room: those who wait must not become the load.
+   ones wait for their turn, in their order. Those of TOGETHER_S come together: they share what is
+   read of the log for them. Both are short, for a handshake takes two milliseconds of the loop, and
+   what everybody else waits for stands behind all that are let in together.
+2. Who would wait longer than WAIT_MAX_S is sent away at once: those who wait must not become the
+   load. Each is told another time, when his turn comes if all come back at theirs.
 3. An address has a rate of its own, and does not wait: a crowd behind one address is a flood.
 """
 
@@ -16,7 +17,9 @@ from gateway.limits.rules import Over
 
 WAIT_MAX_S = 2.0
 """Shorter than what a client waits for a handshake: 3 s, while an answer runs."""
-BURST_S = 2.0
+AGAIN_MAX_S = 60.0
+"""Nobody is sent away for longer: most of those who were before him may never come back."""
+BURST_S = 0.1
 TOGETHER_S = 0.1
 ADDRESS_BURST_S = 10.0
 """An address may bring at once what it may bring in so long."""
@@ -35,7 +38,7 @@ class Arrivals:
     def __init__(self, per_second: int, address_per_second: int) -> None:
         self._per_second = per_second
         self._address_per_second = address_per_second
-        self._next_at_s = float("-inf")
+        self._next_at_s = self._again_at_s = float("-inf")
         burst = round(address_per_second * ADDRESS_BURST_S)
         self._addresses = Rates(burst, ADDRESS_BURST_S)
 
@@ -48,7 +51,8 @@ class Arrivals:
         at_s = max(self._next_at_s, now_s - BURST_S) + 1.0 / self._per_second
         wait_s = at_s - now_s
         if wait_s > WAIT_MAX_S:
-            wait_ms = round(1000 * wait_s)
+            self._again_at_s = max(self._again_at_s, at_s) + 1.0 / self._per_second
+            wait_ms = round(1000 * min(self._again_at_s - now_s, AGAIN_MAX_S))
             return Over("connections_per_second", self._per_second, wait_ms)
         self._next_at_s = at_s
         # 1e-9: a sum of hundreds of parts of a second is not quite what it should be.

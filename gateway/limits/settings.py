@@ -26,9 +26,9 @@ class LimitSettings(Connections):
         20, ge=0, description="new sockets of an address, ten times as many at once; 0: no limit"
     )
     connections_per_second: int = Field(
-        500,
+        250,
         ge=0,
-        description="new sockets of this gateway, twice as many at once; more wait; 0: no limit",
+        description="new sockets of this gateway; more wait for their turn; 0: no limit",
     )
     address_reads_per_minute: int = Field(
         1_200,

@@ -19,7 +19,8 @@ from gateway.limits.settings import LimitSettings
 from gateway.page.page_files import text
 
 SPREAD = 2.0
-"""Those who are sent away in one moment come back over as long again as they have to wait."""
+"""Those who are sent away in one moment come back over as long again as they have to wait; but not
+those of a storm, who are each told a time of his own."""
 
 
 class Door:
@@ -68,5 +69,6 @@ class Door:
 
 def refusal(over: Over) -> Response:
     """Give what a handshake is answered that is not let in now."""
-    wait_s = over.retry_after_ms / 1000 * random.uniform(1.0, SPREAD)  # noqa: S311
+    spread = 1.0 if over.limit == "connections_per_second" else SPREAD
+    wait_s = over.retry_after_ms / 1000 * random.uniform(1.0, spread)  # noqa: S311
     return text(429, f"{over.text}\n", {"Retry-After": str(math.ceil(wait_s))})

@@ -139,7 +139,8 @@ async def test_a_thousand_clients_that_resume_cost_a_few_scans_a_shard(
         async with asyncio.TaskGroup() as group:
             written = {s: group.create_task(writer.answer(s, "m1", PIECES[:5])) for s in some}
         firsts |= {session: last.result() - 6 for session, last in written.items()}
-    with running_gateway(servers, servers.state / f"{uuid4().hex}.log") as fresh:
+    log, at_once = servers.state / f"{uuid4().hex}.log", {"TALKLOG_CONNECTIONS_PER_SECOND": "0"}
+    with running_gateway(servers, log, **at_once) as fresh:
         clients = [
             Client(fresh.url, session, f"?cursor={writer.cursor(session, firsts[session])}")
             for session in sessions

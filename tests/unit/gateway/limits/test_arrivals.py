@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.limits.arrivals import BURST_S, TOGETHER_S, WAIT_MAX_S, Arrivals, Turn
+from gateway.limits.arrivals import AGAIN_MAX_S, BURST_S, TOGETHER_S, WAIT_MAX_S, Arrivals, Turn
 from gateway.limits.rules import Over
 
 
@@ -14,7 +14,8 @@ def waits(arrivals: Arrivals, count: int, now_s: float, address: str | None = No
 
 
 def test_a_few_wait_for_nothing() -> None:
-    assert waits(Arrivals(100, 0), 200, 50.0) == [0.0] * 200
+    few = round(100 * BURST_S)
+    assert waits(Arrivals(100, 0), few, 50.0) == [0.0] * few
 
 
 def test_a_storm_is_spread_and_what_does_not_fit_is_told_when_to_come_again() -> None:
@@ -31,11 +32,24 @@ def test_a_storm_is_spread_and_what_does_not_fit_is_told_when_to_come_again() ->
     assert isinstance(arrivals.arrive(None, 50.0 + over.retry_after_ms / 1000), Turn)
 
 
+def test_those_who_are_sent_away_are_told_a_time_each_and_all_find_room_then() -> None:
+    arrivals, now_s = Arrivals(100, 0), 50.0
+    first = [arrivals.arrive(None, now_s) for _ in range(1_000)]
+    again = sorted(now_s + each.retry_after_ms / 1000 for each in first if isinstance(each, Over))
+    assert len(again) > 700
+    assert all(isinstance(arrivals.arrive(None, at_s), Turn) for at_s in again)
+    for _ in range(100_000):
+        arrivals.arrive(None, again[-1])
+    over = arrivals.arrive(None, again[-1])
+    assert isinstance(over, Over)
+    assert over.retry_after_ms == 1000 * AGAIN_MAX_S
+
+
 def test_an_address_has_a_rate_of_its_own_and_takes_nobody_elses_place() -> None:
     arrivals = Arrivals(1_000, 20)
     found = waits(arrivals, 500, 0.0, "203.0.113.5")
     assert found.count(-1.0) == 300
-    assert waits(arrivals, 10, 0.0, "203.0.113.6") == [0.0] * 10
+    assert max(waits(arrivals, 10, 0.0, "203.0.113.6")) <= 0.21 < WAIT_MAX_S
     over = arrivals.arrive("203.0.113.5", 0.0)
     assert isinstance(over, Over)
     assert (over.limit, over.value, over.retry_after_ms) == (

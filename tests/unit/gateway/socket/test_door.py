@@ -7,6 +7,7 @@ from typing import Any, cast
 from websockets.http11 import Response
 
 from gateway.counters import Counters
+from gateway.limits.arrivals import BURST_S
 from gateway.limits.limiter import Limiter
 from gateway.limits.rules import Who
 from gateway.limits.settings import LimitSettings
@@ -55,14 +56,15 @@ def test_a_flood_of_one_address_is_refused_and_this_machine_is_none() -> None:
     met = [one.knock(ADDRESS, 0) for _ in range(11)]
     assert met[:10] == [None] * 10
     assert "address_connections_per_second" in refused(met[10])
-    assert [one.knock(None, 0) for _ in range(100)] == [None] * 100
+    assert not any(isinstance(one.knock(None, 0), Response) for _ in range(100))
 
 
 async def test_who_must_wait_waits_and_is_counted_as_one_who_is_there() -> None:
     one = door(connections_per_second=500, connections=1500)
-    met = [one.knock(None, 0) for _ in range(1200)]
+    at_once = round(500 * BURST_S)
+    met = [one.knock(None, 0) for _ in range(at_once + 200)]
     waiting = [each for each in met if isinstance(each, Awaitable)]
-    assert met[:1000] == [None] * 1000
+    assert met[:at_once] == [None] * at_once
     assert len(waiting) == 200
     all_in = asyncio.gather(*waiting)
     await asyncio.sleep(0)
