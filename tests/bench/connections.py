@@ -77,10 +77,13 @@ async def _measure(stack: RunningStack, count: int, idle_s: float) -> None:
             beside = await loop.run_in_executor(people, read, [first.url], "beside")
             print(f"readers on their gateway: {_told(alone)} alone, {_told(beside)} beside them")
             quiet = await loop.run_in_executor(people, read, [second.url], "quiet")
-            reading = loop.run_in_executor(people, read, [second.url], "in-the-storm")
-            await asyncio.sleep(2.0)
-            await _storm(stack, crowd)
-            print(f"readers on the other: {_told(quiet)} before, {_told(await reading)} in it")
+            storm = asyncio.create_task(_storm(stack, crowd))
+            added_ms: list[float] = []
+            while not storm.done():
+                name = f"in-the-storm-{len(added_ms)}"
+                added_ms += (await loop.run_in_executor(people, read, [second.url], name)).added_ms
+            await storm
+            print(f"readers on the other: {_told(quiet)} before, {_told(Seen(added_ms))} in it")
         print(f"load {os.getloadavg()[0]:.1f}")
 
 

@@ -135,7 +135,10 @@ async def _hear(stdout: asyncio.StreamReader, crowd: Crowd, number: int) -> None
 
 @dataclass(slots=True)
 class Clients:
-    """Each keeps one socket, and comes back to the next address when it breaks."""
+    """Each keeps one socket, and comes back to the next address when it breaks.
+
+    Who is told by a gateway when to come again comes back to that one.
+    """
 
     urls: list[str]
     address: str
@@ -148,16 +151,17 @@ class Clients:
         """Keep a socket for ever."""
         at, failures = 0, 0
         while True:
-            code, reason = LOST, ""
+            code, reason, to_next = LOST, "", 1
             try:
                 await self._keep(self.urls[at % len(self.urls)], number)
                 failures = 0
             except InvalidStatus as error:
                 self.refused += 1
+                to_next = 0
                 code, reason = refused(error.response.status_code, error.response.headers)
             except (WebSocketException, OSError, TimeoutError):
                 pass
-            at, failures = at + 1, failures + 1
+            at, failures = at + to_next, failures + 1
             wait_s = delay_s(code, reason, failures - 1, random.random())
             assert wait_s is not None, "none is sent away for good"
             await asyncio.sleep(wait_s)
