@@ -16,7 +16,7 @@ from workers.history.prompt import ChatMessage
 from workers.model.endpoint import Address
 from workers.model.faults import FaultKind, ModelFault
 from workers.model.model import Model
-from workers.model.stream import Text
+from workers.model.stream import MOMENT_BYTES, Finished, Text
 from workers.model.transport import Body, Transport, body_of
 
 WITHIN_S = 30.0
@@ -115,6 +115,28 @@ async def test_a_compressed_body_comes_unpacked() -> None:
         while data := await body.wait():
             got += data
         assert got == b"said " * 1000
+
+
+async def test_what_one_moment_may_not_hold_is_read_in_the_next_ones() -> None:
+    """A model that says all at once stopped the loop for a tenth of a second."""
+    said = b"".join(SAID.replace(b"Hi", b"w%06d " % number) for number in range(2_000))
+    a_moment = len("w000000 ") * (MOMENT_BYTES // len(SAID) + 1)
+    messages = [ChatMessage(role="user", content="hello")]
+    async with raw_server(lambda _: Raw([said + DONE])) as server:
+        model = Model(Address("first", server.url, "none"), limits=model_limits())
+        text, moments, ended = "", 0, False
+        async with model.stream(messages, model="m", max_tokens=7) as deltas:
+            while not ended:
+                moments += 1
+                before = len(text)
+                while (delta := deltas.read(float(moments))) is not None and not ended:
+                    text += delta.content if isinstance(delta, Text) else ""
+                    ended = isinstance(delta, Finished)
+                # The first call is open when it has begun: what came until then was read at once.
+                assert moments == 1 or len(text) - before <= a_moment
+                await asyncio.sleep(0.001)
+        await model.aclose()
+    assert text == "".join(f"w{number:06} " for number in range(2_000))
 
 
 async def test_a_call_carries_what_the_clients_own_carries() -> None:

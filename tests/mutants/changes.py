@@ -455,6 +455,13 @@ MUTANTS = (
         ("tests/unit/workers/history",),
     ),
     Mutant(
+        "a model that says all at once stops the loop",
+        "workers/model/stream.py",
+        "self._body.read_now(self._moment_bytes)",
+        "self._body.read_now()",
+        ("tests/contract/test_transport.py",),
+    ),
+    Mutant(
         "a text that may not be the first takes its place",
         "workers/history/sessions.py",
         "        if action.sure:",

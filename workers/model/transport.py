@@ -36,8 +36,10 @@ class Body(httpx2.AsyncByteStream):
             data = await self._response.content.readany() or None
         return data
 
-    def read_now(self) -> bytes | None:
+    def read_now(self, max_bytes: int = -1) -> bytes | None:
         """Give what has come, without waiting: perhaps nothing. None: the body has ended.
+
+        Of more than `max_bytes` the rest is given the next time; -1 is all of it.
 
         Raises what has cut it off, after what came before that.
         """
@@ -46,7 +48,7 @@ class Body(httpx2.AsyncByteStream):
             # Beside an error the library gives nothing, not even what came before it.
             self._error = error
             content.set_exception(None)  # type: ignore[arg-type]
-        if data := content.read_nowait():
+        if data := content.read_nowait(max_bytes):
             return data
         if self._error is not None:
             raise self._error
