@@ -9,8 +9,8 @@ records held a look at everything stopped the loop for 190 ms.
 import gc
 
 YOUNG_OBJECTS = 5_000
-"""So many more objects made than freed, and those are looked at. What is found is freed at once: ten
-times as many, left behind by sockets that were refused, stopped the loop for 80 ms."""
+"""So many more objects made than freed, and those are looked at. What is found is freed at once:
+ten times as many, left behind by sockets that were refused, stopped the loop for 80 ms."""
 YOUNG_LOOKS = 20
 """So many looks at the young, and at those of the look before as well."""
 MIDDLE_LOOKS = 200
