@@ -1,7 +1,8 @@
 """`python -m tests.bench.profile TIER`: where a tier's time goes under load A, as a flame graph.
 
 It starts a stack, warms it up, and lets py-spy look at the tier's first process a hundred times a
-second while the load goes on. A load that ends before is begun again.
+second while the load goes on. A load that ends before is begun again. `--format blocks` prints the
+longest stretches in which the process' loop did not wait instead (`tests.bench.blocks`).
 """
 
 import argparse
@@ -14,11 +15,15 @@ import sysconfig
 from pathlib import Path
 
 from deploy.local.stack_file import StackFile
+from tests.bench.blocks import longest
 from tests.bench.load import load
 from tests.bench.measured import SETTINGS, bench_stack
 from tests.bench.scenarios import SCENARIOS, Scenario
 
 TIERS = ("gateway", "worker", "persister")
+BLOCKS = "blocks"
+ENDINGS = {"flamegraph": "svg", "raw": "txt", "speedscope": "json", BLOCKS: "json"}
+LONGEST = 5
 SAMPLES_A_S = 100
 MARGIN_S = 5.0
 
@@ -32,18 +37,19 @@ def main() -> int:
     parser.add_argument("--scenario", choices=SCENARIOS, default="A")
     parser.add_argument("--seconds", type=int, default=20, help="looked at so long")
     parser.add_argument("--warm-up-seconds", type=float, default=15.0)
-    parser.add_argument(
-        "--format", choices=("flamegraph", "raw", "speedscope"), default="flamegraph"
-    )
+    parser.add_argument("--rate", type=int, default=SAMPLES_A_S, help="looks a second")
+    parser.add_argument("--format", choices=ENDINGS, default="flamegraph")
     parser.add_argument("--output", type=Path, help="default: .cache/profile-TIER.svg")
     asked = parser.parse_args()
-    ending = "svg" if asked.format == "flamegraph" else "txt" if asked.format == "raw" else "json"
-    output = asked.output or Path(".cache") / f"profile-{asked.tier}.{ending}"
+    output = asked.output or Path(".cache") / f"profile-{asked.tier}.{ENDINGS[asked.format]}"
     output.parent.mkdir(parents=True, exist_ok=True)
     with bench_stack(**SETTINGS) as stack:
         code = asyncio.run(_profiled(stack.file, asked, output))
     if code == 0:
         print(f"written to {output}")
+    if code == 0 and asked.format == BLOCKS:
+        for at_s, took_s, frames in longest(output, LONGEST):
+            print(f"{1000 * took_s:6.0f} ms at {at_s:.2f} s: {' · '.join(frames)}")
     return code
 
 
@@ -60,8 +66,13 @@ async def _profiled(file: StackFile, asked: argparse.Namespace, output: Path) ->
         "record",
         *("--pid", str(_pid(file, asked.tier))),
         *("--duration", str(asked.seconds)),
-        *("--rate", str(SAMPLES_A_S)),
-        *("--format", asked.format),
+        *("--rate", str(asked.rate)),
+        # Without --idle the looks that find it waiting are left out, and stretches would be joined.
+        *(
+            ("--idle", "--format", "speedscope")
+            if asked.format == BLOCKS
+            else ("--format", asked.format)
+        ),
         *("--output", str(output)),
     ]
     looking = await asyncio.create_subprocess_exec(*command, stdout=subprocess.DEVNULL)
