@@ -19,8 +19,8 @@ WAIT_MAX_S = 2.0
 """Shorter than what a client waits for a handshake: 3 s, while an answer runs."""
 AGAIN_MAX_S = 60.0
 """Nobody is sent away for longer: most of those who were before him may never come back."""
-BURST_S = 0.1
-TOGETHER_S = 0.1
+BURST_S = 0.05
+TOGETHER_S = 0.05
 ADDRESS_BURST_S = 10.0
 """An address may bring at once what it may bring in so long."""
 
@@ -48,10 +48,11 @@ class Arrivals:
             return Over("address_connections_per_second", self._address_per_second, wait_ms)
         if not self._per_second:
             return Turn(0.0)
-        at_s = max(self._next_at_s, now_s - BURST_S) + 1.0 / self._per_second
+        one_s = 1.0 / self._per_second
+        at_s = max(self._next_at_s, now_s - max(BURST_S, one_s)) + one_s
         wait_s = at_s - now_s
         if wait_s > WAIT_MAX_S:
-            self._again_at_s = max(self._again_at_s, at_s) + 1.0 / self._per_second
+            self._again_at_s = max(self._again_at_s, at_s) + one_s
             wait_ms = round(1000 * min(self._again_at_s - now_s, AGAIN_MAX_S))
             return Over("connections_per_second", self._per_second, wait_ms)
         self._next_at_s = at_s

@@ -44,7 +44,7 @@ POLL_MS = 100
 """A fetch that brought no record wakes nobody; so long may it take until its offsets are passed."""
 POLL_AT_REST_MS = 1_000
 """The same while nothing comes."""
-A_TURN_RECORDS = 200
+A_TURN_RECORDS = 100
 """So many of a fetch are unpacked and given in a turn of the loop, which takes some milliseconds;
 then others have theirs. A whole fetch of small records would hold the loop for a tenth of a second.
 """

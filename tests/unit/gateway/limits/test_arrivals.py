@@ -18,13 +18,19 @@ def test_a_few_wait_for_nothing() -> None:
     assert waits(Arrivals(100, 0), few, 50.0) == [0.0] * few
 
 
+def test_who_comes_alone_waits_for_nothing_however_few_may_come() -> None:
+    for per_second in (1, 3, 10, 1000):
+        arrivals = Arrivals(per_second, 0)
+        assert all(waits(arrivals, 1, 10.0 * number) == [0.0] for number in range(5))
+
+
 def test_a_storm_is_spread_and_what_does_not_fit_is_told_when_to_come_again() -> None:
     arrivals = Arrivals(100, 0)
     found = waits(arrivals, 10_000, 50.0)
     let_in = [wait_s for wait_s in found if wait_s >= 0]
     assert let_in == sorted(let_in)
-    assert len(let_in) == 100 * (BURST_S + WAIT_MAX_S)
-    assert len({round(wait_s, 6) for wait_s in let_in}) == 1 + WAIT_MAX_S / TOGETHER_S
+    assert len(let_in) == round(100 * (BURST_S + WAIT_MAX_S))
+    assert len({round(wait_s, 6) for wait_s in let_in}) == 1 + round(WAIT_MAX_S / TOGETHER_S)
     over = arrivals.arrive(None, 50.0)
     assert isinstance(over, Over)
     assert (over.limit, over.value) == ("connections_per_second", 100)
@@ -75,4 +81,4 @@ def test_in_any_second_no_more_begin_than_the_rate_and_what_may_come_at_once(
             begun.append(now_s + turn.wait_s)
     for index, first_s in enumerate(begun):
         within = [at_s for at_s in begun[index:] if at_s <= first_s + 1.0]
-        assert len(within) <= (1.0 + BURST_S + TOGETHER_S) * per_second + 1
+        assert len(within) <= (1.0 + BURST_S + TOGETHER_S) * per_second + 2
