@@ -1,7 +1,12 @@
-"""Knows how long a new message would wait, from what the workers tell each second."""
+"""Knows how long a new message would wait, from what the workers tell each second.
+
+While nobody asks about a message it listens seldom: who stands idle has no message to refuse. The
+first one that comes has it listen at once.
+"""
 
 import asyncio
 import random
+from contextlib import suppress
 from dataclasses import dataclass
 
 from gateway.limits.rules import Over
@@ -10,6 +15,7 @@ from schemas import redis_keys
 from schemas.load import Load, Wait, decode, wait_of
 
 ASK_EVERY_S = 1.0
+ASK_AT_REST_EVERY_S = 3.0
 OLD_AFTER = 5
 """A worker that has told nothing new so often has stopped: what it has is others' by now."""
 GONE_AFTER = 60
@@ -30,13 +36,18 @@ class Overload:
         self._busy_after_s = busy_after_s
         self._heard: dict[str, _Heard] = {}
         self._waits: dict[int, Wait | None] = {}
+        self._wanted = asyncio.Event()
 
     async def run(self) -> None:
         """Ask again and again, until cancelled."""
         while True:
             self.hear(await self._redis.fields(redis_keys.load()))
             await self._redis.drop_fields(redis_keys.load(), self.forgotten())
+            self._wanted.clear()
             await asyncio.sleep(ASK_EVERY_S)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(ASK_AT_REST_EVERY_S - ASK_EVERY_S):
+                    await self._wanted.wait()
 
     def hear(self, told: dict[bytes, bytes]) -> None:
         """Take what all workers have told; what is not there is not known any more."""
@@ -62,6 +73,7 @@ class Overload:
 
     def wait(self, shard: int) -> Wait | None:
         """Give how long a new message of the shard waits; None: not at all, or nobody knows."""
+        self._wanted.set()
         return self._waits.get(shard)
 
     def over(self, shard: int) -> Over | None:

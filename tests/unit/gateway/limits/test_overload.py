@@ -1,7 +1,11 @@
 """What would wait too long is refused before it is in the log; who says nothing is not believed."""
 
+import asyncio
 from typing import Any, cast
 
+import pytest
+
+from gateway.limits import overload as overload_module
 from gateway.limits.overload import OLD_AFTER, Overload
 from schemas.load import Load, encode
 
@@ -54,3 +58,37 @@ def test_a_worker_that_tells_nothing_new_has_stopped_and_nothing_is_known() -> N
     assert one.forgotten() == [b"a"]
     one.hear({})  # Redis is away, or the worker has left
     assert one.over(0) is None
+
+
+async def test_who_is_asked_about_no_message_asks_the_workers_seldom(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    asked: list[str] = []
+
+    class Fields:
+        async def fields(self, name: str) -> dict[bytes, bytes]:
+            asked.append(name)
+            return {}
+
+        async def drop_fields(self, name: str, fields: list[bytes]) -> None:
+            assert not fields
+
+    monkeypatch.setattr(overload_module, "ASK_EVERY_S", 0.0)
+    monkeypatch.setattr(overload_module, "ASK_AT_REST_EVERY_S", 3600.0)
+    one = Overload(cast(Any, Fields()), 60.0)
+    running = asyncio.create_task(one.run())
+    try:
+        async with asyncio.timeout(30):
+            for number in range(2, 6):  # each message has it look, at once
+                await turns(20)
+                assert len(asked) < number
+                one.over(0)
+                while len(asked) < number:
+                    await asyncio.sleep(0)
+    finally:
+        running.cancel()
+
+
+async def turns(count: int) -> None:
+    for _ in range(count):
+        await asyncio.sleep(0)
