@@ -26,7 +26,6 @@ class Relay:
         self._targets = [urlsplit(url) for url in urls]
         self._hearing = Passing()  # of what gateways say to the client
         self._links: set[asyncio.Task[None]] = set()
-        self._over = False
         self._server: asyncio.Server
 
     @property
@@ -44,7 +43,6 @@ class Relay:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._over = True
         self._server.close()
         await self.cut()
 
@@ -63,7 +61,7 @@ class Relay:
         await asyncio.gather(*links, return_exceptions=True)
 
     async def _carry(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        if self._over:  # it came as the network went: nobody would cut it
+        if not self._server.is_serving():  # it came as the network went: nobody would cut it
             writer.transport.abort()
             return
         link = asyncio.current_task()
