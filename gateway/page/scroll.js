@@ -1,7 +1,7 @@
 /**
  * Keep the newest line in sight, until the reader looks at something else.
  *
- * Any move up lets go; coming back to the end, sending, or the jump button takes hold again.
+ * Any move up lets go; coming down to the end, sending, or the jump button takes hold again.
  */
 
 const NEAR_PX = 24;
@@ -17,6 +17,8 @@ export class StickToEnd {
     this.#scroller = scroller;
     this.#jump = jump;
     scroller.addEventListener("scroll", () => this.#scrolled(), { passive: true });
+    // A chunk may be drawn between a turn of the wheel and its `scroll`: that must not undo it.
+    scroller.addEventListener("wheel", (turn) => this.#turned(turn), { passive: true });
     // The window, the keyboard or a picture of wide code may change the height without a new chunk.
     new ResizeObserver(() => this.follow()).observe(scroller);
     jump.addEventListener("click", () => this.hold());
@@ -34,11 +36,17 @@ export class StickToEnd {
     this.#remember();
   }
 
+  #turned({ deltaY, ctrlKey }) {
+    const zooms = ctrlKey;
+    if (deltaY < 0 && !zooms && this.#scroller.scrollTop > 0) this.#sticks = false;
+  }
+
   #scrolled() {
     const { scrollTop, scrollHeight } = this.#scroller;
     const movedUp = scrollTop < this.#lastTop - 1 && scrollHeight >= this.#lastHeight;
+    const movedDown = scrollTop > this.#lastTop;
     if (movedUp) this.#sticks = false;
-    if (this.#distance() <= NEAR_PX && !movedUp) this.#sticks = true;
+    if (movedDown && this.#distance() <= NEAR_PX) this.#sticks = true;
     this.#remember();
   }
 
