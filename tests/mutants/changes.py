@@ -604,6 +604,20 @@ MUTANTS = (
         ATTEMPTS,
     ),
     Mutant(
+        "all who have a backlog are read in one turn",
+        "workers/attempt/tick.py",
+        "                await asyncio.sleep(0)\n",
+        "",
+        ATTEMPTS,
+    ),
+    Mutant(
+        "who has been read of a backlog is the next again",
+        "workers/attempt/tick.py",
+        "                del self._backlogged[flow]\n",
+        "",
+        ATTEMPTS,
+    ),
+    Mutant(
         "a failed batch ends nobody",
         "workers/attempt/tick.py",
         "                flow.failed(failed)\n",

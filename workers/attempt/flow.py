@@ -95,6 +95,11 @@ class Flow:
         return self._deltas is None
 
     @property
+    def is_backlogged(self) -> bool:
+        """Whether the model may have said more than was read."""
+        return self._deltas is not None and self._deltas.is_backlogged
+
+    @property
     def is_written(self) -> bool:
         """Whether writing is over: nothing is in flight, and nothing more will be."""
         if self._in_flight:

@@ -7,6 +7,10 @@ acknowledged, and what comes meanwhile gathers. A shard that stalls holds up no 
 
 The first text of an attempt does not wait for a tick (`beat`), nor does its last for longer than
 for the acknowledgement before.
+
+A model that says all at once has a backlog. Reading one stream's share of it takes milliseconds, and
+twenty of them in one turn of the loop would hold up everybody's first text. So those are read
+between two ticks, one a turn.
 """
 
 import asyncio
@@ -37,6 +41,8 @@ class Tick:
         self._chunk_every_s = chunk_every_s
         self._now = asyncio.get_running_loop().time
         self._flows: dict[Flow, None] = {}
+        self._backlogged: dict[Flow, None] = {}
+        """Those of whose models more may have come than was read, who waits longest first."""
         self._sending: dict[int, dict[Flow, None]] = {}
         """Shards with a batch in flight, and whose urgent text came meanwhile."""
         self._added = asyncio.Event()
@@ -50,6 +56,7 @@ class Tick:
     def remove(self, flow: Flow) -> None:
         """Move it no more."""
         self._flows.pop(flow, None)
+        self._backlogged.pop(flow, None)
 
     async def run(self) -> None:
         """Tick until cancelled."""
@@ -61,15 +68,32 @@ class Tick:
                     await self._added.wait()
                 # From tick to tick, not from the end of one to the next: a pace that is kept.
                 at_s = max(at_s + tick_every_s(len(self._flows), self._chunk_every_s), self._now())
+                await self._read_backlogged(at_s)
                 await asyncio.sleep(at_s - self._now())
                 self.beat(now_s=at_s)
+
+    async def _read_backlogged(self, until_s: float) -> None:
+        """Read one a turn of the loop, and each once, while there is time; one at least."""
+        for flow in list(self._backlogged):
+            if flow in self._backlogged:  # still
+                del self._backlogged[flow]
+                self._read(flow, self._now())
+                await asyncio.sleep(0)
+            if self._now() >= until_s:
+                return
+
+    def _read(self, flow: Flow, now_s: float) -> None:
+        flow.read(now_s)
+        if flow.is_backlogged:
+            self._backlogged[flow] = None
 
     def beat(self, flows: Iterable[Flow] | None = None, now_s: float | None = None) -> None:
         """Read these now, or all, and send what is due of them. Nothing here waits."""
         now_s = self._now() if now_s is None else now_s
         due: dict[int, list[Flow]] = {}
         for flow in list(self._flows) if flows is None else flows:
-            flow.read(now_s)
+            if flow not in self._backlogged:
+                self._read(flow, now_s)
             if not flow.is_due(now_s):
                 continue
             if flow.shard not in self._sending:

@@ -65,6 +65,9 @@ Delta = Text | Reasoning | Finished
 class Deltas(Protocol):
     """What a model says, read without waiting."""
 
+    is_backlogged: bool
+    """Whether more may have come than was read: a moment has its share."""
+
     def read(self, now_s: float) -> Delta | None:
         """Give what has come since, without waiting. Raises ModelFault."""
 
@@ -120,7 +123,7 @@ class ModelStream:
         # Until the answer has begun nobody has read of it: another call may be made instead.
         while not reader.begun:
             try:
-                data = await self._body.wait()
+                data = await self._body.wait(MOMENT_BYTES)
             except _LOST as error:
                 if not any_byte:
                     raise
@@ -153,6 +156,11 @@ class ModelStream:
                 reader.finish_reason, reader.usage, reader.broken_off, reader.tool_calls
             )
         return None
+
+    @property
+    def is_backlogged(self) -> bool:
+        """Whether more may have come than was read: a moment has its share."""
+        return not self._moment_bytes
 
     def _receive(self, now_s: float) -> None:
         if now_s >= self._limits.whole_at:

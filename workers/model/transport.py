@@ -29,11 +29,13 @@ class Body(httpx2.AsyncByteStream):
         while data := await self.wait():
             yield data
 
-    async def wait(self) -> bytes | None:
-        """Give what has come, and wait if that is nothing. None: the body has ended."""
-        data = self.read_now()
+    async def wait(self, max_bytes: int = -1) -> bytes | None:
+        """Give what `read_now` gives, and wait if that is nothing. None: the body has ended."""
+        data = self.read_now(max_bytes)
         if data == b"":
-            data = await self._response.content.readany() or None
+            content = self._response.content
+            # The library's `read(-1)` is another thing: it waits for the body's end.
+            data = await (content.readany() if max_bytes < 0 else content.read(max_bytes)) or None
         return data
 
     def read_now(self, max_bytes: int = -1) -> bytes | None:

@@ -99,6 +99,8 @@ def event_of(value: bytes) -> SessionEvent:
 class Says:
     """A model that says what the test gives it, and an end or a fault behind it."""
 
+    is_backlogged = False
+
     def __init__(self) -> None:
         self.waiting: deque[Delta | Exception] = deque()
         self.begins = asyncio.Event()
@@ -133,9 +135,9 @@ class Says:
 class Running:
     """One attempt that runs."""
 
-    def __init__(self, log: HeldLog, tick: Tick, number: int, shard: int) -> None:
+    def __init__(self, log: HeldLog, tick: Tick, number: int, shard: int, model: Says) -> None:
         self.session_id, self.shard = f"s{number}", shard
-        self.model = Says()
+        self.model = model
         self.said = ""
         self._log = log
         message = UserMessage(
@@ -181,10 +183,13 @@ class Running:
 class World:
     """Some attempts, one tick that beats when the test says so, a clock of the test's own."""
 
-    def __init__(self, shards: Sequence[int]) -> None:
+    def __init__(
+        self, shards: Sequence[int], models: Sequence[Says] = (), chunk_every_s: float = NEVER_S
+    ) -> None:
         self.log = HeldLog()
         # It beats by itself only after NEVER_S.
-        self.tick = Tick(self.log, chunk_every_s=NEVER_S)
+        self.tick = Tick(self.log, chunk_every_s=chunk_every_s)
+        self._models = models or [Says() for _ in shards]
         self._ahead_s = 0.0
         self._shards = shards
         self.attempts: list[Running] = []
@@ -193,7 +198,8 @@ class World:
         self._ticking = asyncio.create_task(self.tick.run())
         await settle()
         self.attempts = [
-            Running(self.log, self.tick, number, shard) for number, shard in enumerate(self._shards)
+            Running(self.log, self.tick, number, shard, model)
+            for number, (shard, model) in enumerate(zip(self._shards, self._models, strict=True))
         ]
         await settle()
         return self

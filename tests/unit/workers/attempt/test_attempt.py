@@ -99,6 +99,8 @@ async def log() -> AsyncIterator[MemoryLog]:
 class ScriptedModel:
     """A model that says these pieces; an exception among them is raised, an event waited for."""
 
+    is_backlogged = False
+
     def __init__(self, *pieces: Delta | Exception | asyncio.Event) -> None:
         self._pieces = list(pieces)
         self.asked: list[tuple[Sequence[ChatMessage], str, int]] = []

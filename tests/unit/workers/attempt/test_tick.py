@@ -1,6 +1,7 @@
 """One tick for all: what is due leaves together, each shard by itself; each attempt ends right."""
 
 import asyncio
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -10,11 +11,11 @@ from hypothesis import strategies as st
 
 from schemas.events import Chunk, Complete, Error, Status
 from schemas.limits import ALIVE_EVERY_S
-from tests.unit.workers.attempt.attempts import CHUNK_EVERY_S, Running, World, settle
+from tests.unit.workers.attempt.attempts import CHUNK_EVERY_S, Running, Says, World, settle
 from workers.attempt.pacing import WAITING_MAX_BYTES, tick_every_s
 from workers.intake.actions import AttemptEnd
 from workers.model.faults import FaultKind, fault
-from workers.model.stream import Finished, Text
+from workers.model.stream import Delta, Finished, Text
 
 DONE = Finished("stop", None)
 
@@ -143,6 +144,60 @@ async def test_the_last_record_comes_behind_what_is_in_flight() -> None:
         await world.let_go()
         assert (await one.task)[0] is AttemptEnd.RELEASED
         assert [type(event) for event in one.events[-2:]] == [Chunk, Status]
+
+
+class Turns:
+    """Counts the turns of the loop while it runs."""
+
+    def __init__(self) -> None:
+        self.now = 0
+
+    async def run(self) -> None:
+        while True:
+            self.now += 1
+            await asyncio.sleep(0)
+
+
+class SaysAllAtOnce(Says):
+    """A model with a backlog, of which a read gives one part; a tick has time for a few."""
+
+    is_backlogged = True
+
+    def __init__(self, turns: Turns) -> None:
+        super().__init__()
+        self._turns = turns
+        self._read_at_s = 0.0
+        self.read_at: list[int] = []
+
+    def read(self, now_s: float) -> Delta | None:
+        if now_s == self._read_at_s or not self.waiting:
+            return None
+        self._read_at_s = now_s
+        self.read_at.append(self._turns.now)
+        time.sleep(0.003)
+        return super().read(now_s)
+
+
+async def test_who_says_all_at_once_is_read_one_a_turn_and_nobody_else_waits_for_it() -> None:
+    turns = Turns()
+    fast = [SaysAllAtOnce(turns) for _ in range(20)]
+    async with World([0] * 20 + [1], [*fast, Says()], chunk_every_s=CHUNK_EVERY_S) as world:
+        counting = asyncio.create_task(turns.run())
+        for each in world.attempts[:20]:
+            for _ in range(20):
+                each.say("much ")
+        slow = world.attempts[20]
+        for number in range(1, 20):
+            slow.say("a")
+            async with asyncio.timeout(60):
+                while len(slow.model.waiting):
+                    await world.let_go()
+            # All have had a turn before somebody has his second one.
+            counts = [len(model.read_at) for model in fast]
+            assert max(counts) - min(counts) <= 1, number
+        counting.cancel()
+    read_at = sorted(at for model in fast for at in model.read_at[1:])
+    assert len(read_at) == len(set(read_at)), "two were read in one turn of the loop"
 
 
 async def test_a_sign_of_life_when_nothing_is_said() -> None:
