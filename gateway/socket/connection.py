@@ -48,7 +48,6 @@ class Connection:
         "_history_is_unavailable",
         "_joined",
         "_pace",
-        "_performer",
         "_position",
         "_protocol",
         "_shared",
@@ -93,7 +92,6 @@ class Connection:
             renews=shared.tokens is not None,
         )
         self._who = who or Who(address.session_id)
-        self._performer = Performer(self, socket, self._protocol, shard, shared, self._who)
 
     @property
     def position(self) -> int:
@@ -108,17 +106,22 @@ class Connection:
     async def run(self, cursor: str | None) -> None:
         """Serve the client until its socket is closed; `cursor` is what it wants to resume from."""
         self._shared.followers.add(self)
+        # Held here alone: a circle of this connection would have to be found, `WebSocket._let_go`.
+        performer = Performer(
+            self, self._socket, self._protocol, self.shard, self._shared, self._who
+        )
         try:
             await self._join(cursor)
             async for frame in self._socket:
                 if not self._is_heard():
                     break
-                await self._take(frame)
+                await self._take(frame, performer)
             if self._ended:  # the library closes what returns with 1000: our code goes out first
                 await self._socket.wait_closed()
         except ConnectionClosed:
             return
         finally:
+            self._socket.on_writable = None
             self._shared.followers.remove(self)
             self._shared.snapshots.withdraw(self)
 
@@ -131,13 +134,13 @@ class Connection:
         left_in_order = self._socket.left_in_order and self._pace.has_room
         return not self._ended and (self._socket.open or left_in_order)
 
-    async def _take(self, frame: str | bytes) -> None:
+    async def _take(self, frame: str | bytes, performer: Performer) -> None:
         """Perform a frame, and wait as long as its client's pace wants it."""
         self._shared.counters.frames_received += 1
         if self._close_if_over():
             return
         for action in (actions := self._protocol.receive(frame, utc_now())):
-            await self._performer.perform(action)
+            await performer.perform(action)
         await self._pace.rest(len(frame), actions)
 
     def lacks_only(self, offset: int) -> bool:

@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
+from redis import DriverInfo
 from redis.asyncio import BlockingConnectionPool, Redis, RedisCluster, Sentinel
 from redis.asyncio.cluster import ClusterNode
 from redis.asyncio.connection import parse_url
@@ -25,6 +26,8 @@ AWAY = (RedisError, OSError, TimeoutError, RuntimeError, AttributeError)
 """What is raised where Redis does not answer. Of a connection that was closed since it was last
 used it is RuntimeError by uvloop, and AttributeError by a cluster's client, where the failure of
 another question has closed it."""
+DRIVER = DriverInfo()
+"""How a connection names itself. By itself the library reads its version from files, for each."""
 
 
 class RedisClient:
@@ -64,19 +67,23 @@ def reason(error: BaseException) -> str:
 def redis_client(url: str, *, connections_max: int, answer_limit_s: float) -> RedisClient:
     """Make a client; nothing is sent yet. Raises schemas.redis_address.BadAddress."""
     address = redis_address(url)
-    timeouts = {"socket_timeout": answer_limit_s, "socket_connect_timeout": answer_limit_s}
+    options: dict[str, Any] = {
+        "socket_timeout": answer_limit_s,
+        "socket_connect_timeout": answer_limit_s,
+        "driver_info": DRIVER,
+    }
     if address.kind == "sentinel":
-        return _of_sentinels(address, timeouts, connections_max)
+        return _of_sentinels(address, options, connections_max)
     if address.kind == "cluster":
-        return RedisClient(_of_cluster(address, timeouts, connections_max), connections_max)
+        return RedisClient(_of_cluster(address, options, connections_max), connections_max)
     pool = BlockingConnectionPool.from_url(
-        url, max_connections=connections_max, timeout=answer_limit_s, **timeouts
+        url, max_connections=connections_max, timeout=answer_limit_s, **options
     )
     return RedisClient(Redis.from_pool(pool), connections_max)
 
 
-def _of_sentinels(address: RedisAddress, timeouts: dict[str, float], most: int) -> RedisClient:
-    options = _options(address) | timeouts
+def _of_sentinels(address: RedisAddress, given: dict[str, Any], most: int) -> RedisClient:
+    options = _options(address) | given
     tls = {name: value for name, value in options.items() if name.startswith("ssl")}
     own = {
         name.removeprefix(SENTINEL_OPTIONS): options.pop(name)
@@ -85,14 +92,14 @@ def _of_sentinels(address: RedisAddress, timeouts: dict[str, float], most: int) 
     }
     make: Any = Sentinel  # not typed in the library
     sentinel = make(
-        list(address.nodes), sentinel_kwargs={**timeouts, **tls, **own, "retry": _once()}, **options
+        list(address.nodes), sentinel_kwargs={**given, **tls, **own, "retry": _once()}, **options
     )
     return RedisClient(sentinel.master_for(address.master, max_connections=most), most, sentinel)
 
 
-def _of_cluster(address: RedisAddress, timeouts: dict[str, float], most: int) -> RedisCluster:
+def _of_cluster(address: RedisAddress, given: dict[str, Any], most: int) -> RedisCluster:
     nodes = [ClusterNode(host, port) for host, port in address.nodes]
-    options = _options(address) | timeouts
+    options = _options(address) | given
     options.pop("db", None)
     # A question may be sent on by a node, and is then asked once more beside it.
     return RedisCluster(startup_nodes=nodes, max_connections=2 * most, retry=_once(), **options)
