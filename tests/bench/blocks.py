@@ -1,59 +1,59 @@
-"""The longest stretches in which a process' event loop did not wait, out of a profile by time.
+"""The longest turns of a process' event loop, as they were measured from inside it.
 
-py-spy looks at the main thread so many times a second; a stretch is every look in a row that finds
-it at work. Turns of the loop that follow each other without a wait are one stretch: a block of the
-loop is no longer than this, and may be shorter.
+A process that is started with `variables(folder)` in its environment measures its loop
+(`tests/bench/inside`). `anew` has it forget what was before, `longest` reads what has been since.
 """
 
 import json
-from collections import Counter
-from collections.abc import Iterator, Sequence
-from itertools import groupby
+import time
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-MAIN = "MainThread"
-WAITS_IN = "Runner.run"
-"""uvloop waits in its own code: Python's innermost frame is who runs the loop."""
-SHOWN = 5
-"""Frames that a stretch is told by."""
-RUNS_THE_LOOP = 5
-"""Frames above which every stack is the same."""
+INSIDE = Path(__file__).parent / "inside"
+WRITTEN_WITHIN_S = 10.0
+SHOWN = 3
 
 
-class Stretch(NamedTuple):
-    """When it began in the profile, how long it was, and the frames it was seen in most."""
+class Block(NamedTuple):
+    """How long one turn, or few in a row, have computed; the clock's time; where it was seen."""
 
-    at_s: float
-    took_s: float
-    frames: Sequence[str]
+    cpu_ms: float
+    clock_ms: float
+    seen: Sequence[str]
 
-
-def longest(profile: Path, count: int) -> list[Stretch]:
-    """Read a profile of the form speedscope, and give its longest stretches, longest first."""
-    read = json.loads(profile.read_text())
-    names = [f"{each['name']} ({each['file']}:{each['line']})" for each in read["shared"]["frames"]]
-    found = [
-        stretch
-        for thread in read["profiles"]
-        if MAIN in thread["name"]
-        for stretch in _stretches(thread, names)
-    ]
-    return sorted(found, key=lambda each: -each.took_s)[:count]
+    def __str__(self) -> str:
+        seen = "".join(f"\n    {each}" for each in self.seen[:SHOWN])
+        return f"{self.cpu_ms:4.0f} ms computed, {self.clock_ms:4.0f} ms by the clock{seen}"
 
 
-def _stretches(thread: dict[str, Any], names: Sequence[str]) -> Iterator[Stretch]:
-    at_s, looks = 0.0, list[tuple[float, float, list[str]]]()
-    for stack, took_s in zip(thread["samples"], thread["weights"], strict=True):
-        looks.append((at_s, took_s, [names[each] for each in stack]))
-        at_s += took_s
-    for works, run in groupby(looks, key=lambda look: _works(look[2])):
-        if works:
-            parts = list(run)
-            seen = Counter(frame for _, _, stack in parts for frame in {*stack[RUNS_THE_LOOP:]})
-            frames = [frame for frame, _ in seen.most_common(SHOWN)]
-            yield Stretch(parts[0][0], sum(took_s for _, took_s, _ in parts), frames)
+def variables(folder: Path) -> dict[str, str]:
+    """Give the environment of processes that measure their loops; they write into the folder."""
+    return {"PYTHONPATH": str(INSIDE), "TURNS_FOLDER": str(folder)}
 
 
-def _works(stack: Sequence[str]) -> bool:
-    return bool(stack) and not stack[-1].startswith(WAITS_IN)
+def anew(folder: Path, pid: int) -> None:
+    """Forget what was until now. Raises TimeoutError if this process does not measure itself."""
+    marker = _written(folder, pid).with_suffix(".anew")
+    marker.touch()
+    _wait(lambda: not marker.exists(), pid)
+
+
+def longest(folder: Path, pid: int) -> list[Block]:
+    """Give the longest blocks, the longest first."""
+    read = json.loads(_written(folder, pid).read_text())
+    return [Block(**each) for each in read]
+
+
+def _written(folder: Path, pid: int) -> Path:
+    path = folder / f"{pid}.json"
+    _wait(lambda: path.exists() and path.stat().st_size > 0, pid)
+    return path
+
+
+def _wait(condition: Callable[[], bool], pid: int) -> None:
+    for _ in range(int(WRITTEN_WITHIN_S / 0.1)):
+        if condition():
+            return
+        time.sleep(0.1)
+    raise TimeoutError(f"process {pid} does not measure its turns")

@@ -8,8 +8,8 @@ acknowledged, and what comes meanwhile gathers. A shard that stalls holds up no 
 The first text of an attempt does not wait for a tick (`beat`), nor does its last for longer than
 for the acknowledgement before.
 
-A model that says all at once has a backlog. Reading one stream's share of it takes milliseconds, and
-twenty of them in one turn of the loop would hold up everybody's first text. So those are read
+A model that says all at once has a backlog. Reading one stream's share of it takes milliseconds,
+and twenty of them in one turn of the loop would hold up everybody's first text. So those are read
 between two ticks, one a turn.
 """
 

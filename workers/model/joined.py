@@ -30,6 +30,11 @@ class Joined:
         self._continuation = continuation
         self._finished: Finished | None = None  # to be given after the rest of the text
 
+    @property
+    def is_backlogged(self) -> bool:
+        """Whether more may have come than was read."""
+        return self._deltas.is_backlogged
+
     def read(self, now_s: float) -> Delta | None:
         """Give what has come since, without waiting. None: nothing new."""
         if self._finished is not None:
@@ -60,6 +65,8 @@ class Joined:
 
 class Only:
     """One delta, where no model is asked."""
+
+    is_backlogged = False
 
     def __init__(self, delta: Delta) -> None:
         self._delta = delta

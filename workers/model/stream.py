@@ -65,8 +65,9 @@ Delta = Text | Reasoning | Finished
 class Deltas(Protocol):
     """What a model says, read without waiting."""
 
-    is_backlogged: bool
-    """Whether more may have come than was read: a moment has its share."""
+    @property
+    def is_backlogged(self) -> bool:
+        """Whether more may have come than was read: a moment has its share."""
 
     def read(self, now_s: float) -> Delta | None:
         """Give what has come since, without waiting. Raises ModelFault."""

@@ -1,39 +1,55 @@
-"""Which stretches of a profile are blocks of the loop."""
+"""A process measures the turns of its own loop: what computes is a block, what waits is none."""
 
-import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 
-from tests.bench.blocks import Stretch, longest
+import pytest
 
-BELOW = ["<module>", "main", "Runner.run", "run_until", "Handle._run"]
-RUNS, TAKES, WAITS = [*BELOW, "take"], [*BELOW, "take", "decode"], BELOW[:3]
+from tests.bench import blocks
 
+LOOP = """
+import asyncio, time, uvloop
 
-def written(folder: Path, *threads: tuple[str, list[list[str]]]) -> Path:
-    """A profile of looks that are a hundredth of a second apart."""
-    names = sorted({name for _, looks in threads for look in looks for name in look})
-    profile = folder / "profile.json"
-    frames = [{"name": name, "file": "f.py", "line": 1} for name in names]
-    profiles = [
-        {
-            "name": name,
-            "samples": [[names.index(each) for each in look] for look in looks],
-            "weights": [0.01] * len(looks),
-        }
-        for name, looks in threads
-    ]
-    profile.write_text(json.dumps({"shared": {"frames": frames}, "profiles": profiles}))
-    return profile
+def compute(cpu_s):
+    began_s = time.thread_time()
+    while time.thread_time() - began_s < cpu_s:
+        pass
 
+async def main():
+    compute(0.5)  # before it is begun anew
+    print("runs", flush=True)
+    while True:
+        await asyncio.sleep(0.2)
+        compute(0.06)
 
-def test_looks_at_work_in_a_row_are_one_stretch_and_a_wait_ends_it(tmp_path: Path) -> None:
-    looks = [WAITS, RUNS, WAITS, RUNS, TAKES, TAKES, [], RUNS, RUNS]
-    found = longest(written(tmp_path, ("Process 1 Thread 1 MainThread", looks)), 2)
-    assert [round(each.took_s, 3) for each in found] == [0.03, 0.02]
-    assert [round(each.at_s, 3) for each in found] == [0.03, 0.07]
-    assert list(found[0].frames) == ["take (f.py:1)", "decode (f.py:1)"]
+uvloop.run(main())
+"""
 
 
-def test_other_threads_do_not_block_the_loop(tmp_path: Path) -> None:
-    others = ("Thread 2 (watchdog)", [RUNS] * 9)
-    assert longest(written(tmp_path, others, ("MainThread", [WAITS])), 5) == list[Stretch]()
+def test_a_turn_that_computes_is_a_block_and_is_forgotten_when_it_begins_anew(
+    tmp_path: Path,
+) -> None:
+    with subprocess.Popen(
+        [sys.executable, "-c", LOOP],
+        env=os.environ | blocks.variables(tmp_path),
+        stdout=subprocess.PIPE,
+    ) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        blocks.anew(tmp_path, process.pid)
+        found = list[blocks.Block]()
+        while not found or found[0].cpu_ms < 60:
+            found = blocks.longest(tmp_path, process.pid)
+        process.kill()
+    assert found[0].cpu_ms < 500
+    assert any("compute" in each for each in found[0].seen)
+
+
+def test_a_process_that_does_not_measure_itself_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(blocks, "WRITTEN_WITHIN_S", 0.2)
+    with pytest.raises(TimeoutError, match="process 1 does not"):
+        blocks.anew(tmp_path, 1)
