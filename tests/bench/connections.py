@@ -8,11 +8,14 @@ process of their own, and the crowd has as many as its files need.
 
 import argparse
 import asyncio
+import dataclasses
 import multiprocessing
 import os
+import tempfile
 import time
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
 
 import psutil
 
@@ -27,6 +30,8 @@ OTHERS = 300
 """Sockets of a gateway that are none of the crowd's, and files that are no sockets."""
 READERS = Scenario("20 answers of 20 tokens a second", 20, 20.0)
 READ_S = 15.0
+ANSWERS, ANSWERS_MAX = 5, 200
+"""Who reads on while a storm lasts has so many answers in READ_S, and at most."""
 
 
 def main() -> None:
@@ -77,19 +82,27 @@ async def _measure(stack: RunningStack, count: int, idle_s: float) -> None:
             beside = await loop.run_in_executor(people, read, [first.url], "beside")
             print(f"readers on their gateway: {_told(alone)} alone, {_told(beside)} beside them")
             quiet = await loop.run_in_executor(people, read, [second.url], "quiet")
-            storm = asyncio.create_task(_storm(stack, crowd))
-            added_ms: list[float] = []
-            while not storm.done():
-                name = f"in-the-storm-{len(added_ms)}"
-                added_ms += (await loop.run_in_executor(people, read, [second.url], name)).added_ms
-            await storm
-            print(f"readers on the other: {_told(quiet)} before, {_told(Seen(added_ms))} in it")
+            with tempfile.NamedTemporaryFile() as going_on:
+                # They are there before it, and stay.
+                reading = loop.run_in_executor(
+                    people, read_on, [second.url], "in-the-storm", going_on.name
+                )
+                await asyncio.sleep(READ_S / ANSWERS)
+                await _storm(stack, crowd)
+            print(f"readers on the other: {_told(quiet)} before, {_told(await reading)} in it")
         print(f"load {os.getloadavg()[0]:.1f}")
 
 
 def read(urls: Sequence[str], name: str) -> Seen:
     """Let READERS read for a while, in whatever process this is called."""
     return asyncio.run(load(urls, READERS, READERS.tokens_in(READ_S), name))
+
+
+def read_on(urls: Sequence[str], name: str, path: str) -> Seen:
+    """Let READERS read answer after answer, on sockets that stay, as long as the file is there."""
+    scenario = dataclasses.replace(READERS, turns=ANSWERS_MAX)
+    tokens = READERS.tokens_in(READ_S / ANSWERS)
+    return asyncio.run(load(urls, scenario, tokens, name, goes_on=Path(path).exists))
 
 
 async def _storm(stack: RunningStack, crowd: Crowd) -> None:

@@ -3,7 +3,7 @@
 import asyncio
 import re
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import msgspec
@@ -48,11 +48,12 @@ async def load(
     tokens: int,
     tag: str,
     names: Sequence[str] | None = None,
+    goes_on: Callable[[], bool] = lambda: True,
 ) -> Seen:
     """Ask in every session, all at once, as many times as the scenario says, one after another.
 
-    The sessions are called `names`, or by the tag and a number. Raises AssertionError if an answer
-    is not whole.
+    `goes_on` is asked after each answer, and may end it before. The sessions are called `names`, or
+    by the tag and a number. Raises AssertionError if an answer is not whole.
     """
     seen = Seen()
     sessions = names or [f"{tag}-{number}" for number in range(scenario.sessions)]
@@ -65,6 +66,8 @@ async def load(
             for turn in range(scenario.turns):
                 orders = f"[[key={session}-{turn} tokens={tokens} rate={scenario.rate} stamp=1]]"
                 await _one_answer(socket, f"go {orders}", tokens, seen)
+                if not goes_on():
+                    break
 
     await asyncio.gather(*(one(number) for number in range(len(sessions))))
     return seen
