@@ -47,7 +47,7 @@ def longest(folder: Path, pid: int) -> list[Block]:
 
 def _written(folder: Path, pid: int) -> Path:
     path = folder / f"{pid}.json"
-    _wait(lambda: path.exists() and path.stat().st_size > 0, pid)
+    _wait(path.exists, pid)
     return path
 
 

@@ -51,7 +51,7 @@ class Turns:
     def _begin(self) -> None:
         self._thread = threading.get_ident()
         gc.callbacks.append(self._note_garbage)
-        self._path.write_text("[]")
+        self._write()
         self._rest()
         threading.Thread(target=self._look_on, name="turns", daemon=True).start()
 
@@ -71,8 +71,14 @@ class Turns:
             if self._anew.exists():
                 self._longest = []
                 self._anew.unlink()
-            self._path.write_text(json.dumps(self._longest))
+            self._write()
         self._rest()
+
+    def _write(self) -> None:
+        """At once or not at all: somebody may be reading it."""
+        partly = self._path.with_suffix(".partly")
+        partly.write_text(json.dumps(self._longest))
+        partly.replace(self._path)
 
     def _note_garbage(self, phase: str, told: dict[str, int]) -> None:
         if threading.get_ident() != self._thread:
