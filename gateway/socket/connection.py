@@ -106,7 +106,7 @@ class Connection:
     async def run(self, cursor: str | None) -> None:
         """Serve the client until its socket is closed; `cursor` is what it wants to resume from."""
         self._shared.followers.add(self)
-        # Held here alone: a circle of this connection would have to be found, `WebSocket._let_go`.
+        # No attribute: it refers back to the connection, and such a circle is garbage in the end.
         performer = Performer(
             self, self._socket, self._protocol, self.shard, self._shared, self._who
         )

@@ -44,6 +44,13 @@ def _do_nothing() -> None:
     """Nothing more comes: there is nothing to hold back."""
 
 
+def _forget_frames(error: BaseException | None) -> None:
+    """Drop where an error came from, and those behind it: a frame holds the parser it stood in."""
+    while error is not None:
+        error.__traceback__ = None
+        error = error.__cause__ or error.__context__
+
+
 class WebSocket(ServerConnection):
     """One WebSocket; `on_writable` is called when its write buffer has drained."""
 
@@ -88,8 +95,8 @@ class WebSocket(ServerConnection):
         """
         self.recv_messages.pause = self.recv_messages.resume = _do_nothing
         self.protocol.parser.close()
-        if self.protocol.parser_exc is not None:
-            self.protocol.parser_exc.with_traceback(None)
+        for error in (self.protocol.parser_exc, self.protocol.handshake_exc):
+            _forget_frames(error)
 
     def _take_slices(self) -> None:
         """Go on: the frames that waited have been taken."""

@@ -737,6 +737,13 @@ MUTANTS = (
         LIMITS,
     ),
     Mutant(
+        "a socket that is lost keeps where its errors came from",
+        "gateway/socket/websocket.py",
+        "        error.__traceback__ = None\n",
+        "",
+        ("tests/unit/gateway/socket/test_websocket.py",),
+    ),
+    Mutant(
         "limits: whoever comes last goes first",
         "gateway/socket/strangers.py",
         "oldest = next(iter(self._all))",
