@@ -70,7 +70,7 @@ def properties(
         replication=replication,
         min_insync=2 if replication == 3 else 1,
         # Nobody takes over from the only node: it need not say so often that it lives.
-        heartbeat_ms=2000 if alone else 500,
+        heartbeat_ms=1000 if alone else 500,
         sign_of_life_ms=5000 if alone else 500,
         tier_listeners="".join(f",{name}://127.0.0.1:{tier.port}" for name, tier in names),
         tier_advertised="".join(
