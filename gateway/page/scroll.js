@@ -36,8 +36,7 @@ export class StickToEnd {
     this.#remember();
   }
 
-  #turned({ deltaY, ctrlKey }) {
-    const zooms = ctrlKey;
+  #turned({ deltaY, ctrlKey: zooms }) {
     if (deltaY < 0 && !zooms && this.#scroller.scrollTop > 0) this.#sticks = false;
   }
 
