@@ -5,10 +5,11 @@ A process that is started with `variables(folder)` in its environment measures i
 """
 
 import json
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
+
+from tests.waiting import wait_until
 
 INSIDE = Path(__file__).parent / "inside"
 WRITTEN_WITHIN_S = 10.0
@@ -33,10 +34,10 @@ def variables(folder: Path) -> dict[str, str]:
 
 
 def anew(folder: Path, pid: int) -> None:
-    """Forget what was until now. Raises TimeoutError if this process does not measure itself."""
+    """Forget what was until now. Raises AssertionError if this process does not measure itself."""
     marker = _written(folder, pid).with_suffix(".anew")
     marker.touch()
-    _wait(lambda: not marker.exists(), pid)
+    wait_until(lambda: not marker.exists(), WRITTEN_WITHIN_S, f"process {pid} begins anew")
 
 
 def longest(folder: Path, pid: int) -> list[Block]:
@@ -47,13 +48,5 @@ def longest(folder: Path, pid: int) -> list[Block]:
 
 def _written(folder: Path, pid: int) -> Path:
     path = folder / f"{pid}.json"
-    _wait(path.exists, pid)
+    wait_until(path.exists, WRITTEN_WITHIN_S, f"process {pid} measures its turns")
     return path
-
-
-def _wait(condition: Callable[[], bool], pid: int) -> None:
-    for _ in range(int(WRITTEN_WITHIN_S / 0.1)):
-        if condition():
-            return
-        time.sleep(0.1)
-    raise TimeoutError(f"process {pid} does not measure its turns")

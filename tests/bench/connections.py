@@ -31,7 +31,7 @@ OTHERS = 300
 READERS = Scenario("20 answers of 20 tokens a second", 20, 20.0)
 READ_S = 15.0
 ANSWERS, ANSWERS_MAX = 5, 200
-"""Who reads on while a storm lasts has so many answers in READ_S, and at most."""
+"""Who reads on while a storm lasts has answers that are so much shorter, and so many at most."""
 
 
 def main() -> None:

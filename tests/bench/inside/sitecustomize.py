@@ -37,18 +37,12 @@ class Turns:
         self._path = path
         self._anew = path.with_suffix(".anew")
         self._longest: list[dict[str, Any]] = []
-        self._loop: asyncio.AbstractEventLoop | None = None
         self._thread = 0
         self._beat_s = self._cpu_s = self._written_s = self._looked_s = 0.0
         self._seen: list[str] = []
 
-    def watch(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Watch a loop, the first that runs here, from its first turn on."""
-        if self._loop is None:
-            self._loop = loop
-            loop.call_soon(self._begin)
-
-    def _begin(self) -> None:
+    def begin(self) -> None:
+        """Measure the loop in which this is called."""
         self._thread = threading.get_ident()
         gc.callbacks.append(self._note_garbage)
         self._write()
@@ -98,18 +92,19 @@ class Turns:
                 self._seen.append(" < ".join(f"{f.name}:{f.lineno}" for f in reversed(stack)))
 
 
-def _watch_loops(folder: Path) -> None:
+def _watch_first_loop(folder: Path) -> None:
     import uvloop  # here: a process that has no such loop needs none
 
     turns = Turns(folder / f"{os.getpid()}.json")
     run_forever = uvloop.Loop.run_forever
 
     def watched(loop: Any) -> None:
-        turns.watch(loop)
+        setattr(uvloop.Loop, "run_forever", run_forever)  # noqa: B010 - it is a method
+        loop.call_soon(turns.begin)
         run_forever(loop)
 
     setattr(uvloop.Loop, "run_forever", watched)  # noqa: B010 - it is a method
 
 
 if folder := os.environ.get("TURNS_FOLDER"):
-    _watch_loops(Path(folder))
+    _watch_first_loop(Path(folder))

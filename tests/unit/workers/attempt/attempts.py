@@ -181,13 +181,15 @@ class Running:
 
 
 class World:
-    """Some attempts, one tick that beats when the test says so, a clock of the test's own."""
+    """Some attempts, one tick that beats when the test says so, a clock of the test's own.
+
+    By itself it beats only as `chunk_every_s` says.
+    """
 
     def __init__(
         self, shards: Sequence[int], models: Sequence[Says] = (), chunk_every_s: float = NEVER_S
     ) -> None:
         self.log = HeldLog()
-        # It beats by itself only after NEVER_S.
         self.tick = Tick(self.log, chunk_every_s=chunk_every_s)
         self._models = models or [Says() for _ in shards]
         self._ahead_s = 0.0

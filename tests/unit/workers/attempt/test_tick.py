@@ -190,7 +190,7 @@ async def test_who_says_all_at_once_is_read_one_a_turn_and_nobody_else_waits_for
         for number in range(1, 20):
             slow.say("a")
             async with asyncio.timeout(60):
-                while len(slow.model.waiting):
+                while slow.model.waiting:
                     await world.let_go()
             # All have had a turn before somebody has his second one.
             counts = [len(model.read_at) for model in fast]
