@@ -20,6 +20,7 @@ from gateway.settings import GatewaySettings
 from gateway.snapshot.snapshots import Snapshots
 from gateway.snapshot.stored import Store
 from gateway.socket.admission import OwnPass
+from gateway.socket.frame_bucket import FrameBuckets
 from gateway.socket.server import ChatServer
 from gateway.socket.shared import Shared
 from gateway.submit.claims import Claims
@@ -69,7 +70,7 @@ class Gateway:
             limiter=limiter,
             models=settings.allowed_models(),
             idle_limit_s=settings.idle_limit_s,
-            frames_per_second=settings.frames_per_second,
+            frame_buckets=FrameBuckets(settings.frames_per_second),
             spawn=tasks.create_task,
             tokens=self._tokens,
             hook=self._hook,

@@ -41,7 +41,7 @@ class LimitSettings(Connections):
     frames_per_second: int = Field(
         PER_SECOND,
         ge=1,
-        description="of a socket, four times as many at once; it is read later then",
+        description="of a user (else of a socket), four times as many at once; read later then",
     )
     unidentified_connections: int = Field(
         1_000, ge=1, description="of whom it is not known who they are; more: the oldest goes"

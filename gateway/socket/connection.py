@@ -80,7 +80,8 @@ class Connection:
         self._socket = socket
         self._shared = shared
         now_s = time.monotonic()
-        self._pace = Pace(now_s, shared.frames_per_second, shared.counters)
+        self._who = who or Who(address.session_id)
+        self._pace = Pace(shared.frame_buckets.of(self._who.user, now_s), shared.counters)
         self._protocol = Protocol(
             self.session_id,
             now_s,
@@ -91,7 +92,6 @@ class Connection:
             rights=rights,
             renews=shared.tokens is not None,
         )
-        self._who = who or Who(address.session_id)
 
     @property
     def position(self) -> int:

@@ -1,4 +1,4 @@
-"""Holds a socket to its share of frames and bytes: it is read on later, and nothing is refused."""
+"""Holds a socket to its user's share: it is read on later, and nothing is refused."""
 
 import asyncio
 import time
@@ -14,8 +14,8 @@ class Pace:
 
     __slots__ = ("_bucket", "_counters")
 
-    def __init__(self, now_s: float, per_second: float, counters: Counters) -> None:
-        self._bucket = FrameBucket(now_s, per_second)
+    def __init__(self, bucket: FrameBucket, counters: Counters) -> None:
+        self._bucket = bucket
         self._counters = counters
 
     @property

@@ -11,6 +11,7 @@ from gateway.identity.hook import Hook
 from gateway.identity.tokens import Tokens
 from gateway.limits.limiter import Limiter
 from gateway.snapshot.snapshots import Snapshots
+from gateway.socket.frame_bucket import FrameBuckets
 from gateway.submit.submit import Submitter
 
 
@@ -31,7 +32,7 @@ class Shared:
     limiter: Limiter
     models: Collection[str]
     idle_limit_s: float
-    frames_per_second: float
+    frame_buckets: FrameBuckets
     spawn: Callable[[Coroutine[Any, Any, None]], object]
     tokens: Tokens | None = None
     hook: Hook | None = None

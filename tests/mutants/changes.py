@@ -49,6 +49,16 @@ def misfit(mutant: Mutant, source: str) -> str | None:
 
 MUTANTS = (
     Mutant(
+        "a flood that comes anew has a new burst",
+        "gateway/socket/frame_bucket.py",
+        "found = None if user is None else self._of_users.get(user)",
+        "found = None",
+        (
+            "tests/unit/gateway/socket/test_frame_bucket.py",
+            "tests/unit/gateway/socket/test_floods.py",
+        ),
+    ),
+    Mutant(
         "a shard that is followed anew waits for seconds, as one at rest",
         "schemas/log/reading_pace.py",
         "        self._awake_until_s = now_s + AWAKE_S",

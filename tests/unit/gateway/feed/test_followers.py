@@ -11,7 +11,7 @@ from websockets.frames import Frame, Opcode
 from gateway.feed.followers import Followers
 from gateway.socket.address import Address
 from gateway.socket.connection import Connection
-from gateway.socket.frame_bucket import PER_SECOND
+from gateway.socket.frame_bucket import PER_SECOND, FrameBuckets
 from gateway.socket.shared import Shared
 from schemas.events import Chunk, encode
 from schemas.shard_log import Record, ShardLog
@@ -59,7 +59,7 @@ class Shard:
             counters=cast(Any, SimpleNamespace(frames_sent=0, bytes_sent=0)),
             models=(),
             idle_limit_s=0.0,
-            frames_per_second=PER_SECOND,
+            frame_buckets=FrameBuckets(PER_SECOND),
             limiter=limiter(),
             spawn=lambda work: None,
         )

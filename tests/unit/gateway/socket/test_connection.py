@@ -6,7 +6,7 @@ from typing import Any, cast
 from gateway.feed.followers import Feed
 from gateway.socket.address import Address
 from gateway.socket.connection import Connection
-from gateway.socket.frame_bucket import PER_SECOND
+from gateway.socket.frame_bucket import PER_SECOND, FrameBuckets
 from gateway.socket.shared import Shared
 from schemas.frames import Snapshot
 from schemas.shard_log import Record, ShardLog
@@ -44,7 +44,7 @@ def test_what_the_tail_had_not_read_at_the_join_comes_after_the_snapshot() -> No
         counters=cast(Any, SimpleNamespace(frames_sent=0, bytes_sent=0)),
         models=(),
         idle_limit_s=0.0,
-        frames_per_second=PER_SECOND,
+        frame_buckets=FrameBuckets(PER_SECOND),
         limiter=limiter(),
         spawn=lambda work: None,
     )

@@ -6,15 +6,17 @@ buffered without letting anybody else run; what dead sockets had said was perfor
 
 import asyncio
 import itertools
+import time
 from collections.abc import AsyncIterator
 from types import SimpleNamespace
 from typing import Any, cast
 
 from gateway.counters import Counters
+from gateway.limits.rules import Who
 from gateway.snapshot.snapshots import Fold, FoldUnavailable
 from gateway.socket.address import Address
 from gateway.socket.connection import Connection
-from gateway.socket.frame_bucket import BURST, PER_SECOND
+from gateway.socket.frame_bucket import BURST, PER_SECOND, FrameBuckets
 from gateway.socket.shared import Shared
 from schemas.events import Cancel
 from schemas.frames import Frame
@@ -103,8 +105,8 @@ async def end(shard: int) -> int:
     return 0
 
 
-async def served(socket: Socket, submitter: Submitter, snapshots: Snapshots) -> None:
-    shared = Shared(
+def shared_parts(submitter: Submitter, snapshots: Snapshots) -> Shared:
+    return Shared(
         epoch=1,
         shards=1,
         tail=cast(Any, SimpleNamespace(shard_logs={0: ShardLog(0)}, ends=SimpleNamespace(end=end))),
@@ -114,10 +116,14 @@ async def served(socket: Socket, submitter: Submitter, snapshots: Snapshots) -> 
         counters=Counters(),
         models=(),
         idle_limit_s=0.0,
-        frames_per_second=PER_SECOND,
+        frame_buckets=FrameBuckets(PER_SECOND),
         limiter=limiter(),
         spawn=lambda work: work.close(),
     )
+
+
+async def served(socket: Socket, submitter: Submitter, snapshots: Snapshots) -> None:
+    shared = shared_parts(submitter, snapshots)
     await Connection(cast(Any, socket), Address("s", None, 0), 0, shared).run(None)
 
 
@@ -155,6 +161,26 @@ async def test_who_says_more_than_its_share_waits_whatever_it_says() -> None:
     assert socket.given <= BURST
     serving.cancel()
     await asyncio.wait({serving})
+
+
+async def test_who_has_said_his_share_on_one_socket_waits_on_the_next_one_too() -> None:
+    shared = shared_parts(Submitter(), Snapshots())
+
+    now_s = time.monotonic()
+    shared.frame_buckets.of("ann", now_s).take(0, now_s, extra=10_000)
+
+    async def serve(user: str) -> None:
+        socket, who = cast(Any, Socket(PING)), Who("s", user)
+        await Connection(socket, Address("s", None, 0), 0, shared, who=who).run(None)
+
+    await serve("bob")
+    assert shared.counters.frames_held == 0
+    anns = asyncio.create_task(serve("ann"))
+    while not shared.counters.frames_held:
+        assert not anns.done()
+        await asyncio.sleep(0)
+    anns.cancel()
+    await asyncio.wait({anns})
 
 
 async def test_what_a_socket_said_that_has_closed_is_not_performed() -> None:

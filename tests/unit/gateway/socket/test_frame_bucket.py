@@ -1,9 +1,11 @@
-"""How long a socket that asks too much has to wait."""
+"""How long one who asks too much has to wait, on whatever socket."""
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.socket.frame_bucket import BURST, BYTES_A_TOKEN, PER_SECOND, FrameBucket
+from gateway.socket import frame_bucket
+from gateway.socket.frame_bucket import BURST, BYTES_A_TOKEN, PER_SECOND, FrameBucket, FrameBuckets
 
 
 def after(frames: int, size_bytes: int = 0, extra: float = 0.0) -> FrameBucket:
@@ -40,3 +42,26 @@ def test_over_any_time_no_more_is_taken_than_a_burst_and_the_pace(
         taken += 1 + size_bytes / BYTES_A_TOKEN
         bucket.take(size_bytes, now_s)
         assert taken_before <= BURST + PER_SECOND * now_s + 1e-6
+
+
+def test_a_flood_that_comes_anew_has_no_new_burst() -> None:
+    buckets = FrameBuckets(PER_SECOND)
+    for _ in range(int(BURST) + 50):
+        buckets.of("ann", 100.0).take(0, 100.0)
+    assert buckets.of("ann", 100.0).wait_s(100.0) > 0
+    assert not buckets.of("bob", 100.0).wait_s(100.0)
+
+
+def test_who_has_no_name_has_a_bucket_for_each_socket() -> None:
+    buckets = FrameBuckets(PER_SECOND)
+    assert buckets.of(None, 100.0) is not buckets.of(None, 100.0)
+
+
+def test_who_came_least_recently_is_forgotten_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(frame_bucket, "REMEMBERED_MAX", 2)
+    buckets = FrameBuckets(PER_SECOND)
+    ann, bob = buckets.of("ann", 0.0), buckets.of("bob", 0.0)
+    assert buckets.of("ann", 0.0) is ann
+    buckets.of("eve", 0.0)
+    assert buckets.of("ann", 0.0) is ann
+    assert buckets.of("bob", 0.0) is not bob

@@ -15,7 +15,7 @@ from gateway.feed import delivery
 from gateway.feed.resume import RECORDS_MAX_BYTES, may_fit
 from gateway.socket.address import Address
 from gateway.socket.connection import Connection
-from gateway.socket.frame_bucket import PER_SECOND
+from gateway.socket.frame_bucket import PER_SECOND, FrameBuckets
 from gateway.socket.shared import Shared
 from schemas.events import Chunk, encode
 from schemas.shard_log import Record, ShardLog
@@ -61,7 +61,7 @@ def connection_to(log: ShardLog) -> tuple[Connection, Socket, Counters]:
         counters=counters,
         models=(),
         idle_limit_s=0.0,
-        frames_per_second=PER_SECOND,
+        frame_buckets=FrameBuckets(PER_SECOND),
         limiter=limiter(),
         spawn=lambda work: work.close(),
     )

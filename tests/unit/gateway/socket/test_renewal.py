@@ -15,7 +15,7 @@ from gateway.identity.rights import VERBS, Rights
 from gateway.limits.rules import Who
 from gateway.socket.address import Address
 from gateway.socket.connection import Connection
-from gateway.socket.frame_bucket import PER_SECOND
+from gateway.socket.frame_bucket import PER_SECOND, FrameBuckets
 from gateway.socket.shared import Shared
 from schemas.events import UserMessage
 from schemas.frames import Accepted, Frame
@@ -71,7 +71,7 @@ class Served:
             counters=self.counters,
             models=(),
             idle_limit_s=0.0,
-            frames_per_second=PER_SECOND,
+            frame_buckets=FrameBuckets(PER_SECOND),
             limiter=limiter(),
             spawn=lambda work: work.close(),
             tokens=cast(Any, Gate(**gives)),
