@@ -18,6 +18,8 @@ BUSY_FETCHES = 48
 BUSY_S = 2.0
 """So many fetches with records within this are much: one answer makes fewer, and who asks the next
 question waits for them. Gathering, there are more as long as much comes (33 a second at 30 ms)."""
+ALONE_S = 2.0
+"""Records that come so long after the last ones wake nobody: the next may be as far away."""
 AWAKE_S = 2.0
 """So long after a shard was followed anew no fetch waits long: the next one may follow soon."""
 REST_WAIT_MAX_MS = 3000
@@ -69,13 +71,14 @@ class ReadingPace:
 
     def fetched(self, now_s: float, *, records: bool) -> None:
         """Take that a fetch was answered, with records or without any."""
+        alone = now_s - self._came_s[-1] > ALONE_S
         if records:
             self._came_s.append(now_s)
         if self._gather is not None and now_s - self._came_s[0] < BUSY_S:
             self.now = self._gather
         elif now_s < self._awake_until_s:
             self.now = self._anew
-        elif records:
+        elif records and not alone:
             self.now = self._awake
         else:
             self.now = self._rest

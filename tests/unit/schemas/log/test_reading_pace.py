@@ -4,6 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from schemas.log.reading_pace import (
+    ALONE_S,
     AT_ONCE,
     AWAKE_S,
     BUSY_FETCHES,
@@ -52,13 +53,23 @@ def test_many_begin_it_and_silence_ends_it() -> None:
     assert after(many, BUSY_S + 0.01) == AT_REST
 
 
-def test_a_record_wakes_who_rests_and_a_fetch_without_one_lets_it_rest() -> None:
+def test_a_second_record_wakes_who_rests_and_a_fetch_without_one_lets_it_rest() -> None:
     pace = gathering()
     assert (pace.now, pace.rests) == (UNWATCHED, False)
     pace.fetched(1.0, records=False)
     assert (pace.now, pace.rests) == (AT_REST, True)
     pace.fetched(2.0, records=True)
+    pace.fetched(2.0 + ALONE_S, records=True)
     assert (pace.now, pace.rests) == (UNWATCHED, False)
+    pace.fetched(3.0 + ALONE_S, records=False)
+    assert pace.rests
+
+
+def test_a_record_that_comes_alone_wakes_nobody() -> None:
+    pace = gathering()
+    for number in range(1, 10):
+        pace.fetched((ALONE_S + 0.1) * number, records=True)
+        assert pace.rests
 
 
 def test_while_shards_are_followed_anew_no_fetch_waits_long() -> None:
@@ -87,7 +98,9 @@ def test_a_record_is_told_at_once_at_rest_also_to_who_gathers_all_the_time() -> 
     lazy = ReadingPace(GATHER, rest_ms=3_000)
     lazy.fetched(1.0, records=False)
     assert lazy.now == AT_REST
-    lazy.fetched(2.0, records=True)
+    for at_s in (2.0, 2.1):
+        assert lazy.now == AT_REST
+        lazy.fetched(at_s, records=True)
     assert lazy.now == GATHER
 
 
