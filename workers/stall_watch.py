@@ -47,16 +47,18 @@ class IntakeWatch:
         shards = list(self._intake.membership.positions)
         if not shards:
             return {}
-        starts = await self._reader.start_offsets(shards, USER_MESSAGES)
         ends = await self._reader.end_offsets(shards, USER_MESSAGES)
         rests = {
-            # What was trimmed unread can't be delivered, and is not waited for.
-            shard: Gap(
-                max(self._group.committed(shard) if at is None else at, starts[shard]), ends[shard]
-            )
+            shard: Gap(self._group.committed(shard) if at is None else at, ends[shard])
             for shard, at in self._intake.membership.positions.items()
             if shard in ends
         }
+        # What was trimmed unread can't be delivered, and is not waited for.
+        waits = [shard for shard, rest in rests.items() if rest.start < rest.end]
+        if waits:
+            starts = await self._reader.start_offsets(waits, USER_MESSAGES)
+            for shard, start in starts.items():
+                rests[shard] = Gap(max(rests[shard].start, start), rests[shard].end)
         await asyncio.gather(*(self._look_into(shard, rest) for shard, rest in rests.items()))
         self._rests = rests
         return {

@@ -12,6 +12,7 @@ others feel nothing of it. One that somebody waits for is read when it answers.
 import asyncio
 import time
 from collections.abc import Iterable, Sequence
+from itertools import count
 
 import structlog
 
@@ -31,6 +32,8 @@ from schemas.topics import SESSION_LOG
 log = structlog.get_logger(__name__)
 
 WATCH_EVERY_S = 2.0
+STARTS_EVERY = 5
+"""So many looks at where the log ends for one at where it starts: that moves in minutes."""
 SILENCE_LIMIT_S = 10.0
 """A broker that has not answered for so long is called unreachable."""
 BEHIND_LIMIT_S = 5.0
@@ -85,7 +88,7 @@ class Tail:
         await self._reader.start()
         self.shard_logs = [ShardLog(0) for _ in self._shards]
         self._share_out()
-        if not await self._ask():
+        if not await self._ask(self._shards):
             raise LogUnavailable("no shard answers")
         self._started = True
 
@@ -180,20 +183,28 @@ class Tail:
 
     async def _watch(self) -> None:
         """Ask again and again: does the broker answer, does the tail keep up, what was trimmed?"""
-        while True:
+        for turn in count():
             self._leave_unneeded()
             self._share_out()
-            await self._reach(await self._ask())
+            await self._reach(await self._ask(self._starts_due(turn)))
             await asyncio.sleep(WATCH_EVERY_S)
 
-    async def _ask(self) -> dict[int, int]:
-        """Ask for start and end of every shard; give the ends of those that answer."""
+    def _starts_due(self, turn: int) -> set[int]:
+        """Give the shards of which a look asks for the start: now and then all of them."""
+        everywhere = set(self._shards)
+        return everywhere - self.log_starts.keys() if turn % STARTS_EVERY else everywhere
+
+    async def _ask(self, starts_of: Iterable[int]) -> dict[int, int]:
+        """Ask for the end of every shard, and for some starts; give the ends of those that answer.
+
+        A shard whose start is not known yet has not answered.
+        """
         ends, starts = await asyncio.gather(
             each_by_itself(self._reader.end_offsets, self._shards, self._dead, self._answered),
-            each_by_itself(self._reader.start_offsets, self._shards, self._dead),
+            each_by_itself(self._reader.start_offsets, starts_of, self._dead),
         )
         self.log_starts.update(starts)
-        answered = {shard: end for shard, end in ends.items() if shard in starts}
+        answered = {shard: end for shard, end in ends.items() if shard in self.log_starts}
         self._answered(answered)
         dead = set(self._shards) - answered.keys()
         if dead - self._dead:

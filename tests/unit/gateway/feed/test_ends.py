@@ -132,9 +132,11 @@ async def test_a_gateway_starts_and_is_ready_with_a_dead_shard_and_names_it(
     assert (tail.dead(), tail.is_dead(DEAD), tail.is_dead(4)) == (1, True, False)
     with pytest.raises(LogUnavailable):  # its joiners are told
         await tail._ends_and_follow([DEAD])
+    assert (tail._starts_due(0), tail._starts_due(1)) == (set(SHARDS), {DEAD})
     broker.dead.clear()
-    await tail._ask()
+    await tail._ask(tail._starts_due(1))
     assert tail.failing() is None
+    assert (tail._starts_due(1), tail._starts_due(module.STARTS_EVERY)) == (set(), set(SHARDS))
     assert await tail._ends_and_follow([DEAD]) == {DEAD: 13}
     assert tail.shard_logs[DEAD].end == 13
 
@@ -183,11 +185,11 @@ async def test_a_gateway_is_red_when_none_works(
     tail.shard_logs = [ShardLog(10 + shard) for shard in SHARDS]
     monkeypatch.setattr(module, "SILENCE_LIMIT_S", 0.0)
     broker.dead = set(SHARDS)
-    await tail._ask()
+    await tail._ask(SHARDS)
     assert tail.not_ready() == "the broker does not answer"
     broker.dead = set(SHARDS) - {DEAD}
     monkeypatch.setattr(module, "SILENCE_LIMIT_S", 10.0)
-    await tail._ask()
+    await tail._ask(SHARDS)
     assert tail.not_ready() is None
 
 
