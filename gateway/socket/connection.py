@@ -111,6 +111,8 @@ class Connection:
             self, self._socket, self._protocol, self.shard, self._shared, self._who
         )
         try:
+            if not await self._pace.join(lambda: self._socket.open):
+                return
             await self._join(cursor)
             async for frame in self._socket:
                 if not self._is_heard():

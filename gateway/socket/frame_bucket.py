@@ -2,8 +2,8 @@
 
 Every frame costs the loop something: a ping too, a duplicate, one that is no JSON. Nothing is
 refused when the bucket is empty: the socket is read on later, so that a flood waits in the kernel
-of whoever sends it. A cancel costs more, because what it stops is looked up first, and so does a
-page of the history.
+of whoever sends it. A cancel costs more, because what it stops is looked up first, a page of the
+history more than that, and so does joining, for which the newest page is made.
 
 A user's sockets share a bucket: else a flood would come anew, or on many sockets, and have a burst
 again each time. Who has no name has one for each socket.
@@ -18,6 +18,8 @@ BURST_S = 4.0
 BURST = BURST_S * PER_SECOND
 BYTES_A_TOKEN = 8 * 1024
 LOOK_UP_COSTS = 5.0
+PAGE_COSTS = 20.0
+JOIN_COSTS = 20.0
 REMEMBERED_MAX = 10_000
 """Users; beyond it the next bucket of who came least recently is a full one."""
 
