@@ -41,9 +41,10 @@ class Pace:
         while wait_s and is_open():
             await asyncio.sleep(min(wait_s, LEFT_SEEN_WITHIN_S))
             wait_s = self._bucket.wait_s(time.monotonic())
-        if is_open():
+        is_there = is_open()
+        if is_there:
             self._bucket.take(0, time.monotonic(), JOIN_COSTS)
-        return is_open()
+        return is_there
 
     async def rest(self, size_bytes: int, actions: Sequence[Action]) -> None:
         """Take what a frame has cost, and wait as long as the next one has to.

@@ -49,6 +49,27 @@ def misfit(mutant: Mutant, source: str) -> str | None:
 
 MUTANTS = (
     Mutant(
+        "who joins again and again need not wait",
+        "gateway/socket/pace.py",
+        "self._bucket.take(0, time.monotonic(), JOIN_COSTS)",
+        "pass",
+        ("tests/unit/gateway/socket/test_floods.py",),
+    ),
+    Mutant(
+        "a page of history costs as little as a ping",
+        "gateway/socket/pace.py",
+        "    GiveEarlier: PAGE_COSTS,\n",
+        "",
+        ("tests/unit/gateway/socket/test_floods.py",),
+    ),
+    Mutant(
+        "a record that comes alone wakes every reader",
+        "schemas/log/reading_pace.py",
+        "elif records and not alone:",
+        "elif records:",
+        ("tests/unit/schemas/log/test_reading_pace.py",),
+    ),
+    Mutant(
         "a flood that comes anew has a new burst",
         "gateway/socket/frame_bucket.py",
         "found = None if user is None else self._of_users.get(user)",

@@ -11,12 +11,24 @@ from collections.abc import AsyncIterator
 from types import SimpleNamespace
 from typing import Any, cast
 
+import pytest
+
 from gateway.counters import Counters
 from gateway.limits.rules import Who
 from gateway.snapshot.snapshots import Fold, FoldUnavailable
+from gateway.socket import pace as module
 from gateway.socket.address import Address
 from gateway.socket.connection import Connection
-from gateway.socket.frame_bucket import BURST, PER_SECOND, FrameBuckets
+from gateway.socket.frame_bucket import (
+    BURST,
+    BURST_S,
+    JOIN_COSTS,
+    PAGE_COSTS,
+    PER_SECOND,
+    FrameBuckets,
+)
+from gateway.socket.pace import Pace
+from gateway.socket.protocol import GiveEarlier
 from gateway.socket.shared import Shared
 from schemas.events import Cancel
 from schemas.frames import Frame
@@ -181,6 +193,35 @@ async def test_who_has_said_his_share_on_one_socket_waits_on_the_next_one_too() 
         await asyncio.sleep(0)
     anns.cancel()
     await asyncio.wait({anns})
+
+
+async def test_who_joins_without_an_end_waits_and_one_that_left_takes_nothing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(module, "LEFT_SEEN_WITHIN_S", 0.01)
+    counters, now_s = Counters(), time.monotonic()
+    bucket = FrameBuckets(PER_SECOND).of("ann", now_s)
+    pace = Pace(bucket, counters)
+    for _ in range(int(BURST / JOIN_COSTS)):
+        assert await pace.join(lambda: True)
+    assert counters.frames_held == 0
+    assert bucket.wait_s(now_s - BURST_S) >= BURST / PER_SECOND
+
+    bucket.take(0, now_s, extra=10_000)
+    full = bucket.wait_s(now_s)
+    there = iter([True, True, False, False])
+    assert not await pace.join(lambda: next(there))
+    assert counters.frames_held == 1
+    assert bucket.wait_s(now_s) == full
+
+
+async def test_a_page_of_history_costs_its_user_what_a_join_does() -> None:
+    bucket, now_s = FrameBuckets(PER_SECOND).of("ann", time.monotonic()), time.monotonic()
+    pages = int(BURST / PAGE_COSTS) + 1
+    resting = [Pace(bucket, Counters()).rest(0, [GiveEarlier(None, 9)]) for _ in range(pages)]
+    async with asyncio.timeout(60):
+        await asyncio.gather(*resting)
+    assert bucket.wait_s(now_s) > 0
 
 
 async def test_what_a_socket_said_that_has_closed_is_not_performed() -> None:
