@@ -7,9 +7,11 @@ come is None, at once for a while, told once and counted.
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from importlib.resources import files
-from typing import cast
+from typing import Any, cast
 
 import structlog
+from redis.asyncio import RedisCluster
+from redis.exceptions import NoScriptError
 
 from gateway.counters import Counters
 from schemas.process.redis_client import AWAY, reason, redis_client
@@ -20,8 +22,39 @@ CONNECTIONS_MAX = 50
 ANSWER_LIMIT_S = 0.5
 LEAVE_ALONE_S = 5.0
 
-Script = Callable[[Sequence[str], Sequence[str | int]], Awaitable[object]]
-"""Runs with keys and arguments; None: Redis is away."""
+Asked = tuple[Sequence[str], Sequence[str | int]]
+"""Keys and arguments of a script."""
+
+
+class Script:
+    """A script in Redis. Where that is away it gives None."""
+
+    def __init__(self, ask: Callable[..., Awaitable[object]], redis: Any, text: str) -> None:
+        self._ask, self._redis = ask, redis
+        self._registered = redis.register_script(text)
+
+    async def __call__(self, keys: Sequence[str], args: Sequence[str | int]) -> object:
+        """Run it."""
+        return await self._ask(lambda: self._registered(keys=keys, args=args))
+
+    async def for_each(self, asked: Sequence[Asked]) -> Sequence[object]:
+        """Run it for each, in one question but where a cluster may keep their keys apart."""
+        if len(asked) < 2 or isinstance(self._redis, RedisCluster):
+            return await asyncio.gather(*(self(*each) for each in asked))
+        found = await self._ask(lambda: self._at_once(asked))
+        return found if isinstance(found, list) else [None] * len(asked)
+
+    async def _at_once(self, asked: Sequence[Asked]) -> list[object]:
+        pipeline = self._redis.pipeline(transaction=False)
+        for keys, args in asked:
+            pipeline.evalsha(self._registered.sha, len(keys), *keys, *args)
+        found = await pipeline.execute(raise_on_error=False)
+        for at, (keys, args) in enumerate(asked):
+            if isinstance(found[at], NoScriptError):  # the server is new: this makes it known
+                found[at] = await self._registered(keys=keys, args=args)
+            elif isinstance(found[at], Exception):
+                raise found[at]
+        return list(found)
 
 
 class RedisClient:
@@ -38,12 +71,7 @@ class RedisClient:
 
     def script(self, folder: str, name: str) -> Script:
         """Give what runs the Lua file `name` of the package `folder`."""
-        registered = self._redis.register_script(files(folder).joinpath(name).read_text())
-
-        async def run(keys: Sequence[str], args: Sequence[str | int]) -> object:
-            return await self._ask(lambda: registered(keys=keys, args=args))
-
-        return run
+        return Script(self._ask, self._redis, files(folder).joinpath(name).read_text())
 
     async def exists(self, key: str) -> bool | None:
         """Say whether there is such a key; None: Redis is away."""

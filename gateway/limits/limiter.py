@@ -36,6 +36,8 @@ ASKED_AGAIN_S = 0.2
 TOLD_MAX = 100
 
 Check = dict[str, Any]
+Checks = Sequence[tuple[LimitName, Check]]
+Met = Over | Literal[False] | None
 
 
 class Limiter:
@@ -87,34 +89,40 @@ class Limiter:
         for subject in subjects(who):
             if over := self._own_over(subject, self._counts.of(subject)):
                 return over
-        found = await asyncio.gather(*(self._shared_over(each) for each in subjects(who)))
-        return next((over for over in found if over is not None), None)
+        return await self._shared_over(list(subjects(who)))
 
     def _own_over(self, subject: Subject, count: int) -> Over | None:
-        limit = LIMIT_OF[subject[0]]
-        most = getattr(self._settings, limit)
-        return Over(limit, most, CONNECTION_RETRY_MS) if 0 < most < count else None
+        most = self._most(subject)
+        over = 0 < most < count
+        return Over(LIMIT_OF[subject[0]], most, CONNECTION_RETRY_MS) if over else None
 
-    async def _shared_over(self, subject: Subject) -> Over | None:
-        limit, count = LIMIT_OF[subject[0]], self._counts.of(subject)
-        most = getattr(self._settings, limit)
-        if not most:
-            return None
-        check = {
+    async def _shared_over(self, of: Sequence[Subject]) -> Over | None:
+        asked = [(each, [self._count(each)]) for each in of if self._most(each)]
+        found = await self._asked_each(asked)
+        for at, (subject, [(_, check)]) in enumerate(asked):
+            met = found[at]
+            if met:  # who has left another gateway a moment ago may be counted there still
+                await asyncio.sleep(ASKED_AGAIN_S)
+                check["count"] = self._counts.of(subject)
+                met = await self._asked(subject, asked[at][1])
+            overtaken = self._counts.of(subject) != check["count"] or self._writing.locked()
+            if overtaken or met is None:
+                self._correct(subject)  # what is written may be old, or Redis is away
+            found[at] = met
+        return next((over for over in found if over), None)
+
+    def _most(self, subject: Subject) -> int:
+        most: int = getattr(self._settings, LIMIT_OF[subject[0]])
+        return most
+
+    def _count(self, subject: Subject) -> tuple[LimitName, Check]:
+        return LIMIT_OF[subject[0]], {
             "check": "count",
             "gateway": self._gateway,
-            "count": count,
-            "most": most,
+            "count": self._counts.of(subject),
+            "most": self._most(subject),
             "alive": list(self._alive),
         }
-        met = await self._asked(subject, [(limit, check)])
-        if met:  # who has left another gateway a moment ago may be counted there still
-            await asyncio.sleep(ASKED_AGAIN_S)
-            count = check["count"] = self._counts.of(subject)
-            met = await self._asked(subject, [(limit, check)])
-        if self._counts.of(subject) != count or self._writing.locked() or met is None:
-            self._correct(subject)  # it may have been overtaken, or Redis is away
-        return met or None
 
     # -- messages
 
@@ -229,14 +237,26 @@ class Limiter:
         if not self._former:
             self._gateway, self._former = secrets.token_hex(8), self._gateway
 
-    async def _asked(
-        self, subject: Subject, checks: Sequence[tuple[LimitName, Check]]
-    ) -> Over | Literal[False] | None:
+    async def _asked(self, subject: Subject, checks: Checks) -> Met:
         """Give which limit is met, False if none is; None: Redis is away."""
-        argument = json.dumps([check for _, check in checks])
-        answer = await self._limits(
-            [redis_keys.limits(*subject)], [argument, redis_keys.LIMITS_LIVE_S]
+        return (await self._asked_each([(subject, checks)]))[0]
+
+    async def _asked_each(self, asked: Sequence[tuple[Subject, Checks]]) -> list[Met]:
+        """Ask for several at once; each is judged by itself."""
+        answers = await self._limits.for_each(
+            [
+                (
+                    [redis_keys.limits(*subject)],
+                    [json.dumps([check for _, check in checks]), redis_keys.LIMITS_LIVE_S],
+                )
+                for subject, checks in asked
+            ]
         )
+        return [
+            self._met(answer, checks) for answer, (_, checks) in zip(answers, asked, strict=True)
+        ]
+
+    def _met(self, answer: object, checks: Checks) -> Met:
         if not isinstance(answer, list):
             self._counters.limits_local += 1
             return None

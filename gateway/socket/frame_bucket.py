@@ -19,7 +19,8 @@ BURST = BURST_S * PER_SECOND
 BYTES_A_TOKEN = 8 * 1024
 LOOK_UP_COSTS = 5.0
 PAGE_COSTS = 20.0
-JOIN_COSTS = 20.0
+JOIN_COSTS = 10.0
+"""Who has as many sockets as a user may comes back with all of them at once."""
 REMEMBERED_MAX = 10_000
 """Users; beyond it the next bucket of who came least recently is a full one."""
 

@@ -91,7 +91,7 @@ async def test_what_was_written_before_redis_was_away_counts_no_more(
     async with limiters(servers.file.redis, 2, connections_per_session=2) as (one, two):
         assert await one.enter(who) is None
         assert await one.enter(other) is None
-        asked, one._present = one._present, nothing
+        asked, one._present = one._present, cast(Any, nothing)
         await one.beat()
         one.leave(who)  # nobody is told of it
         one._present = asked
@@ -100,6 +100,22 @@ async def test_what_was_written_before_redis_was_away_counts_no_more(
         assert [await two.enter(who) for _ in range(2)] == [None, None]
         assert await two.enter(other) is None
         assert limit_of(await two.enter(other)) == "connections_per_session"
+
+
+async def test_a_server_that_has_lost_its_scripts_is_given_them_again(
+    servers: RunningStack,
+) -> None:
+    who, redis = somebody(), connect_redis(servers.file.redis).redis
+    limits = {"connections_per_user": 2, "connections_per_address": 2}
+    try:
+        async with limiters(servers.file.redis, 2, **limits) as (one, two):
+            for gateway in (one, two):
+                await redis.script_flush()
+                assert await gateway.enter(who) is None
+            await redis.script_flush()
+            assert limit_of(await one.enter(who)) == "connections_per_user"
+    finally:
+        await redis.aclose()
 
 
 async def nothing(*_: object) -> object:

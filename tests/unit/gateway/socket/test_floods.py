@@ -215,7 +215,7 @@ async def test_who_joins_without_an_end_waits_and_one_that_left_takes_nothing(
     assert bucket.wait_s(now_s) == full
 
 
-async def test_a_page_of_history_costs_its_user_what_a_join_does() -> None:
+async def test_pages_of_history_cost_their_user_more_than_pings_do() -> None:
     bucket, now_s = FrameBuckets(PER_SECOND).of("ann", time.monotonic()), time.monotonic()
     pages = int(BURST / PAGE_COSTS) + 1
     resting = [Pace(bucket, Counters()).rest(0, [GiveEarlier(None, 9)]) for _ in range(pages)]
