@@ -69,8 +69,8 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_auto_num_workers() -> int:
-    """One more than there are cores, as tests wait for processes much of the time; not too many."""
-    return max(3, min(4, 1 + (os.cpu_count() or 1)))
+    """As many as there are cores: each has stacks of processes beside it that work as well."""
+    return max(2, min(4, os.cpu_count() or 1))
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -43,7 +43,7 @@ class Pace:
             wait_s = self._bucket.wait_s(time.monotonic())
         is_there = is_open()
         if is_there:
-            self._bucket.take(0, time.monotonic(), JOIN_COSTS)
+            self._bucket.take(0, time.monotonic(), JOIN_COSTS - 1)
         return is_there
 
     async def rest(self, size_bytes: int, actions: Sequence[Action]) -> None:

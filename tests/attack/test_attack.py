@@ -17,7 +17,7 @@ pytestmark = [pytest.mark.stack, pytest.mark.timeout(600)]
 
 # As they are by default, but for what takes minutes to meet.
 SETTINGS = {
-    "TALKLOG_ADDRESS_READS_PER_MINUTE": "100",
+    "TALKLOG_ADDRESS_READS_PER_MINUTE": "40",
     "TALKLOG_ADDRESS_CONNECTIONS_PER_SECOND": "5",
     "TALKLOG_SHARD_LOG_BYTES": str(1 << 20),
 }
