@@ -7,14 +7,13 @@ come is None, at once for a while, told once and counted.
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from importlib.resources import files
-from typing import Any, cast
+from typing import cast
 
 import structlog
-from redis.asyncio import RedisCluster
-from redis.exceptions import NoScriptError
 
 from gateway.counters import Counters
-from schemas.process.redis_client import AWAY, reason, redis_client
+from schemas.process.redis_client import AWAY, UNKNOWN_SCRIPT, reason, redis_client
+from schemas.process.redis_client import RedisClient as Connected
 
 log = structlog.get_logger(__name__)
 
@@ -29,9 +28,9 @@ Asked = tuple[Sequence[str], Sequence[str | int]]
 class Script:
     """A script in Redis. Where that is away it gives None."""
 
-    def __init__(self, ask: Callable[..., Awaitable[object]], redis: Any, text: str) -> None:
-        self._ask, self._redis = ask, redis
-        self._registered = redis.register_script(text)
+    def __init__(self, ask: Callable[..., Awaitable[object]], client: Connected, text: str) -> None:
+        self._ask, self._client = ask, client
+        self._registered = client.redis.register_script(text)
 
     async def __call__(self, keys: Sequence[str], args: Sequence[str | int]) -> object:
         """Run it."""
@@ -39,18 +38,18 @@ class Script:
 
     async def for_each(self, asked: Sequence[Asked]) -> Sequence[object]:
         """Run it for each, in one question but where a cluster may keep their keys apart."""
-        if len(asked) < 2 or isinstance(self._redis, RedisCluster):
+        if len(asked) < 2 or self._client.is_cluster:
             return await asyncio.gather(*(self(*each) for each in asked))
         found = await self._ask(lambda: self._at_once(asked))
         return found if isinstance(found, list) else [None] * len(asked)
 
     async def _at_once(self, asked: Sequence[Asked]) -> list[object]:
-        pipeline = self._redis.pipeline(transaction=False)
+        pipeline = self._client.redis.pipeline(transaction=False)
         for keys, args in asked:
             pipeline.evalsha(self._registered.sha, len(keys), *keys, *args)
         found = await pipeline.execute(raise_on_error=False)
         for at, (keys, args) in enumerate(asked):
-            if isinstance(found[at], NoScriptError):  # the server is new: this makes it known
+            if isinstance(found[at], UNKNOWN_SCRIPT):  # the server is new: this makes it known
                 found[at] = await self._registered(keys=keys, args=args)
             elif isinstance(found[at], Exception):
                 raise found[at]
@@ -71,7 +70,7 @@ class RedisClient:
 
     def script(self, folder: str, name: str) -> Script:
         """Give what runs the Lua file `name` of the package `folder`."""
-        return Script(self._ask, self._redis, files(folder).joinpath(name).read_text())
+        return Script(self._ask, self._client, files(folder).joinpath(name).read_text())
 
     async def exists(self, key: str) -> bool | None:
         """Say whether there is such a key; None: Redis is away."""

@@ -16,7 +16,12 @@ from redis.asyncio.cluster import ClusterNode
 from redis.asyncio.connection import parse_url
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
-from redis.exceptions import AuthenticationError, NoPermissionError, RedisError
+from redis.exceptions import (
+    AuthenticationError,
+    NoPermissionError,
+    NoScriptError,
+    RedisError,
+)
 
 from schemas.redis_address import RedisAddress, redis_address
 
@@ -26,6 +31,8 @@ AWAY = (RedisError, OSError, TimeoutError, RuntimeError, AttributeError)
 """What is raised where Redis does not answer. Of a connection that was closed since it was last
 used it is RuntimeError by uvloop, and AttributeError by a cluster's client, where the failure of
 another question has closed it."""
+UNKNOWN_SCRIPT = NoScriptError
+"""What a server answers that has not been given the script yet."""
 DRIVER = DriverInfo()
 """How a connection names itself. By itself the library reads its version from files, for each."""
 
@@ -39,11 +46,16 @@ class RedisClient:
         self._places = asyncio.Semaphore(connections_max)
         self._finding = asyncio.Lock()
 
+    @property
+    def is_cluster(self) -> bool:
+        """Whether keys may lie on several servers."""
+        return isinstance(self.redis, RedisCluster)
+
     @asynccontextmanager
     async def place(self) -> AsyncIterator[None]:
         """Hold a place while Redis is asked; wait for one if all are taken."""
         async with self._places:
-            if isinstance(self.redis, RedisCluster):
+            if self.is_cluster:
                 # Several that look for the nodes at once close each other's connections. Once they
                 # are found this does nothing.
                 async with self._finding:
