@@ -3,8 +3,8 @@
 A fetch that waits is answered when there are so many bytes, or after so many milliseconds. Who
 reads much gathers, which makes few, large fetches. Who reads little is told of a record at once,
 and asks seldom: a fetch that brings nothing costs the broker and us as much as one that does. And
-where nothing comes at all, the reader rests: its fetch waits for seconds, and is answered by the
-first record just as soon.
+where nothing comes at all, or a record alone, the reader rests: its fetch waits for seconds, and is
+answered by the first record just as soon.
 
 What a waiting fetch does not ask for waits for it: a broker answers a connection's requests one at
 a time. So whoever follows a shard anew ends the rest (`followed`), and gives up the fetch that was
