@@ -98,18 +98,20 @@ class Limiter:
 
     async def _shared_over(self, of: Sequence[Subject]) -> Over | None:
         asked = [(each, [self._count(each)]) for each in of if self._most(each)]
-        found = await self._asked_each(asked)
-        for at, (subject, [(_, check)]) in enumerate(asked):
-            met = found[at]
-            if met:  # who has left another gateway a moment ago may be counted there still
-                await asyncio.sleep(ASKED_AGAIN_S)
-                check["count"] = self._counts.of(subject)
-                met = await self._asked(subject, asked[at][1])
-            overtaken = self._counts.of(subject) != check["count"] or self._writing.locked()
-            if overtaken or met is None:
-                self._correct(subject)  # what is written may be old, or Redis is away
-            found[at] = met
-        return next((over for over in found if over), None)
+        answers = await self._asked_each(asked)
+        settled = map(self._settled, asked, answers)
+        return next((over for over in await asyncio.gather(*settled) if over), None)
+
+    async def _settled(self, asked: tuple[Subject, Checks], met: Met) -> Met:
+        subject, [(_, check)] = asked
+        if met:  # who has left another gateway a moment ago may be counted there still
+            await asyncio.sleep(ASKED_AGAIN_S)
+            check["count"] = self._counts.of(subject)
+            met = await self._asked(*asked)
+        overtaken = self._counts.of(subject) != check["count"] or self._writing.locked()
+        if overtaken or met is None:
+            self._correct(subject)  # what is written may be old, or Redis is away
+        return met
 
     def _most(self, subject: Subject) -> int:
         most: int = getattr(self._settings, LIMIT_OF[subject[0]])
