@@ -32,11 +32,15 @@ def main() -> None:
     """Warm up, measure, print."""
     arguments = _parser().parse_args()
     before = kept(arguments.compare) if arguments.compare else None
-    with all_measured(arguments.against) as measured:
-        loads = {name: _figures(measured, name, arguments) for name in arguments.scenarios}
-        idle = _idle(measured, arguments.idle_seconds)
-    results = Results(loads, idle)
-    print(results.table())
+    results = Results({}, {})
+    try:
+        with all_measured(arguments.against) as measured:
+            for name in arguments.scenarios:
+                results.loads[name] = _figures(measured, name, arguments)
+            results.idle.update(_idle(measured, arguments.idle_seconds))
+    finally:
+        # What was measured before something failed is shown, too.
+        print(results.table())
     print(f"\nkept in {keep(results, arguments.json)}")
     if before is not None:
         print(f"\nnow / {arguments.compare}\n{results.beside(before)}")
@@ -76,7 +80,7 @@ def _figures(
             else:
                 figure = asyncio.run(_warm_up(each, name, arguments.warm_up_seconds))
             what = f"repeat {number}" if number else "warm-up"
-            print(f"{name}, {what}: {each.name}, {figure[ALL]:.1f} CPU s", flush=True)
+            print(f"{name}, {what}: {each.name}, {figure[ALL]:.1f} s of CPU for {TOKENS:,} tokens", flush=True)
     return figures
 
 

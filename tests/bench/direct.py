@@ -47,7 +47,8 @@ def direct_server(model_url: str) -> Iterator[DirectServer]:
 def application(model_url: str) -> FastAPI:
     """Give the whole server: it speaks as much of the protocol as the load client needs."""
     app = FastAPI()
-    client = AsyncOpenAI(base_url=model_url, api_key="none", max_retries=0)
+    # Past its capacity it is late; five seconds for a connection would end answers there.
+    client = AsyncOpenAI(base_url=model_url, api_key="none", max_retries=0, timeout=600.0)
 
     @app.websocket("/ws/chat/{session_id}/")
     async def chat(socket: WebSocket, session_id: str) -> None:
