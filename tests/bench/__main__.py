@@ -79,8 +79,8 @@ def _figures(
                 figures[each.name].append(figure)
             else:
                 figure = asyncio.run(_warm_up(each, name, arguments.warm_up_seconds))
-            what = f"repeat {number}" if number else "warm-up"
-            print(f"{name}, {what}: {each.name}, {figure[ALL]:.1f} s of CPU for {TOKENS:,} tokens", flush=True)
+            what = f"{name}, {f'repeat {number}' if number else 'warm-up'}: {each.name}"
+            print(f"{what}, {figure[ALL]:.1f} s of CPU for {TOKENS:,} tokens", flush=True)
     return figures
 
 
