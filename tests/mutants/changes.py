@@ -480,9 +480,16 @@ MUTANTS = (
     ),
     Mutant(
         "what the fold has forgotten is taken for what never was",
-        "workers/history/sessions.py",
-        "if sure and at_hand.forgotten_to <= heard_to:",
-        "if sure:",
+        "workers/intake/shard_fold.py",
+        "        return self.start <= offset and self.forgotten_to <= offset",
+        "        return self.start <= offset",
+        ("tests/unit/workers/history",),
+    ),
+    Mutant(
+        "what the fold forgets between two messages is not noted",
+        "workers/history/known_messages.py",
+        "        ids.update(message.message_id for message in at_hand.messages)\n",
+        "",
         ("tests/unit/workers/history",),
     ),
     Mutant(

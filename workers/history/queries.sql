@@ -45,12 +45,15 @@ LEFT JOIN LATERAL (
 ) AS c ON TRUE;
 
 -- name: look_up
--- The state of one message, and how far the session log is in the tables, in one statement. Always
--- one row.
+-- The state of one message, which messages its session has (of many, some), and how far the session
+-- log is in the tables, in one statement. Always one row.
 SELECT
     (
         SELECT state FROM answers WHERE session_id = %(session_id)s AND message_id = %(message_id)s
     ) AS state,
+    ARRAY(
+        SELECT message_id FROM answers WHERE session_id = %(session_id)s LIMIT %(ids)s
+    ) AS message_ids,
     (
         SELECT next_offset FROM kafka_offsets
         WHERE topic = %(topic)s AND shard = %(shard)s AND epoch = %(epoch)s

@@ -20,7 +20,7 @@ def combined(
     A message that has its end in `stored` keeps it: whatever came later of it does not count. If
     the session was forgotten since, nothing that is stored is left of it.
     """
-    if at_hand.start > next_offset or at_hand.forgotten_to > next_offset:
+    if not at_hand.whole_from(next_offset):
         return None
     seen_from = Place(epoch, at_hand.start)
     forgotten = at_hand.forgotten

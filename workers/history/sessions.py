@@ -20,6 +20,7 @@ from schemas.log.log_reader import LogUnavailable
 from schemas.log.log_scan import LogScanner, RangeTrimmed, ScanTooLarge
 from schemas.transcript import Message, Transcript
 from workers.history.forgetting import Forgetting
+from workers.history.known_messages import KnownMessages
 from workers.history.prompt import KnownTurns, Turn
 from workers.history.rebuild import combined, folded_on
 from workers.history.redis_history import History, HistoryUnavailable
@@ -78,6 +79,7 @@ class Sessions:
         self._loads = asyncio.Semaphore(LOADS_AT_ONCE)
         self._reads = asyncio.Semaphore(READS_AT_ONCE)
         self._forgetting = Forgetting(history, epoch)
+        self._known = KnownMessages()
         self._given_up: set[MessageKey] = set()
         self._redis_rests_until = self._postgres_rests_until = float("-inf")
 
@@ -110,10 +112,14 @@ class Sessions:
     async def over(self, action: LookUp) -> tuple[bool, bool]:
         """Whether a message that the fold doesn't know has ended, and whether that is sure.
 
-        Mostly the fold at hand knows all that Postgres has not heard of yet: then Redis could tell
-        nothing more, and is not asked. Of what the fold has forgotten since, Redis alone may know.
+        Of a session that was asked for a moment ago, nobody is asked. Mostly the fold at hand knows
+        all that Postgres has not heard of yet: then Redis could tell nothing more, and is not
+        asked. Of what the fold has forgotten since, Redis alone may know.
         """
         key = action.key
+        at_hand = self._at_hand(action.shard, key.session_id)
+        if at_hand is not None and self._known.lacks(key, at_hand):
+            return False, True
         stored = await self._asked(
             lambda: self._conversations.look_up(
                 key.session_id, key.message_id, shard=action.shard, epoch=self._epoch
@@ -125,9 +131,10 @@ class Sessions:
         sure = False
         if stored is not None and at_hand is not None:
             heard_to = stored.next_offset or 0
-            sure = at_hand.start <= heard_to
-            if sure and at_hand.forgotten_to <= heard_to:
+            if at_hand.whole_from(heard_to):
+                self._known.learn(key.session_id, stored.message_ids, at_hand)
                 return False, True
+            sure = at_hand.start <= heard_to
         loaded = await self._loaded(key.session_id)
         if loaded is None:
             return False, sure
@@ -169,6 +176,7 @@ class Sessions:
     def forgetting(self, session_id: str, offset: int) -> None:
         """Believe nothing that Redis has of a session which was forgotten there, from now on."""
         self._forgetting.forgotten(session_id, offset)
+        self._known.forget(session_id)
 
     async def forget(self, session_id: str) -> None:
         """Have Redis forget it too; as long as that fails, `run` tries it again."""

@@ -20,6 +20,7 @@ from schemas.session_limits import SessionLimits
 from schemas.statements import statements
 from schemas.topics import SESSION_LOG
 from schemas.transcript import Message, Place, Transcript
+from workers.history import known_messages
 from workers.history.prompt import estimate_tokens
 
 READ_LIMIT_S = 2.0
@@ -44,10 +45,14 @@ class StoredConversation:
 
 @dataclass(frozen=True, slots=True)
 class StoredState:
-    """Whether a message has ended, as far as the session log is stored (`next_offset`)."""
+    """Whether a message has ended, as far as the session log is stored (`next_offset`).
+
+    `message_ids` are those of its session, or one more of them than anybody needs to know.
+    """
 
     ended: bool
     next_offset: int | None
+    message_ids: Sequence[str]
 
 
 class _Broken(psycopg.OperationalError):
@@ -138,11 +143,14 @@ class StoredConversations:
             "message_id": message_id,
             "shard": shard,
             "epoch": epoch,
+            "ids": known_messages.MESSAGES_MAX + 1,
         }
         rows = await self._within_limit(self._rows(_QUERIES["look_up"], parameters))
         if not rows:
             return None
-        return StoredState(rows[0]["state"] in ("complete", "error"), rows[0]["next_offset"])
+        [row] = rows
+        ended = row["state"] in ("complete", "error")
+        return StoredState(ended, row["next_offset"], row["message_ids"])
 
     async def _rows(
         self, statement: LiteralString, parameters: Mapping[str, object]

@@ -29,6 +29,10 @@ class AtHand:
     messages: Sequence[Message]
     forgotten: Forgotten | None = None
 
+    def whole_from(self, offset: int) -> bool:
+        """Whether it has every message that an event at this offset or behind it names."""
+        return self.start <= offset and self.forgotten_to <= offset
+
 
 @dataclass(slots=True)
 class _Heard:

@@ -154,9 +154,10 @@ async def test_whether_a_message_has_ended(stored: StoredConversations, rows: Ro
     async def look_up(message_id: str) -> StoredState | None:
         return await stored.look_up(rows.session, message_id, shard=SHARD, epoch=EPOCH)
 
-    assert await look_up("m1") == StoredState(ended=True, next_offset=44)
-    assert await look_up("m2") == StoredState(ended=False, next_offset=44)
-    assert await look_up("m3") == StoredState(ended=False, next_offset=44)
+    had = ["m1", "m2"]
+    assert await look_up("m1") == StoredState(ended=True, next_offset=44, message_ids=had)
+    assert await look_up("m2") == StoredState(ended=False, next_offset=44, message_ids=had)
+    assert await look_up("m3") == StoredState(ended=False, next_offset=44, message_ids=had)
 
 
 async def test_a_server_that_was_started_again_is_no_server_that_is_away(
@@ -177,7 +178,7 @@ async def test_a_server_that_was_started_again_is_no_server_that_is_away(
         known += await asyncio.gather(*(look_up() for _ in range(CONNECTIONS_MAX)))
     finally:
         await stored.close()
-    assert known == [StoredState(ended=True, next_offset=None)] * len(known)
+    assert known == [StoredState(True, None, ["m1"])] * len(known)
 
 
 async def test_nobody_listens() -> None:

@@ -105,7 +105,7 @@ class FakePostgres:
         if self.away:
             return None
         known = any(each.message_id == message_id for each in self.messages)
-        return StoredState(known, self.next_offset)
+        return StoredState(known, self.next_offset, [each.message_id for each in self.messages])
 
 
 class FakeScanner:
@@ -304,6 +304,24 @@ async def test_whether_an_unknown_message_is_over(around: Around) -> None:
     assert await around.sessions.over(asked) == (True, True)
     around.redis.away = True
     assert await around.sessions.over(asked) == (False, False)
+
+
+async def test_a_session_that_is_talked_in_is_asked_for_once(around: Around) -> None:
+    around.postgres.messages = [ended("m1", 5)]
+    around.postgres.next_offset = 6
+    around.at_hand = AtHand(0, 6, 0, [])
+    assert await around.sessions.over(LookUp(1, 2, MessageKey("s", "m2"))) == (False, True)
+    around.at_hand = AtHand(0, 8, 6, [ended("m2", 7)])
+    assert await around.sessions.over(LookUp(2, 2, MessageKey("s", "m3"))) == (False, True)
+    assert around.postgres.asked == 1
+    # Said again long after: the fold has forgotten it, and the rows are asked.
+    around.at_hand = AtHand(0, 10, 8, [])
+    assert await around.sessions.over(LookUp(3, 2, MessageKey("s", "m1"))) == (True, True)
+    assert around.postgres.asked == 2
+    # Nothing that is forgotten is kept.
+    around.sessions.forgetting("s", 11)
+    await around.sessions.over(LookUp(4, 2, MessageKey("s", "m4")))
+    assert around.postgres.asked == 3
 
 
 async def test_a_forgotten_session_is_not_believed_until_redis_has_forgotten_it(
