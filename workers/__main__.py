@@ -38,6 +38,7 @@ from schemas.topics import SESSION_LOG, USER_MESSAGES
 from workers import metrics, stall_watch
 from workers.attempt.tick import Tick
 from workers.faust_group import FaustIntake
+from workers.history.recent_histories import RecentHistories
 from workers.history.redis_history import History, connect
 from workers.history.sessions import Sessions
 from workers.history.spent import Spent
@@ -211,6 +212,7 @@ class Process:
                 now=lambda: datetime.now(UTC),  # noqa: TID251 - the edge
                 budget_tokens=budget,
             ),
+            recent=RecentHistories(budget),
             spent=Spent(redis, metrics.ENDS_FORGONE.inc),
             conversations=conversations,
             scanner=scanner,

@@ -493,6 +493,13 @@ MUTANTS = (
         ("tests/unit/workers/history",),
     ),
     Mutant(
+        "a history is remembered that another owner has written to",
+        "workers/history/recent_histories.py",
+        "        and message.last.offset >= offset\n",
+        "        and False\n",
+        ("tests/unit/workers/history",),
+    ),
+    Mutant(
         "a model that says all at once stops the loop",
         "workers/model/stream.py",
         "self._body.read_now(self._moment_bytes)",

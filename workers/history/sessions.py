@@ -4,7 +4,8 @@ Redis remembers the last turns of each session; Postgres and the log can rebuild
 empty, away or hanging, Postgres too, and an answer must not wait for either longer than its limit:
 
 * A history that is there is believed, unless this process has turns of the session that are not in
-  it yet. A missing one is rebuilt, and stored if the rebuild is whole. A partial one never is.
+  it yet. A missing one is rebuilt, and stored if the rebuild is whole. A partial one never is. Of
+  a session that is talked in its owner remembers what is there, and need not ask.
 * Turns are stored however long it takes; the message is acknowledged only then.
 * With Postgres away, the next answers make do with the fold at hand, and say so (`partial`).
 """
@@ -23,6 +24,7 @@ from workers.history.forgetting import Forgetting
 from workers.history.known_messages import KnownMessages
 from workers.history.prompt import KnownTurns, Turn
 from workers.history.rebuild import combined, folded_on
+from workers.history.recent_histories import RecentHistories
 from workers.history.redis_history import History, HistoryUnavailable
 from workers.history.spent import Spent
 from workers.history.stored_conversation import CONNECTIONS_MAX, StoredConversations
@@ -53,6 +55,7 @@ class Sessions:
         self,
         *,
         history: History,
+        recent: RecentHistories,
         spent: Spent,
         conversations: StoredConversations,
         scanner: LogScanner,
@@ -80,6 +83,7 @@ class Sessions:
         self._reads = asyncio.Semaphore(READS_AT_ONCE)
         self._forgetting = Forgetting(history, epoch)
         self._known = KnownMessages()
+        self._recent = recent
         self._given_up: set[MessageKey] = set()
         self._redis_rests_until = self._postgres_rests_until = float("-inf")
 
@@ -91,12 +95,16 @@ class Sessions:
         trusted = session_id not in self._sessions and session_id not in self._forgetting
         missing = False
         if trusted:
+            recent = self._recent.find(session_id, self._at_hand(shard, session_id))
+            if recent is not None:
+                return KnownTurns(recent, full=True)
             try:
                 turns = await self._load(session_id)
             except HistoryUnavailable:
                 pass
             else:
                 if turns is not None:
+                    self._recent.loaded(session_id, turns, self._at_hand(shard, session_id))
                     return KnownTurns(turns, full=True)
                 missing = True
         began = time.monotonic()
@@ -171,12 +179,14 @@ class Sessions:
         """Give the message's turns up: its session's history is forgotten once Redis is back."""
         if key in self._storing:
             self._given_up.add(key)
+        self._recent.forget(key.session_id)
         self._forgetting.lacks_turns(key.session_id)
 
     def forgetting(self, session_id: str, offset: int) -> None:
         """Believe nothing that Redis has of a session which was forgotten there, from now on."""
         self._forgetting.forgotten(session_id, offset)
         self._known.forget(session_id)
+        self._recent.forget(session_id)
 
     async def forget(self, session_id: str) -> None:
         """Have Redis forget it too; as long as that fails, `run` tries it again."""
@@ -212,11 +222,13 @@ class Sessions:
                 message_id, action.prompt, action.answer, epoch=self._epoch, offset=action.offset
             )
             if await self._history.merge(session_id, turns) == "stored":
+                self._recent.stored(session_id, turns)
                 return True
         else:
             # Its first life may lie before all we know: this text may not take its place. A whole
             # rebuild tells which text is the first.
             await self._history.forget(session_id)
+        self._recent.forget(session_id)
         began = time.monotonic()
         known = await self._rebuilt(action.shard, session_id)
         # If it can't be rebuilt now, it stays missing, and the next answer tries: nothing is lost.

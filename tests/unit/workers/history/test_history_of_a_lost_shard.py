@@ -5,6 +5,7 @@ from typing import Any, cast
 
 from schemas.transcript import Transcript
 from workers.history.prompt import Turn
+from workers.history.recent_histories import RecentHistories
 from workers.history.sessions import Sessions
 from workers.history.stored_conversation import StoredConversation
 from workers.intake.actions import MessageKey, Store
@@ -34,6 +35,7 @@ class RowsBehind:
 def sessions_of(history: EmptyHistory, at_hand: AtHand | None) -> Sessions:
     return Sessions(
         history=cast(Any, history),
+        recent=RecentHistories(1000),
         spent=cast(Any, None),
         conversations=cast(Any, RowsBehind()),
         scanner=cast(Any, None),

@@ -12,6 +12,7 @@ from schemas.log.log_scan import LogScanner
 from schemas.shard_log import Record, ShardLog
 from schemas.transcript import Forgotten, Message, Place, Transcript
 from workers.history.prompt import Turn
+from workers.history.recent_histories import RecentHistories
 from workers.history.redis_history import History, HistoryUnavailable
 from workers.history.sessions import Sessions
 from workers.history.spent import Spent
@@ -133,6 +134,7 @@ class Around:
 
         self.sessions = Sessions(
             history=cast(History, self.redis),
+            recent=RecentHistories(1000),
             spent=cast(Spent, None),
             conversations=cast(StoredConversations, self.postgres),
             scanner=cast(LogScanner, self.scanner),
@@ -322,6 +324,27 @@ async def test_a_session_that_is_talked_in_is_asked_for_once(around: Around) -> 
     around.sessions.forgetting("s", 11)
     await around.sessions.over(LookUp(4, 2, MessageKey("s", "m4")))
     assert around.postgres.asked == 3
+
+
+async def test_the_owner_of_a_session_remembers_its_history(around: Around) -> None:
+    await around.redis.store_whole("s", [Turn("user", "?", "m0", 1, EPOCH)])
+    around.at_hand = AtHand(0, 2, 0, [])
+    assert await around.known() == (["m0"], True)
+    assert await around.sessions.store(store("m1", 5))
+    around.at_hand = AtHand(0, 6, 0, [ended("m1", 5)])
+    around.redis.away = True
+    assert await around.known() == (["m0", "m1"], True)
+    # An end that it has not stored itself: another has owned the session meanwhile.
+    around.redis.away = False
+    await around.redis.store_whole("s", [Turn("user", "?", "m2", 8, EPOCH)])
+    around.at_hand = AtHand(0, 9, 0, [ended("m1", 5), ended("m2", 8)])
+    assert await around.known() == (["m0", "m1", "m2"], True)
+    # Turns that were given up: what is remembered lacks them.
+    around.sessions.forgo(MessageKey("s", "m3"))
+    calls = around.redis.calls
+    around.postgres.messages, around.postgres.next_offset = [ended("m3", 11)], 12
+    assert await around.known() == (["m3"], True)
+    assert around.redis.calls == calls
 
 
 async def test_a_forgotten_session_is_not_believed_until_redis_has_forgotten_it(

@@ -1,0 +1,89 @@
+"""The histories of the sessions that were answered last, as Redis has them. Pure.
+
+Only the owner of a shard writes its sessions' histories. So what it has read or merged there once
+is what is there, until another owner comes between: then the fold at hand has begun anew, or it has
+read the end of a message that is not in the history.
+"""
+
+from collections import OrderedDict
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from workers.history.prompt import Turn
+from workers.history.rebuild import text_dropped
+from workers.history.turns import merged
+from workers.intake.shard_fold import AtHand
+
+SESSIONS_MAX = 1_000
+BYTES_MAX = 32 * 1024 * 1024
+TURN_BYTES = 300
+"""What a turn takes beside its text, about."""
+
+
+@dataclass(slots=True)
+class _Recent:
+    turns: list[Turn]
+    to: int  # the offset before which every end is in the turns, or was never to be
+    size: int
+
+
+class RecentHistories:
+    """Of one process; the session used longest ago goes first."""
+
+    def __init__(self, budget_tokens: int) -> None:
+        self._budget_tokens = budget_tokens
+        self._sessions: OrderedDict[str, _Recent] = OrderedDict()
+        self._bytes = 0
+
+    def find(self, session_id: str, at_hand: AtHand | None) -> Sequence[Turn] | None:
+        """Give a session's turns in order; None: Redis must be asked."""
+        recent = self._take(session_id)
+        if recent is None or at_hand is None:
+            return None
+        if recent.to > at_hand.position or not at_hand.whole_from(recent.to):
+            return None
+        if not _ended_since(at_hand, recent.to) <= {turn.message_id for turn in recent.turns}:
+            return None
+        self._put(session_id, recent.turns, at_hand.position)
+        return recent.turns
+
+    def loaded(self, session_id: str, turns: Sequence[Turn], at_hand: AtHand | None) -> None:
+        """Note what Redis has, while no store of the session is under way."""
+        self.forget(session_id)
+        if at_hand is not None:
+            self._put(session_id, list(turns), at_hand.position)
+
+    def stored(self, session_id: str, turns: Sequence[Turn]) -> None:
+        """Note what was merged there into a history that is known here."""
+        recent = self._take(session_id)
+        if recent is not None:
+            self._put(session_id, merged(recent.turns, turns, self._budget_tokens), recent.to)
+
+    def forget(self, session_id: str) -> None:
+        """Know nothing of a session: what Redis has of it has changed, or may have."""
+        self._take(session_id)
+
+    def _take(self, session_id: str) -> _Recent | None:
+        recent = self._sessions.pop(session_id, None)
+        if recent is not None:
+            self._bytes -= recent.size
+        return recent
+
+    def _put(self, session_id: str, turns: list[Turn], to: int) -> None:
+        size = sum(len(turn.content) + TURN_BYTES for turn in turns)
+        self._sessions[session_id] = _Recent(turns, to, size)
+        self._bytes += size
+        while len(self._sessions) > SESSIONS_MAX or self._bytes > BYTES_MAX:
+            self._take(next(iter(self._sessions)))
+
+
+def _ended_since(at_hand: AtHand, offset: int) -> set[str]:
+    """Give the messages with a text that ended at the offset or behind it."""
+    return {
+        message.message_id
+        for message in at_hand.messages
+        if message.terminal
+        and message.last is not None
+        and message.last.offset >= offset
+        and (message.text or text_dropped(message))
+    }
