@@ -8,10 +8,11 @@ The figures are kept in .cache/bench by commit, for `--compare`.
 import argparse
 import asyncio
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 from tests.bench.cost import of_the_machine, of_this_run, spent
-from tests.bench.load import load
+from tests.bench.load import ASKED, Seen, load
 from tests.bench.measured import Measured, all_measured
 from tests.bench.picture import drawn
 from tests.bench.results import (
@@ -116,18 +117,25 @@ async def _repeat(measured: Measured, name: str, seconds: float, tag: str) -> Fi
     took_s, used = time.monotonic() - began, spent(before, measured.used())
     foreign_s = of_the_machine() - of_this_run() - foreign_s
     per = TOKENS / len(seen.added_ms)
-    added, asked = sorted(seen.added_ms), sorted(seen.asked_ms)
+    added = sorted(seen.added_ms)
     return {
         "tokens/s": len(added) / took_s,
         "tokens a frame": len(added) / seen.frames,
-        "submit to model p50 ms": asked[len(asked) // 2],
+        **dict(_hops(seen)),
         P50: added[len(added) // 2],
         P99: added[int(len(added) * 0.99)],
         **{f"{CPU}{tier}": tier_s * per for tier, tier_s in used.items()},
         ALL: sum(used.values()) * per,
-        "CPU ms an answer": 1000 * sum(used.values()) / len(asked),
+        "CPU ms an answer": 1000 * sum(used.values()) / len(seen.hops_ms[ASKED]),
         "foreign cores": max(0.0, foreign_s / took_s),
     }
+
+
+def _hops(seen: Seen) -> Iterator[tuple[str, float]]:
+    for hop, times_ms in seen.hops_ms.items():
+        times_ms.sort()
+        yield f"{hop} p50 ms", times_ms[len(times_ms) // 2]
+        yield f"{hop} p99 ms", times_ms[int(len(times_ms) * 0.99)]
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 import asyncio
 import re
 import time
+from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
@@ -31,14 +32,22 @@ class _Frame(msgspec.Struct):
 _decoder = msgspec.json.Decoder(_Frame)
 
 
+ACCEPTED, GENERATING, ASKED = "submit to accepted", "submit to generating", "submit to model"
+FIRST = "first token to reader"
+"""An answer's hops: to the receipt of a frame, to the stamp of the first token, and from there."""
+
+
+_SAID = {"accepted": ACCEPTED, "generating": GENERATING}
+
+
 @dataclass(slots=True)
 class Seen:
     """What clients saw, in ms, and in how many frames."""
 
     added_ms: list[float] = field(default_factory=list)
     """Of each token: from its stamp, written as it left the model, to its receipt."""
-    asked_ms: list[float] = field(default_factory=list)
-    """Of each answer: from the question to the stamp of its first token."""
+    hops_ms: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
+    """Of each answer, by the names of its hops."""
     frames: int = 0
 
 
@@ -81,6 +90,8 @@ async def _one_answer(socket: ClientConnection, asked: str, tokens: int, seen: S
         now_ns = time.monotonic_ns()
         frame = _decoder.decode(raw)
         assert frame.type != "error", raw
+        if frame.state in _SAID:
+            seen.hops_ms[_SAID[frame.state]].append((now_ns - asked_ns) / 1e6)
         if frame.state == "generating":
             came, rest = 0, ""  # another worker goes on: its first chunk is the text so far
         elif frame.type == "snapshot":
@@ -92,7 +103,8 @@ async def _one_answer(socket: ClientConnection, asked: str, tokens: int, seen: S
             stamps, rest = _whole(rest + frame.content, asked_ns)
             seen.added_ms.extend((now_ns - stamp) / 1e6 for stamp in stamps)
             if first and stamps:
-                seen.asked_ms.append((stamps[0] - asked_ns) / 1e6)
+                seen.hops_ms[ASKED].append((stamps[0] - asked_ns) / 1e6)
+                seen.hops_ms[FIRST].append((now_ns - stamps[0]) / 1e6)
                 first = False
             came += len(stamps)
             seen.frames += 1

@@ -56,10 +56,10 @@ class Results:
     def _lines(self) -> Iterator[str]:
         for scenario, systems in self.loads.items():
             for system, repeats in systems.items():
-                yield f"\n{scenario + ', ' + system:<24}{'median':>10}{'least':>10}{'most':>10}"
+                yield f"\n{scenario + ', ' + system:<29}{'median':>10}{'least':>10}{'most':>10}"
                 for figure, median in self.median(scenario, system).items():
                     values = [each[figure] for each in repeats]
-                    yield f"{figure:<24}{median:>10.2f}{min(values):>10.2f}{max(values):>10.2f}"
+                    yield f"{figure:<29}{median:>10.2f}{min(values):>10.2f}{max(values):>10.2f}"
         yield f"\nCPU s are for {TOKENS:,} tokens."
 
     def _idle_lines(self) -> Iterator[str]:
