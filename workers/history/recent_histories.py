@@ -7,7 +7,7 @@ read the end of a message that is not in the history.
 
 from collections import OrderedDict
 from collections.abc import Sequence
-from dataclasses import dataclass
+from sys import getsizeof
 
 from workers.history.prompt import Turn
 from workers.history.rebuild import text_dropped
@@ -20,11 +20,11 @@ TURN_BYTES = 300
 """What a turn takes beside its text, about."""
 
 
-@dataclass(slots=True)
 class _Recent:
-    turns: list[Turn]
-    to: int  # the offset before which every end is in the turns, or was never to be
-    size: int
+    def __init__(self, turns: Sequence[Turn], to: int) -> None:
+        self.turns = turns
+        self.to = to  # the offset before which every end is in the turns, or was never to be
+        self.bytes = sum(getsizeof(turn.content) + TURN_BYTES for turn in turns)
 
 
 class RecentHistories:
@@ -44,20 +44,22 @@ class RecentHistories:
             return None
         if not _ended_since(at_hand, recent.to) <= {turn.message_id for turn in recent.turns}:
             return None
-        self._put(session_id, recent.turns, at_hand.position)
+        recent.to = at_hand.position
+        self._put(session_id, recent)
         return recent.turns
 
     def loaded(self, session_id: str, turns: Sequence[Turn], at_hand: AtHand | None) -> None:
         """Note what Redis has, while no store of the session is under way."""
         self.forget(session_id)
         if at_hand is not None:
-            self._put(session_id, list(turns), at_hand.position)
+            self._put(session_id, _Recent(turns, at_hand.position))
 
     def stored(self, session_id: str, turns: Sequence[Turn]) -> None:
         """Note what was merged there into a history that is known here."""
         recent = self._take(session_id)
         if recent is not None:
-            self._put(session_id, merged(recent.turns, turns, self._budget_tokens), recent.to)
+            all_turns = merged(recent.turns, turns, self._budget_tokens)
+            self._put(session_id, _Recent(all_turns, recent.to))
 
     def forget(self, session_id: str) -> None:
         """Know nothing of a session: what Redis has of it has changed, or may have."""
@@ -66,13 +68,12 @@ class RecentHistories:
     def _take(self, session_id: str) -> _Recent | None:
         recent = self._sessions.pop(session_id, None)
         if recent is not None:
-            self._bytes -= recent.size
+            self._bytes -= recent.bytes
         return recent
 
-    def _put(self, session_id: str, turns: list[Turn], to: int) -> None:
-        size = sum(len(turn.content) + TURN_BYTES for turn in turns)
-        self._sessions[session_id] = _Recent(turns, to, size)
-        self._bytes += size
+    def _put(self, session_id: str, recent: _Recent) -> None:
+        self._sessions[session_id] = recent
+        self._bytes += recent.bytes
         while len(self._sessions) > SESSIONS_MAX or self._bytes > BYTES_MAX:
             self._take(next(iter(self._sessions)))
 
