@@ -46,6 +46,8 @@ class Gateway:
         self._tail = tail
         self._counters = Counters()
         self._redis = RedisClient(settings.redis_url, self._counters)
+        per_minute = settings.messages_per_minute
+        self._claims = Claims(self._redis, settings.epoch, per_minute, self._counters)
         self._limiter = Limiter(settings, self._redis, self._counters)
         self._overload = Overload(self._redis, settings.busy_after_s)
         store = Store(settings.postgres_dsn, settings.epoch, pooled=settings.pooled)
@@ -56,14 +58,13 @@ class Gateway:
     def server(self, tasks: asyncio.TaskGroup) -> ChatServer:
         """Give the public port; it does not listen yet. `tasks` owns what it starts."""
         settings, counters, limiter = self._settings, self._counters, self._limiter
-        claims = Claims(self._redis, settings.epoch, settings.messages_per_minute, counters)
         shared = Shared(
             epoch=settings.epoch,
             shards=settings.shards,
             tail=self._tail,
             followers=self._followers,
             submitter=Submitter(
-                self._producer, claims, limiter, self._overload, settings.shards, counters
+                self._producer, self._claims, limiter, self._overload, settings.shards, counters
             ),
             snapshots=self._snapshots,
             counters=counters,
@@ -81,7 +82,7 @@ class Gateway:
     def parts(self, server: ChatServer) -> Sequence[Coroutine[Any, Any, None]]:
         """Give what runs beside the server until it is cancelled."""
         gate = [self._gate.run()] if self._gate else []
-        limits = [self._limiter.run(), self._overload.run()]
+        limits = [self._claims.run(), self._limiter.run(), self._overload.run()]
         own = [self._tail.run(), self._snapshots.run(), server.sweep(), *limits]
         return [*own, *gate]
 
@@ -98,6 +99,7 @@ class Gateway:
 
     async def close(self) -> None:
         """Close the connections that are left."""
+        await self._claims.write()
         await self._redis.close()
 
     def _not_ready(self) -> str | None:

@@ -5,7 +5,7 @@ come is None, at once for a while, told once and counted.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from importlib.resources import files
 from typing import cast
 
@@ -77,9 +77,17 @@ class RedisClient:
         held = await self._ask(lambda: self._redis.exists(key))
         return None if held is None else bool(held)
 
-    async def set(self, key: str, value: str, lives_s: int) -> None:
-        """Set a key for so long."""
-        await self._ask(lambda: self._redis.set(key, value, ex=lives_s))
+    async def set_all(self, values: Mapping[str, str], lives_s: int) -> None:
+        """Set these keys for so long."""
+
+        async def written() -> None:
+            pipeline = self._redis.pipeline(transaction=False)
+            for key, value in values.items():
+                pipeline.set(key, value, ex=lives_s)
+            await pipeline.execute()
+
+        if values:
+            await self._ask(written)
 
     async def fields(self, key: str) -> dict[bytes, bytes]:
         """Give all of a hash; nothing while Redis is away."""

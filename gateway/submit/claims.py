@@ -16,6 +16,8 @@ from gateway.redis_client import RedisClient
 from schemas import redis_keys
 from schemas.events import UserMessage
 
+MOMENT_S = 0.02
+
 Verdict = Literal["claimed", "pending", "accepted", "reused", "limited", "unknown"]
 
 
@@ -42,6 +44,8 @@ class Claims:
         self._claim = redis.script("gateway.submit", "claim.lua")
         self._release = redis.script("gateway.submit", "release.lua")
         self._epoch = epoch
+        self._accepted: dict[str, str] = {}
+        self._changed = asyncio.Event()
         self.per_minute = messages_per_minute
         """Messages of a session; 0: no limit."""
 
@@ -76,10 +80,26 @@ class Claims:
         key = redis_keys.claim(self._epoch, session_id, message_id)
         return await self._redis.exists(key)
 
-    async def accept(self, claim: Claim) -> None:
-        """Note that the broker has acknowledged the message."""
-        value = f"accepted {claim.content_hash}"
-        await self._redis.set(claim.key, value, redis_keys.CLAIM_ACCEPTED_S)
+    def accept(self, claim: Claim) -> None:
+        """Note that the broker has acknowledged the message.
+
+        Redis is told in a moment; who sends it again before that finds the claim pending and waits.
+        """
+        self._accepted[claim.key] = f"accepted {claim.content_hash}"
+        self._changed.set()
+
+    async def run(self) -> None:
+        """Tell Redis who was accepted, those of a moment at once. Until cancelled."""
+        while True:
+            await self._changed.wait()
+            self._changed.clear()
+            await asyncio.sleep(MOMENT_S)
+            await self.write()
+
+    async def write(self) -> None:
+        """Tell Redis of those that it was not told of."""
+        values, self._accepted = self._accepted, {}
+        await self._redis.set_all(values, redis_keys.CLAIM_ACCEPTED_S)
 
     async def release(self, claim: Claim) -> None:
         """Give the claim back: what became of the publish is unknown."""

@@ -68,7 +68,7 @@ class Submitter:
             text = "the log did not answer in time: send again with the same message_id"
             return _refused(message, "outcome_unknown", text)
         self._counters.submitted += 1
-        await self._claims.accept(claim)
+        self._claims.accept(claim)
         return _accepted(message, duplicate=False)
 
     def wait(self, accepted: Accepted) -> Queued | None:

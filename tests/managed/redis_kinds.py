@@ -100,7 +100,8 @@ async def test_on_a_cluster_every_session_is_where_its_slot_is(cluster: str) -> 
             first = await claims.claim(message(session, "m1"))
             assert first.verdict == "claimed"
             assert (await claims.claim(message(session, "m2"))).verdict == "limited"
-            await claims.accept(first)
+            claims.accept(first)
+            await claims.write()
             assert (await claims.claim(message(session, "m1"))).verdict == "accepted"
             assert await history.merge(session, pair(1)) == "missing"
             await history.store_whole(session, pair(1))

@@ -57,6 +57,24 @@ async def test_hundreds_of_claims_in_one_moment_are_no_redis_that_is_away(
         assert (again.verdict, client.away()) == ("pending", 0)
 
 
+async def test_redis_is_told_of_all_that_were_accepted_in_a_moment(servers: RunningStack) -> None:
+    tag = uuid4().hex
+    async with claims_at(servers.file.redis) as (claims, _, _):
+        said = [message(f"{tag}-{number}") for number in range(50)]
+        for each in said:
+            claims.accept(await claims.claim(each))
+        assert (await claims.claim(said[0])).verdict == "pending"
+        telling = asyncio.create_task(claims.run())
+
+        async def all_told() -> bool:
+            return {(await claims.claim(each)).verdict for each in said} == {"accepted"}
+
+        async with asyncio.timeout(WITHIN_S):
+            while not await all_told():  # noqa: ASYNC110 - another process is waited for
+                await asyncio.sleep(0.01)
+        telling.cancel()
+
+
 @pytest.fixture
 def cluster(tmp_path: Path) -> Iterator[str]:
     """The address of a Valkey that is a cluster of one."""
@@ -86,7 +104,8 @@ async def test_on_a_cluster_a_claim_and_its_rate_lie_at_one_place(cluster: str) 
         verdicts = [(await claims.claim(message("a:b", f"m{n}"))).verdict for n in range(3)]
         assert verdicts == ["claimed", "claimed", "limited"]
         claim = await claims.claim(message("a:b", "m0"))
-        await claims.accept(claim)
+        claims.accept(claim)
+        await claims.write()
         assert (await claims.claim(message("a:b", "m0"))).verdict == "accepted"
         assert await claims.known("a:b", "m0") is True
         assert await claims.known("a:b", "none") is False
