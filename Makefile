@@ -6,7 +6,7 @@ PY := .venv/bin/python
 .DEFAULT_GOAL := help
 
 .PHONY: help run up down status test check chat token replay lag dead-letters rebuild verify settings doctor clean \
-	schemas docs picture bench profile bench-stored bench-page bench-growth mutants test-faults test-managed \
+	schemas docs picture bench bench-all profile bench-stored bench-page bench-growth mutants test-faults test-managed \
 	test-proxies test-deploy image lock-image chaos install-run install-test format lint types imports unit fuzz \
 	audit install-fuzz attack forget soak test-dead-shards
 
@@ -77,6 +77,11 @@ bench: install-test ## latency and CPU by tier, on a stack of its own: SCENARIOS
 
 profile: install-test ## where the time of a tier goes under load, as a flame graph: TIER=worker
 	@exec $(PY) -m tests.bench.profile $(or $(TIER),worker) $(ARGS)
+
+bench-all: install-test ## the same and every other benchmark, one after another: over an hour
+	@$(PY) -m tests.chromium
+	@for each in "" .most .stored .connections .slow_client .old_cursors .takeovers .long_sessions .intake_growth .growth \
+		.placement .page; do echo "== tests.bench$$each"; $(PY) -m tests.bench$$each || exit; done
 
 bench-stored: install-test ## a million pieces: rows a second, verify, rebuild: ARGS=--help
 	@exec $(PY) -m tests.bench.stored $(ARGS)
