@@ -500,6 +500,13 @@ MUTANTS = (
         ("tests/unit/workers/history",),
     ),
     Mutant(
+        "a history is remembered of a session that was forgotten since",
+        "workers/intake/shard_fold.py",
+        "if self.forgotten is not None and self.forgotten.at.offset >= offset:",
+        "if False:",
+        ("tests/unit/workers/history",),
+    ),
+    Mutant(
         "a model that says all at once stops the loop",
         "workers/model/stream.py",
         "self._body.read_now(self._moment_bytes)",

@@ -33,7 +33,7 @@ class KnownMessages:
     def lacks(self, key: MessageKey, at_hand: AtHand) -> bool:
         """Whether its session has surely had no such message; False: that is not known."""
         known = self._sessions.pop(key.session_id, None)
-        if known is None or known.to > at_hand.position or not at_hand.whole_from(known.to):
+        if known is None or not at_hand.goes_on_from(known.to):
             return False
         self._keep(key.session_id, known.ids, at_hand)
         return key.message_id not in known.ids

@@ -38,9 +38,7 @@ class RecentHistories:
     def find(self, session_id: str, at_hand: AtHand | None) -> Sequence[Turn] | None:
         """Give a session's turns in order; None: Redis must be asked."""
         recent = self._take(session_id)
-        if recent is None or at_hand is None:
-            return None
-        if recent.to > at_hand.position or not at_hand.whole_from(recent.to):
+        if recent is None or at_hand is None or not at_hand.goes_on_from(recent.to):
             return None
         if not _ended_since(at_hand, recent.to) <= {turn.message_id for turn in recent.turns}:
             return None
@@ -49,7 +47,7 @@ class RecentHistories:
         return recent.turns
 
     def loaded(self, session_id: str, turns: Sequence[Turn], at_hand: AtHand | None) -> None:
-        """Note what Redis has, while no store of the session is under way."""
+        """Note what Redis has; `at_hand` is of before it was asked, so that nothing is missed."""
         self.forget(session_id)
         if at_hand is not None:
             self._put(session_id, _Recent(turns, at_hand.position))

@@ -92,10 +92,10 @@ class Sessions:
     async def turns(self, shard: int, session_id: str) -> KnownTurns:
         """Give what was said before in the session."""
         await self._stores_have_ended(session_id)
-        trusted = session_id not in self._sessions and session_id not in self._forgetting
         missing = False
-        if trusted:
-            recent = self._recent.find(session_id, self._at_hand(shard, session_id))
+        if self._trusted(session_id):
+            at_hand = self._at_hand(shard, session_id)
+            recent = self._recent.find(session_id, at_hand)
             if recent is not None:
                 return KnownTurns(recent, full=True)
             try:
@@ -104,7 +104,8 @@ class Sessions:
                 pass
             else:
                 if turns is not None:
-                    self._recent.loaded(session_id, turns, self._at_hand(shard, session_id))
+                    if self._trusted(session_id):
+                        self._recent.loaded(session_id, turns, at_hand)
                     return KnownTurns(turns, full=True)
                 missing = True
         began = time.monotonic()
@@ -236,6 +237,9 @@ class Sessions:
             return False
         await self._history.store_whole(session_id, known.turns)
         return True
+
+    def _trusted(self, session_id: str) -> bool:
+        return session_id not in self._sessions and session_id not in self._forgetting
 
     async def _stores_have_ended(self, session_id: str) -> None:
         if session_id not in self._sessions:

@@ -33,6 +33,15 @@ class AtHand:
         """Whether it has every message that an event at this offset or behind it names."""
         return self.start <= offset and self.forgotten_to <= offset
 
+    def goes_on_from(self, offset: int) -> bool:
+        """Whether what was known of the session up to that offset still holds, but for `messages`.
+
+        It does not where the fold has a hole, or the session was forgotten since.
+        """
+        if self.forgotten is not None and self.forgotten.at.offset >= offset:
+            return False
+        return self.whole_from(offset) and offset <= self.position
+
 
 @dataclass(slots=True)
 class _Heard:

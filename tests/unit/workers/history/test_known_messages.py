@@ -1,9 +1,10 @@
 """Which messages a session has surely not had, without asking anybody."""
 
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, rule
+from hypothesis.stateful import rule
 
 from schemas.transcript import Message, Place
+from tests.unit.workers.history.folds import AnyFold, at_hand
 from workers.history.known_messages import MESSAGES_MAX, SESSIONS_MAX, KnownMessages
 from workers.intake.actions import MessageKey
 from workers.intake.shard_fold import AtHand
@@ -14,12 +15,6 @@ EPOCH = 3
 def message(message_id: str, offset: int) -> Message:
     place = Place(EPOCH, offset)
     return Message(message_id=message_id, state="complete", first=place, last=place)
-
-
-def at_hand(
-    *messages: Message, start: int = 0, position: int = 10, forgotten_to: int = 0
-) -> AtHand:
-    return AtHand(start, position, forgotten_to, messages)
 
 
 def key(message_id: str, session_id: str = "s") -> MessageKey:
@@ -84,31 +79,25 @@ def test_a_forgotten_session_is_not_known() -> None:
 IDS = st.sampled_from([f"m{number}" for number in range(6)])
 
 
-class OneSession(RuleBasedStateMachine):
+class OneSession(AnyFold):
     """A log, a fold of it that forgets and begins anew, and a Postgres that is behind."""
 
     def __init__(self) -> None:
         super().__init__()
         self.known = KnownMessages()
         self.log: list[str] = []  # the message that the event at this offset names
-        self.start = self.forgotten_to = 0
+
+    @property
+    def end(self) -> int:
+        return len(self.log)
 
     def fold(self) -> AtHand:
         last = {named: offset for offset, named in enumerate(self.log)}
-        kept = [message(*each) for each in last.items() if each[1] >= self.forgotten_to]
-        return AtHand(self.start, len(self.log), self.forgotten_to, kept)
+        return self.at_hand(*(message(*each) for each in last.items()))
 
     @rule(named=IDS)
     def an_event(self, named: str) -> None:
         self.log.append(named)
-
-    @rule(count=st.integers(1, 4))
-    def the_fold_forgets(self, count: int) -> None:
-        self.forgotten_to = min(len(self.log), self.forgotten_to + count)
-
-    @rule(before=st.integers(0, 4))
-    def the_fold_begins_anew(self, before: int) -> None:
-        self.start = self.forgotten_to = max(0, len(self.log) - before)
 
     @rule(asked=IDS, behind=st.integers(0, 4))
     def a_message_comes(self, asked: str, behind: int) -> None:

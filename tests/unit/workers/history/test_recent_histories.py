@@ -3,14 +3,14 @@
 from collections.abc import Sequence
 
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, rule
+from hypothesis.stateful import rule
 
-from schemas.transcript import Message, Place
+from schemas.transcript import Forgotten, Message, Place
+from tests.unit.workers.history.folds import AnyFold, at_hand
 from workers.history import recent_histories
 from workers.history.prompt import Turn
 from workers.history.recent_histories import RecentHistories
 from workers.history.turns import merged, turn_pair
-from workers.intake.shard_fold import AtHand
 
 EPOCH = 3
 BUDGET = 60
@@ -26,12 +26,6 @@ def ended(message_id: str, offset: int, text: str = "yes") -> Message:
 
 def turns(message_id: str, offset: int, text: str = "yes") -> list[Turn]:
     return turn_pair(message_id, "?", text, epoch=EPOCH, offset=offset)
-
-
-def at_hand(
-    *messages: Message, start: int = 0, position: int = 10, forgotten_to: int = 0
-) -> AtHand:
-    return AtHand(start, position, forgotten_to, messages)
 
 
 def ids(found: Sequence[Turn] | None) -> list[str] | None:
@@ -69,6 +63,7 @@ def test_a_fold_with_a_hole_sends_to_redis() -> None:
         at_hand(start=11, position=20, forgotten_to=11),
         at_hand(position=20, forgotten_to=11),
         at_hand(position=9),
+        at_hand(position=20, forgotten=Forgotten(Place(EPOCH, 11), Place(EPOCH, 4))),
     ):
         recent = RecentHistories(BUDGET)
         recent.loaded("s", turns("m1", 5), at_hand())
@@ -101,7 +96,7 @@ def test_it_is_bounded_in_sessions_and_in_bytes() -> None:
     ]
 
 
-class OneSession(RuleBasedStateMachine):
+class OneSession(AnyFold):
     """Messages end in a log; owners of the shard merge their turns into Redis."""
 
     def __init__(self) -> None:
@@ -109,15 +104,10 @@ class OneSession(RuleBasedStateMachine):
         self.recent = RecentHistories(BUDGET)
         self.redis: list[Turn] = []
         self.ends: list[Message] = []
-        self.start = self.forgotten_to = 0
 
-    def fold(self) -> AtHand:
-        return at_hand(
-            *self.ends[self.forgotten_to :],
-            start=self.start,
-            position=len(self.ends),
-            forgotten_to=self.forgotten_to,
-        )
+    @property
+    def end(self) -> int:
+        return len(self.ends)
 
     @rule(text=st.sampled_from(["", "yes", "x" * 200]), ours=st.booleans())
     def a_message_ends(self, text: str, ours: bool) -> None:
@@ -129,19 +119,11 @@ class OneSession(RuleBasedStateMachine):
             if ours:
                 self.recent.stored("s", new)
 
-    @rule(count=st.integers(1, 3))
-    def the_fold_forgets(self, count: int) -> None:
-        self.forgotten_to = min(len(self.ends), self.forgotten_to + count)
-
-    @rule(before=st.integers(0, 3))
-    def the_fold_begins_anew(self, before: int) -> None:
-        self.start = self.forgotten_to = max(0, len(self.ends) - before)
-
     @rule()
     def an_answer_begins(self) -> None:
-        found = self.recent.find("s", self.fold())
+        found = self.recent.find("s", self.at_hand(*self.ends))
         if found is None:
-            self.recent.loaded("s", self.redis, self.fold())
+            self.recent.loaded("s", self.redis, self.at_hand(*self.ends))
         else:
             assert list(found) == self.redis
 

@@ -347,6 +347,27 @@ async def test_the_owner_of_a_session_remembers_its_history(around: Around) -> N
     assert around.redis.calls == calls
 
 
+async def test_a_session_forgotten_while_its_history_is_loaded_is_not_remembered(
+    around: Around,
+) -> None:
+    await around.redis.store_whole("s", [Turn("user", "?", "m0", 1, EPOCH)])
+    around.at_hand = AtHand(0, 2, 0, [])
+    load = around.redis.load
+
+    async def load_and_forget(session_id: str) -> list[Turn] | None:
+        turns = await load(session_id)
+        around.at_hand = AtHand(0, 6, 0, [], Forgotten(Place(EPOCH, 5), Place(EPOCH, 1)))
+        around.sessions.forgetting(session_id, 5)
+        await around.sessions.forget(session_id)
+        return turns
+
+    around.redis.load = load_and_forget  # type: ignore[method-assign]
+    await around.known()
+    around.redis.load = load  # type: ignore[method-assign]
+    around.postgres.next_offset = 6
+    assert await around.known() == ([], True)
+
+
 async def test_a_forgotten_session_is_not_believed_until_redis_has_forgotten_it(
     around: Around,
 ) -> None:
