@@ -78,9 +78,10 @@ async def test_redis_is_told_of_all_that_were_accepted_in_a_moment(servers: Runn
 @pytest.fixture
 def cluster(tmp_path: Path) -> Iterator[str]:
     """The address of a Valkey that is a cluster of one."""
-    port = free_run(1)
+    # Left alone, the nodes' own port is 10,000 higher: one that any connection may have as its own.
+    port, bus = free_run(1), free_run(1)
     valkey = program(port, tmp_path)
-    options = ["--cluster-enabled", "yes"]
+    options = ["--cluster-enabled", "yes", "--cluster-port", str(bus)]
     with subprocess.Popen([*valkey.argv, *options]) as process, redis.Redis(port=port) as asked:
 
         def answers(*command: str) -> bool:
