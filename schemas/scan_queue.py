@@ -22,7 +22,7 @@ SHORT_MAX_BYTES = 8 * 1024 * 1024
 SURELY_TOO_LARGE = 2.0
 """Times the bound."""
 OFFSET_BYTES = 500.0
-"""Of a shard of which nothing is known; it only orders what waits."""
+"""Of a shard of which nothing is known; it refuses nothing."""
 KNOWN_OFFSETS = 100
 """So many offsets must have been read before what they cost says something about others."""
 
@@ -79,16 +79,19 @@ class ScanQueue(Generic[R]):
 
     def add(self, shard: int, wanted: R) -> Lane:
         """Let a range wait; says in which lane. Raises TooLarge."""
-        full = self._full.get(shard)
-        if full is not None and wanted.start < full.start and wanted.end >= full.end:
-            raise TooLarge(f"more than {self._max_bytes['long']} bytes, as was seen before")
-        estimate = self._estimate(shard, wanted.start, wanted.end)
-        if estimate is not None and estimate > SURELY_TOO_LARGE * self._max_bytes["long"]:
-            raise TooLarge(f"about {estimate:.0f} bytes, more than {self._max_bytes['long']}")
+        estimate = self._judged(shard, wanted.start, wanted.end)
         is_long = estimate is not None and estimate > self._max_bytes["short"]
         lane: Lane = "long" if is_long else "short"
         self._waiting[lane].setdefault(shard, []).append(wanted)
         return lane
+
+    def will_read(self, shard: int, start: int, end: int) -> float:
+        """Say how many bytes are read for this range, about; 0 if it is refused unread."""
+        try:
+            self._judged(shard, start, end)
+        except TooLarge:
+            return 0.0
+        return min(self._bytes(shard, start, end), self._max_bytes["long"])
 
     def take(self, lane: Lane) -> tuple[int, "deque[R]"] | None:
         """Give the shard that is read next and all who wait for it there, lowest start first.
@@ -138,13 +141,28 @@ class ScanQueue(Generic[R]):
         self._full[shard] = _Full(held_from, held_to)
         raise TooLarge(f"more than {self._max_bytes[lane]} bytes")
 
+    def _judged(self, shard: int, start: int, end: int) -> float | None:
+        """Give the estimate. Raises TooLarge."""
+        most = self._max_bytes["long"]
+        full = self._full.get(shard)
+        if full is not None and start < full.start and end >= full.end:
+            raise TooLarge(f"more than {most} bytes, as was seen before")
+        estimate = self._estimate(shard, start, end)
+        if estimate is not None and estimate > SURELY_TOO_LARGE * most:
+            raise TooLarge(f"about {estimate:.0f} bytes, more than {most}")
+        return estimate
+
     def _estimate(self, shard: int, start: int, end: int) -> float | None:
         known = self._measured.get(shard) or self._known_elsewhere(shard)
         return None if known is None else known * (end - start)
 
     def _cost(self, shard: int) -> float:
         waiting = self._waiting["short"][shard]
-        start, end = min(one.start for one in waiting), max(one.end for one in waiting)
+        return self._bytes(
+            shard, min(one.start for one in waiting), max(one.end for one in waiting)
+        )
+
+    def _bytes(self, shard: int, start: int, end: int) -> float:
         estimate = self._estimate(shard, start, end)
         return OFFSET_BYTES * (end - start) if estimate is None else estimate
 

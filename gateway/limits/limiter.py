@@ -58,6 +58,7 @@ class Limiter:
         self._user_messages = Rates(settings.user_messages_per_minute)
         self._address_messages = Rates(settings.address_messages_per_minute)
         self._address_reads = Rates(settings.address_reads_per_minute)
+        self._address_scans = Rates(settings.address_reads_per_minute)
         self._told: set[tuple[str, str]] = set()
 
     # -- sockets
@@ -168,14 +169,22 @@ class Limiter:
 
     # -- reads
 
-    def read(self, who: Who, cost: int = 1) -> Over | None:
+    def may_scan(self, who: Who, cost: int) -> bool:
+        """Count a scan of the log that costs as much as so many snapshots; False: too many lately.
+
+        Scans have as much a minute as all other reads, and take nothing of theirs: who is refused
+        one is given a snapshot. It is this gateway's time, as with `read`.
+        """
+        return who.address is None or not self._address_scans.take(who.address, _now_s(), cost)
+
+    def read(self, who: Who) -> Over | None:
         """Count what must be read for an address, or say that it was enough for now.
 
         It is this gateway's memory and time that is spent, so each keeps its own count.
         """
         if who.address is None:
             return None
-        over = self._taken("address_reads_per_minute", self._address_reads, who.address, cost)
+        over = self._taken("address_reads_per_minute", self._address_reads, who.address)
         if over is not None:
             self.tell(over, who)
         return over
@@ -269,8 +278,8 @@ class Limiter:
         otherwise_ms = RUNNING_RETRY_MS if limit == "user_running" else CONNECTION_RETRY_MS
         return Over(limit, check["most"], int(wait_ms) or otherwise_ms)
 
-    def _taken(self, limit: LimitName, rates: Rates, who: str, cost: int = 1) -> Over | None:
-        wait_ms = rates.take(who, asyncio.get_running_loop().time(), cost)
+    def _taken(self, limit: LimitName, rates: Rates, who: str) -> Over | None:
+        wait_ms = rates.take(who, _now_s())
         return Over(limit, getattr(self._settings, limit), wait_ms) if wait_ms else None
 
     # -- told
@@ -289,6 +298,10 @@ class Limiter:
                 value=over.value,
                 client=who.address,
             )
+
+
+def _now_s() -> float:
+    return asyncio.get_running_loop().time()
 
 
 def _minute(most: int) -> Check:

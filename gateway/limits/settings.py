@@ -33,7 +33,7 @@ class LimitSettings(Connections):
     address_reads_per_minute: int = Field(
         1_200,
         ge=0,
-        description="snapshots, pages of history and (as five each) scans of the log; 0: no limit",
+        description="snapshots and pages of history, and as many 128 KiB of scans; 0: no limit",
     )
     busy_after_s: float = Field(
         300.0, ge=0, description="what would wait longer for a worker is refused; 0: nothing is"

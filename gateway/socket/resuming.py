@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import ceil
 
 from gateway.feed.delivery import frames_of
 from gateway.feed.followers import cursor_prefix
@@ -14,8 +15,10 @@ from schemas.forgetting import without_forgotten
 from schemas.log.log_scan import RangeTrimmed, ScanTooLarge
 from schemas.shard_log import Record
 
-SCAN_COSTS = 5
-"""A look into the log that is not in memory, in snapshots."""
+SCAN_BYTES = 128 * 1024
+"""So much of the log is read in the time that a snapshot takes."""
+SCAN_COSTS_LEAST = 5
+"""A scan of the log, in snapshots, however short it is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +42,8 @@ async def resume(
 ) -> Resumed | None:
     """Give all that came after the cursor; None: a snapshot is due, for not all can be had.
 
+    What lies before the newest records must be scanned, which an address may do so much a minute.
+
     `end` is where the log ended after the client had come.
 
     Raises:
@@ -51,13 +56,9 @@ async def resume(
         return found
     if cursor is not None:
         shared.counters.not_recovered += 1
-    _pay(shared, who, 1)
-    return None
-
-
-def _pay(shared: Shared, who: Who, cost: int) -> None:
-    if (over := shared.limiter.read(who, cost)) is not None:
+    if (over := shared.limiter.read(who)) is not None:
         raise TooMuchRead(over)
+    return None
 
 
 async def _after(shared: Shared, who: Who, shard: int, cursor: str, end: int) -> Resumed | None:
@@ -65,8 +66,11 @@ async def _after(shared: Shared, who: Who, shard: int, cursor: str, end: int) ->
     position = resume_position(cursor, epoch=shared.epoch, shard=shard, end=end)
     if position is None:
         return None
-    if position < shared.tail.shard_logs[shard].start:
-        _pay(shared, who, SCAN_COSTS)
+    held = shared.tail.shard_logs[shard]
+    if position < held.start:
+        read_bytes = shared.tail.scanner.will_read(shard, position, held.end)
+        if not shared.limiter.may_scan(who, max(SCAN_COSTS_LEAST, ceil(read_bytes / SCAN_BYTES))):
+            return None
     try:
         found = await reach(shared.tail, shard, position)
     except (ScanTooLarge, RangeTrimmed):
@@ -76,7 +80,7 @@ async def _after(shared: Shared, who: Who, shard: int, cursor: str, end: int) ->
     # Of what was said before the session was forgotten the client is given no word once more.
     end_of_range, records = found.end, without_forgotten(found.records(session_id))
     frames = await _frames(shared, session_id, shard, records) if may_fit(records) else None
-    if frames is None or shared.tail.shard_logs[shard].start > end_of_range:
+    if frames is None or held.start > end_of_range:
         return None
     return Resumed(frames, end_of_range)
 

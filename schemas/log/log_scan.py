@@ -102,6 +102,10 @@ class LogScanner:
         except TimeoutError as error:
             raise LogUnavailable(f"no scan of shard {shard} in {SCAN_TIMEOUT_S:.0f} s") from error
 
+    def will_read(self, shard: int, start: int, end: int) -> float:
+        """Say how many bytes a scan of the range reads, about; 0 if it is refused unread."""
+        return self._queue.will_read(shard, start, end)
+
     async def run(self) -> None:
         """Serve until cancelled."""
         async with asyncio.TaskGroup() as tasks:

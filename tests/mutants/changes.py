@@ -775,6 +775,13 @@ MUTANTS = (
         LIMITS,
     ),
     Mutant(
+        "limits: a scan of all that is kept costs what a short one costs",
+        "gateway/socket/resuming.py",
+        "max(SCAN_COSTS_LEAST, ceil(read_bytes / SCAN_BYTES))",
+        "SCAN_COSTS_LEAST",
+        ("tests/unit/gateway/socket/test_long_resumes.py",),
+    ),
+    Mutant(
         "limits: this machine is an address like any other",
         "gateway/limits/rules.py",
         "    if parsed.is_loopback:\n        return None\n",

@@ -37,6 +37,15 @@ def test_an_estimate_of_twice_the_bound_is_refused_unread() -> None:
     assert waiting.add(0, Wanted(0, SHORT_MAX_BYTES // KIB)) == "short"
 
 
+def test_what_will_be_read_is_bounded_and_nothing_of_what_is_refused() -> None:
+    waiting = queue(KIB)
+    assert waiting.will_read(0, 5, 15) == 10 * KIB
+    assert waiting.will_read(0, 0, 2 * MAX_BYTES // KIB) == MAX_BYTES
+    assert waiting.will_read(0, 0, 2 * MAX_BYTES // KIB + 1) == 0.0
+    assert queue().will_read(0, 0, 10**9) == MAX_BYTES, "a guess refuses nothing"
+    assert waiting.take("short") is None, "nobody waits for it"
+
+
 def test_where_nothing_is_known_a_range_is_read_as_a_short_one_then_as_a_long_one() -> None:
     waiting = queue()
     wanted = Wanted(0, 10**9)

@@ -57,13 +57,14 @@ async def test_this_machine_without_a_user_is_asked_nothing() -> None:
     assert (counters.limits_local, counters.limited) == (0, {})
 
 
-async def test_reads_cost_what_they_cost() -> None:
+async def test_scans_cost_what_is_read_and_leave_other_reads_alone() -> None:
     one = limiter(address_reads_per_minute=20)
-    assert [limit_of(one.read(ALICE, 10)) for _ in range(3)] == [
-        None,
-        None,
+    assert [one.may_scan(ALICE, 10) for _ in range(3)] == [True, True, False]
+    assert [limit_of(one.read(ALICE)) for _ in range(21)] == [
+        *[None] * 20,
         "address_reads_per_minute",
     ]
+    assert one.may_scan(Who("s"), 1_000_000), "it has no address"
 
 
 async def test_a_limit_that_is_met_is_logged_once_for_each_address() -> None:

@@ -1,10 +1,11 @@
-"""A resume is decided by bytes before anything is decoded, and decoded in slices.
+"""A resume is decided by bytes before anything is read or decoded, and decoded in slices.
 
 Seen: eight sockets that came back to a session with 60 MiB of its own held a gateway for 6.6 s,
 only to be told `recovered: false`.
 """
 
 import asyncio
+import dataclasses
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -13,9 +14,11 @@ import pytest
 from gateway.counters import Counters
 from gateway.feed import delivery
 from gateway.feed.resume import RECORDS_MAX_BYTES, may_fit
+from gateway.limits.rules import Who
 from gateway.socket.address import Address
 from gateway.socket.connection import Connection
 from gateway.socket.frame_bucket import PER_SECOND, FrameBuckets
+from gateway.socket.resuming import SCAN_BYTES, resume
 from gateway.socket.shared import Shared
 from schemas.events import Chunk, encode
 from schemas.shard_log import Record, ShardLog
@@ -118,6 +121,39 @@ async def test_a_range_whose_end_has_left_the_tail_meanwhile_is_not_promised() -
     await joining
     assert b'"recovered":false' in socket.sent[0]
     assert counters.resumed == 0
+
+
+async def test_who_has_had_much_of_the_log_scanned_is_given_a_snapshot_instead() -> None:
+    # Seen: 64 MiB cost an address what five snapshots cost, and took a second of the gateway.
+    whole, newest = ShardLog(0), ShardLog(900)
+    whole.append([record(offset, "word ") for offset in range(1_000)])
+    newest.append(whole.read("s", 900))
+    scans = 0
+
+    class Scanner:
+        def will_read(self, shard: int, start: int, end: int) -> float:
+            return (end - start) * SCAN_BYTES / 100
+
+        async def scan(self, shard: int, start: int, end: int) -> ShardLog:
+            nonlocal scans
+            scans += 1
+            return whole
+
+    connection, _, counters = connection_to(newest)
+    shared = connection._shared
+    shared.tail.scanner = cast(Any, Scanner())
+    shared = dataclasses.replace(shared, limiter=limiter(address_reads_per_minute=20))
+
+    async def comes(offset: int, address: str) -> bool:
+        who = Who("s", address=address)
+        return await resume(shared, who, 0, f"1.0.{offset}", 1_000) is not None
+
+    assert [await comes(0, "192.0.2.1") for _ in range(3)] == [True, True, False]
+    assert [await comes(900, "192.0.2.1") for _ in range(30)] == [True] * 30, "it is in memory"
+    assert await comes(0, "192.0.2.2"), "somebody else"
+    assert await comes(898, "192.0.2.3")
+    assert [await comes(800, "192.0.2.3") for _ in range(4)] == [True, True, True, False]
+    assert (scans, counters.not_recovered) == (7, 2)
 
 
 def test_the_bytes_decide() -> None:
