@@ -3,9 +3,10 @@
 import re
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from urllib.parse import parse_qs, unquote, urlsplit
+from urllib.parse import parse_qs, unquote
 
 from schemas.limits import SESSION_ID_MAX_CHARS
+from schemas.process.connections import names_this_machine
 
 HISTORY_MAX = 1000
 CURSOR_MAX_CHARS = 64
@@ -15,7 +16,6 @@ QUERY_MAX_FIELDS = 16
 ORIGIN_MAX_CHARS = 1024
 _PATH = re.compile(r"/ws/chat/([^/]+)/?")
 _SESSION_ID = re.compile(r"[A-Za-z0-9._:-]+", re.ASCII)
-_LOOPBACK = {"localhost", "127.0.0.1", "::1"}
 
 
 class BadAddress(ValueError):
@@ -76,13 +76,9 @@ def origin_allowed(
     origin = origin.lower()
     if allowed:
         return origin in allowed
-    # Letter by letter: what takes an address apart passes over some that are none.
     if not host or origin not in (f"http://{host.lower()}", f"https://{host.lower()}"):
         return False
-    try:
-        return anywhere or urlsplit(origin).hostname in _LOOPBACK
-    except ValueError:
-        return False
+    return anywhere or names_this_machine(host)
 
 
 def only(values: Sequence[str]) -> str | None:

@@ -7,13 +7,12 @@ for probes and scrapers from outside, who reaches it is the network's to say, by
 """
 
 from collections.abc import Awaitable, Callable, Sequence
-from urllib.parse import urlsplit
 
 from aiohttp import web
 from prometheus_client import REGISTRY, CollectorRegistry
 from prometheus_client.exposition import generate_latest
 
-from schemas.process.connections import LOOPBACK, is_loopback
+from schemas.process.connections import LOOPBACK, is_loopback, names_this_machine
 
 NotReady = str | None
 
@@ -77,11 +76,7 @@ async def _own_names(
     request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
 ) -> web.StreamResponse:
     """Refuse what was asked under another name than this machine's own for itself."""
-    try:
-        asked = urlsplit(f"//{request.host}").hostname or ""
-    except ValueError:
-        asked = ""
-    if not is_loopback(asked):
+    if not names_this_machine(request.host):
         raise web.HTTPMisdirectedRequest(text="not a name of this machine for itself\n")
     return await handler(request)
 

@@ -1,5 +1,6 @@
 """The settings of every process: where Kafka, Redis and Postgres are, and which log it is."""
 
+import re
 from collections.abc import Mapping
 from ipaddress import ip_address
 from typing import Annotated, Any, Literal
@@ -12,6 +13,7 @@ from schemas.process.tls import unusable
 
 Port = Annotated[int, Field(ge=0, le=65535)]
 LOOPBACK = "127.0.0.1"
+_AUTHORITY = re.compile(r"([^\[\]:]+|\[[^\[\]]*:[^\[\]]*\])(:[0-9]{1,5})?")
 
 
 def is_loopback(host: str) -> bool:
@@ -22,6 +24,15 @@ def is_loopback(host: str) -> bool:
         return ip_address(host.strip("[]")).is_loopback
     except ValueError:
         return False
+
+
+def names_this_machine(host: str) -> bool:
+    """Whether a Host header, with a port or without one, is this machine's own name for itself.
+
+    Letter by letter: what takes an address apart passes over some that are none.
+    """
+    found = _AUTHORITY.fullmatch(host.lower())
+    return found is not None and is_loopback(found[1])
 
 
 def _own_address(host: str) -> str:

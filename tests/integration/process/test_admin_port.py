@@ -44,7 +44,10 @@ async def test_this_machine_reads_it_under_its_own_names(port: int, host: str) -
     assert "some 7.0" in text
 
 
-@pytest.mark.parametrize("host", ["rebound.example", "127.0.0.1.rebound.example", "[::1", "@"])
+@pytest.mark.parametrize(
+    "host",
+    ["rebound.example", "127.0.0.1.rebound.example", "[::1", "[::1]9100", "a@localhost", "@"],
+)
 async def test_a_name_that_was_made_to_resolve_here_reads_nothing(port: int, host: str) -> None:
     status, text, server = await asyncio.to_thread(asked, port, "/metrics", host)
     assert (status, server) == (421, "")
