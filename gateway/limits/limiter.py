@@ -169,22 +169,25 @@ class Limiter:
 
     # -- reads
 
-    def may_scan(self, who: Who, cost: int) -> bool:
-        """Count a scan of the log that costs as much as so many snapshots; False: too many lately.
-
-        Scans have as much a minute as all other reads, and take nothing of theirs: who is refused
-        one is given a snapshot. It is this gateway's time, as with `read`.
-        """
-        return who.address is None or not self._address_scans.take(who.address, _now_s(), cost)
-
     def read(self, who: Who) -> Over | None:
         """Count what must be read for an address, or say that it was enough for now.
 
         It is this gateway's memory and time that is spent, so each keeps its own count.
         """
+        return self._of_address(who, self._address_reads, 1)
+
+    def may_scan(self, who: Who, cost: int) -> bool:
+        """Count a scan of the log that costs as much as so many snapshots; False: too many lately.
+
+        Scans have as much a minute as all other reads, and take nothing of theirs: who may have
+        none is given a snapshot.
+        """
+        return self._of_address(who, self._address_scans, cost) is None
+
+    def _of_address(self, who: Who, rates: Rates, cost: int) -> Over | None:
         if who.address is None:
             return None
-        over = self._taken("address_reads_per_minute", self._address_reads, who.address)
+        over = self._taken("address_reads_per_minute", rates, who.address, cost)
         if over is not None:
             self.tell(over, who)
         return over
@@ -278,8 +281,8 @@ class Limiter:
         otherwise_ms = RUNNING_RETRY_MS if limit == "user_running" else CONNECTION_RETRY_MS
         return Over(limit, check["most"], int(wait_ms) or otherwise_ms)
 
-    def _taken(self, limit: LimitName, rates: Rates, who: str) -> Over | None:
-        wait_ms = rates.take(who, _now_s())
+    def _taken(self, limit: LimitName, rates: Rates, who: str, cost: int = 1) -> Over | None:
+        wait_ms = rates.take(who, asyncio.get_running_loop().time(), cost)
         return Over(limit, getattr(self._settings, limit), wait_ms) if wait_ms else None
 
     # -- told
@@ -298,10 +301,6 @@ class Limiter:
                 value=over.value,
                 client=who.address,
             )
-
-
-def _now_s() -> float:
-    return asyncio.get_running_loop().time()
 
 
 def _minute(most: int) -> Check:

@@ -58,12 +58,14 @@ async def test_this_machine_without_a_user_is_asked_nothing() -> None:
 
 
 async def test_scans_cost_what_is_read_and_leave_other_reads_alone() -> None:
-    one = limiter(address_reads_per_minute=20)
+    counters = Counters()
+    one = limiter(counters, address_reads_per_minute=20)
     assert [one.may_scan(ALICE, 10) for _ in range(3)] == [True, True, False]
     assert [limit_of(one.read(ALICE)) for _ in range(21)] == [
         *[None] * 20,
         "address_reads_per_minute",
     ]
+    assert counters.limited == {"address_reads_per_minute": 2}, "a snapshot instead is counted, too"
     assert one.may_scan(Who("s"), 1_000_000), "it has no address"
 
 

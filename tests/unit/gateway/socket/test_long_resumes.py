@@ -124,7 +124,7 @@ async def test_a_range_whose_end_has_left_the_tail_meanwhile_is_not_promised() -
 
 
 async def test_who_has_had_much_of_the_log_scanned_is_given_a_snapshot_instead() -> None:
-    # Seen: 64 MiB cost an address what five snapshots cost, and took a second of the gateway.
+    # Seen under attack: scans took a fifth of a gateway, each for what five snapshots cost.
     whole, newest = ShardLog(0), ShardLog(900)
     whole.append([record(offset, "word ") for offset in range(1_000)])
     newest.append(whole.read("s", 900))
