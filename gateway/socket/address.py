@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from urllib.parse import parse_qs, unquote
 
 from schemas.limits import SESSION_ID_MAX_CHARS
-from schemas.process.connections import names_this_machine
+from schemas.process.connections import host_name
 
 HISTORY_MAX = 1000
 CURSOR_MAX_CHARS = 64
@@ -16,6 +16,7 @@ QUERY_MAX_FIELDS = 16
 ORIGIN_MAX_CHARS = 1024
 _PATH = re.compile(r"/ws/chat/([^/]+)/?")
 _SESSION_ID = re.compile(r"[A-Za-z0-9._:-]+", re.ASCII)
+_LOOPBACK = {"localhost", "127.0.0.1", "::1"}
 
 
 class BadAddress(ValueError):
@@ -78,7 +79,7 @@ def origin_allowed(
         return origin in allowed
     if not host or origin not in (f"http://{host.lower()}", f"https://{host.lower()}"):
         return False
-    return anywhere or names_this_machine(host)
+    return anywhere or host_name(host) in _LOOPBACK
 
 
 def only(values: Sequence[str]) -> str | None:

@@ -12,7 +12,7 @@ from aiohttp import web
 from prometheus_client import REGISTRY, CollectorRegistry
 from prometheus_client.exposition import generate_latest
 
-from schemas.process.connections import LOOPBACK, is_loopback, names_this_machine
+from schemas.process.connections import LOOPBACK, host_name, is_loopback
 
 NotReady = str | None
 
@@ -76,7 +76,7 @@ async def _own_names(
     request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
 ) -> web.StreamResponse:
     """Refuse what was asked under another name than this machine's own for itself."""
-    if not names_this_machine(request.host):
+    if not is_loopback(host_name(request.host) or ""):
         raise web.HTTPMisdirectedRequest(text="not a name of this machine for itself\n")
     return await handler(request)
 

@@ -13,7 +13,7 @@ from schemas.process.tls import unusable
 
 Port = Annotated[int, Field(ge=0, le=65535)]
 LOOPBACK = "127.0.0.1"
-_AUTHORITY = re.compile(r"([^\[\]:]+|\[[^\[\]]*:[^\[\]]*\])(:[0-9]{1,5})?")
+_HOST = re.compile(r"(?:([^\[\]:]+)|\[([0-9a-f.]*:[0-9a-f:.]*)\])(?::[0-9]{1,5})?")
 
 
 def is_loopback(host: str) -> bool:
@@ -26,13 +26,13 @@ def is_loopback(host: str) -> bool:
         return False
 
 
-def names_this_machine(host: str) -> bool:
-    """Whether a Host header, with a port or without one, is this machine's own name for itself.
+def host_name(host: str) -> str | None:
+    """Give the name or address in a Host header, with a port or without one; None: it is none.
 
     Letter by letter: what takes an address apart passes over some that are none.
     """
-    found = _AUTHORITY.fullmatch(host.lower())
-    return found is not None and is_loopback(found[1])
+    found = _HOST.fullmatch(host.lower())
+    return None if found is None else found[1] or found[2]
 
 
 def _own_address(host: str) -> str:

@@ -23,7 +23,7 @@ from schemas.topics import shard_of
 SHARDS = 12
 ALLOWED = ("https://chat.example", "null")
 SESSION_ID = re.compile(r"[A-Za-z0-9._:-]+", re.ASCII)
-LOOPBACK = re.compile(r"(?:[^/?#]*@)?(localhost|127\.0\.0\.1|\[::1\])(:[^/?#]*)?")
+LOOPBACK = re.compile(r"(localhost|127\.0\.0\.1|\[::1\])(:[0-9]{1,5})?", re.ASCII)
 
 
 def check(data: bytes) -> None:

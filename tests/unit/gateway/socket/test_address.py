@@ -57,6 +57,8 @@ def test_no_session_is_there(target: str) -> None:
         ("http://evil.example:8000", "evil.example:8000", (), False),
         ("http://[::1]88000", "[::1]88000", (), False),
         ("http://a@localhost:8000", "a@localhost:8000", (), False),
+        ("http://127.0.0.5:8000", "127.0.0.5:8000", (), False),
+        ("http://[0:0::1]:8000", "[0:0::1]:8000", (), False),
         ("null", "localhost:8000", (), False),
         ("http://localhost:8000", None, (), False),
         ("https://chat.example", "gateway.example", {"https://chat.example"}, True),

@@ -2,7 +2,7 @@
 
 import pytest
 
-from schemas.process.connections import names_this_machine
+from schemas.process.connections import host_name, is_loopback
 
 
 @pytest.mark.parametrize(
@@ -10,17 +10,26 @@ from schemas.process.connections import names_this_machine
     ["localhost", "LOCALHOST:8000", "127.0.0.1", "127.0.0.1:1", "127.0.0.5", "[::1]", "[::1]:80"],
 )
 def test_own_names(host: str) -> None:
-    assert names_this_machine(host)
+    assert is_loopback(host_name(host) or "")
 
 
 @pytest.mark.parametrize(
     "host",
     [
         *["", "@", "a@localhost", "localhost.example", "localhost:", "localhost:x", "localhost\n"],
-        *["127.1", "127.0.0.1:123456", "::1", "[::1", "[::1]8", "[::1]:", "[127.0.0.1]"],
+        *[
+            "127.1",
+            "127.0.0.1:123456",
+            "::1",
+            "[::1",
+            "[::1]8",
+            "[::1]:",
+            "[::1%lo]",
+            "[127.0.0.1]",
+        ],
         *["[localhost]", "192.0.2.1", "[2001:db8::1]:80"],
     ],
 )
 def test_others_and_what_is_no_name(host: str) -> None:
     # Seen, by the fuzzer: "[::1]88000" was taken for [::1].
-    assert not names_this_machine(host)
+    assert not is_loopback(host_name(host) or "")
