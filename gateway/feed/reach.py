@@ -1,10 +1,12 @@
 """Records of a session from any position to the newest, in memory: from the tail, or by a scan.
 
 The tail goes on while a scan reads, and its oldest records leave; so what the scan brought must
-still meet the tail when it is there, else it is read again. Between the return of `reach` and the
-use of what it found nothing may be waited for.
+still meet the tail when it is there, else it is read again. The tail also goes on while the records
+are used, so they and where they end are given together: one that is read later than the other is a
+gap, or a repeat.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from gateway.feed.tail import Tail
@@ -15,33 +17,15 @@ TRIES = 3
 
 
 @dataclass(frozen=True, slots=True)
-class Reach:
-    """The range from `position` to the tail's end; `older` is what the tail no longer held."""
+class Range:
+    """All records of a session from a position up to `end`, oldest first."""
 
-    position: int
-    older: ShardLog | None
-    tail: ShardLog
-
-    @property
-    def end(self) -> int:
-        """The position after the range. A scan may have come further than the tail has by now."""
-        older_end = self.position if self.older is None else self.older.end
-        return max(self.position, older_end, self.tail.end)
-
-    def records(self, session_id: str) -> list[Record]:
-        """Give the session's records of the whole range, oldest first."""
-        if self.older is None:
-            if self.position > self.tail.end:
-                return []  # the tail will come to it
-            return self.tail.read(session_id, self.position)
-        old = self.older.read(session_id, self.position)
-        if self.older.end > self.tail.end:
-            return old
-        return old + self.tail.read(session_id, self.older.end)
+    records: Sequence[Record]
+    end: int
 
 
-async def reach(tail: Tail, shard: int, position: int) -> Reach:
-    """Bring the range from `position` to the tail's end into memory.
+async def reach(tail: Tail, shard: int, position: int, session_id: str) -> Range:
+    """Give the session's records from `position` to the log's end, as far as it was read by now.
 
     Raises:
         ScanTooLarge, RangeTrimmed: it can't be had.
@@ -49,9 +33,21 @@ async def reach(tail: Tail, shard: int, position: int) -> Reach:
     """
     log = tail.shard_logs[shard]
     if position >= log.start:
-        return Reach(position, None, log)
+        return range_of(position, None, log, session_id)
     for _ in range(TRIES):
         older = await tail.scanner.scan(shard, position, log.end)
         if older.end >= log.start:
-            return Reach(position, older, log)
+            return range_of(position, older, log, session_id)
     raise ScanTooLarge(f"shard {shard}: the tail runs ahead of every scan")
+
+
+def range_of(position: int, older: ShardLog | None, tail: ShardLog, session_id: str) -> Range:
+    """Give the range of this moment; `older` is what the tail no longer holds, and meets it."""
+    if older is None:
+        # A position after the tail's end: the tail will come to it.
+        records = tail.read(session_id, position) if position <= tail.end else []
+        return Range(records, max(position, tail.end))
+    records = older.read(session_id, position)
+    if older.end <= tail.end:
+        records += tail.read(session_id, older.end)
+    return Range(records, max(older.end, tail.end))

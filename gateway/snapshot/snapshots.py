@@ -20,7 +20,7 @@ from typing import Any, Protocol, TypeVar
 import structlog
 
 from gateway.counters import Counters
-from gateway.feed.reach import Reach, reach
+from gateway.feed.reach import Range, reach
 from gateway.feed.slices import in_slices
 from gateway.feed.tail import Tail
 from gateway.snapshot.growing_fold import GrowingFold
@@ -182,13 +182,13 @@ class Snapshots:
             begin = log_start if stored.next_offset is None else stored.next_offset
             await self._tail_reaches(shard, joined.offset)
             try:
-                found = await reach(self._tail, shard, begin)
+                found = await reach(self._tail, shard, begin, session_id)
             except RangeTrimmed:
                 # The log was trimmed beyond the stored offset: open messages may lack chunks.
                 begin = await self._tail.start_offset(shard)
                 for message in stored.messages:
                     message.damaged = message.damaged or not message.terminal
-                found = await reach(self._tail, shard, begin)
+                found = await reach(self._tail, shard, begin, session_id)
         except (LogUnavailable, ScanTooLarge, RangeTrimmed) as error:
             raise FoldUnavailable(str(error)) from error
         return await self._folded(stored, found, session_id, shard, asked)
@@ -204,11 +204,11 @@ class Snapshots:
             raise FoldUnavailable("the tail is behind") from None
 
     async def _folded(
-        self, stored: Stored, found: Reach, session_id: str, shard: int, asked: Collection[str]
+        self, stored: Stored, found: Range, session_id: str, shard: int, asked: Collection[str]
     ) -> Fold:
         log_start = self._tail.log_starts[shard]
         growing = GrowingFold(stored, session_id, self._epoch)
-        async for record in in_slices(found.records(session_id)):
+        async for record in in_slices(found.records):
             growing.take(record)
         end = self._read_on(growing, session_id, shard, found.end)
         for _ in range(LOOK_UPS_MAX):
@@ -321,10 +321,10 @@ class Snapshots:
         """Whether the log says, behind what is stored, that the session was forgotten."""
         try:
             begin = self._tail.log_starts[shard] if stored is None else stored
-            found = await reach(self._tail, shard, begin)
+            found = await reach(self._tail, shard, begin, session_id)
         except (LogUnavailable, ScanTooLarge, RangeTrimmed) as error:
             raise FoldUnavailable(str(error)) from error
-        return any(map(forgets, found.records(session_id)))
+        return any(map(forgets, found.records))
 
     async def _read(self, wanted: Wanted) -> Stored:
         """Read the rows, but wait no longer than the limit: a server that hangs is away."""

@@ -72,17 +72,17 @@ async def _after(shared: Shared, who: Who, shard: int, cursor: str, end: int) ->
         if not shared.limiter.may_scan(who, max(SCAN_COSTS_LEAST, ceil(read_bytes / SCAN_BYTES))):
             return None
     try:
-        found = await reach(shared.tail, shard, position)
+        found = await reach(shared.tail, shard, position, session_id)
     except (ScanTooLarge, RangeTrimmed):
         return None
     # The records are held from here on, so they may leave the tail while they are decoded. But
     # where they end must be in it afterwards: a resume that was promised is never taken back.
     # Of what was said before the session was forgotten the client is given no word once more.
-    end_of_range, records = found.end, without_forgotten(found.records(session_id))
+    records = without_forgotten(found.records)
     frames = await _frames(shared, session_id, shard, records) if may_fit(records) else None
-    if frames is None or held.start > end_of_range:
+    if frames is None or held.start > found.end:
         return None
-    return Resumed(frames, end_of_range)
+    return Resumed(frames, found.end)
 
 
 async def _frames(

@@ -39,6 +39,7 @@ class Cutter:
         self._accepted = self._runs = self._over = True
         self._begin("")
         self._since_cut = 0
+        self._follows = ""
 
     async def run(self, enough: Callable[[], bool]) -> None:
         """Ask one message after another, each when the one before has ended, until enough."""
@@ -47,6 +48,7 @@ class Cutter:
             known = self._cursor is not None
             query = f"?cursor={self._cursor}" if known else "?history=1"
             try:
+                self._follows = f"{address} from {self._cursor}"
                 async with connect(
                     address + query, compression=None, max_size=None, open_timeout=WITHIN_S
                 ) as socket:
@@ -84,6 +86,7 @@ class Cutter:
 
     def _take_snapshot(self, frame: dict[str, Any]) -> None:
         self._cursor = frame["cursor"]
+        self._follows += f", snapshot {self._cursor}"
         self.counts["snapshots"] += 1
         key = self._key
         for entry in frame["messages"]:
@@ -165,10 +168,9 @@ class Cutter:
     def _placed(self, frame: dict[str, Any], before: int) -> int:
         """Hold a chunk to the one of its kind before; gives its own sequence."""
         first, last = frame.get("first_sequence", frame["sequence"]), int(frame["sequence"])
-        if first <= before:
-            self.counts["repeats"] += 1
-        elif first > before + 1:
-            self.counts["gaps"] += 1
+        if first != before + 1:
+            self.counts["repeats" if first <= before else "gaps"] += 1
+            self.wrong.append(f"{self._key}: {first} after {before}, at {self._follows}: {frame}")
         if frame["attempt"] != self._attempt:
             self.wrong.append(f"a chunk of {frame['attempt']} while {self._attempt} runs")
         return last

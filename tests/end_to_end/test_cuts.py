@@ -56,7 +56,8 @@ async def test_every_client_reads_what_the_model_wrote_however_it_is_cut(
     counts = sum((cutter.counts for cutter in cutters), Counter[str]())
     told = f"SEED={SEED} {dict(counts)}"
     tell(told)
-    assert not [wrong for cutter in cutters for wrong in cutter.wrong], told
+    wrong = [what for cutter in cutters for what in cutter.wrong]
+    assert not wrong, f"{told}\n" + "\n".join(wrong[:10])
     assert (counts["gaps"], counts["repeats"]) == (0, 0), told
     assert counts["reasoning"] > counts["answers"], told
     all_cuts = counts["cuts"] + counts["between connected and snapshot"]

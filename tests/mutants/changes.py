@@ -817,6 +817,13 @@ MUTANTS = (
         ("tests/unit/gateway/snapshot/test_snapshots.py",),
     ),
     Mutant(
+        "snapshot: it ends where the log does when it was made, not where its records do",
+        "gateway/snapshot/snapshots.py",
+        "shard, found.end)",
+        "shard, max(found.end, self._tail.shard_logs[shard].end))",
+        ("tests/unit/gateway/snapshot/test_snapshots.py",),
+    ),
+    Mutant(
         "snapshot: it ends before what was there at the join",
         "gateway/snapshot/snapshots.py",
         "            await self._tail_reaches(shard, joined.offset)\n",

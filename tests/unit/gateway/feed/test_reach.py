@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.feed.reach import Reach
+from gateway.feed.reach import range_of
 from schemas.shard_log import Record, ShardLog
 
 
@@ -15,14 +15,14 @@ def log_of(start: int, end: int) -> ShardLog:
 
 def test_a_scan_that_came_further_than_the_tail_ends_the_range() -> None:
     # The tail has not read 20 to 24 yet; they are in the range, and must not be given again.
-    found = Reach(10, log_of(10, 25), log_of(15, 20))
+    found = range_of(10, log_of(10, 25), log_of(15, 20), "s0")
     assert found.end == 25
-    assert [record.offset for record in found.records("s0")] == [10, 12, 14, 16, 18, 20, 22, 24]
+    assert [record.offset for record in found.records] == [10, 12, 14, 16, 18, 20, 22, 24]
 
 
 def test_a_position_ahead_of_the_tail_is_an_empty_range_there() -> None:
-    found = Reach(30, None, log_of(15, 20))
-    assert (found.end, found.records("s0")) == (30, [])
+    found = range_of(30, None, log_of(15, 20), "s0")
+    assert (found.end, found.records) == (30, [])
 
 
 @given(st.data())
@@ -34,9 +34,9 @@ def test_every_record_from_the_position_to_the_end_is_in_it_once(data: st.DataOb
     if position < tail_start:
         older_start = data.draw(st.integers(0, position))
         older = log_of(older_start, data.draw(st.integers(tail_start, 70)))
-    found = Reach(position, older, log_of(tail_start, tail_end))
+    found = range_of(position, older, log_of(tail_start, tail_end), "s0")
     expected = [offset for offset in range(position, found.end) if offset % 2 == 0]
     if position > tail_end and older is None:
         expected = []
-    assert [record.offset for record in found.records("s0")] == expected
+    assert [record.offset for record in found.records] == expected
     assert found.end >= max(position, tail_end)

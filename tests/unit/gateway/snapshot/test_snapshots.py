@@ -12,6 +12,7 @@ from typing import Any, cast
 import pytest
 
 from gateway.counters import Counters
+from gateway.feed import slices
 from gateway.feed.reach import reach
 from gateway.snapshot import snapshots as module
 from gateway.snapshot.snapshots import FoldUnavailable, Snapshots
@@ -172,6 +173,26 @@ async def test_a_fold_holds_what_came_while_it_was_made() -> None:
     assert store.looked_up == [{"first", "long-ago", "asked"}, {"second"}]
 
 
+async def test_a_fold_misses_nothing_that_comes_between_its_slices(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    # Seen: a fold of more than a slice; a chunk came in its pauses, and was in neither the snapshot
+    # nor what followed it.
+    monkeypatch.setattr(slices, "SLICE_S", -1.0)  # a pause after every record
+    store = Store()
+    store.may_read.set()
+    snapshots = made(store)
+    log = snapshots._tail.shard_logs[0]
+    log.append([start(offset, f"m{offset}") for offset in range(5)])
+    folding = asyncio.create_task(snapshots.fold("s", 0, Place(1, 5), 0))
+    while not folding.done():
+        log.append([start(log.end, f"m{log.end}")])
+        await asyncio.sleep(0)
+    folded = folding.result()
+    assert folded.position > 5
+    assert list(folded.transcript.messages) == [f"m{offset}" for offset in range(folded.position)]
+
+
 async def test_a_fold_holds_all_that_was_there_when_the_joiner_came() -> None:
     # Seen: the shard was read since a moment ago, and the snapshot ended before the answer's text.
     store = Store()
@@ -241,11 +262,11 @@ async def test_a_shard_of_which_much_must_be_read_holds_up_its_own_joiners_only(
     may_reach = asyncio.Event()
     waited: list[int] = []
 
-    async def slow(tail: Any, shard: int, position: int) -> Any:
+    async def slow(tail: Any, shard: int, position: int, session_id: str) -> Any:
         if shard == 0:
             waited.append(shard)
             await may_reach.wait()
-        return await reach(tail, shard, position)
+        return await reach(tail, shard, position, session_id)
 
     monkeypatch.setattr(module, "reach", slow)
     stuck = [Joiner() for _ in range(3 * module.OF_A_SHARD)]
