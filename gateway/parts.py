@@ -45,7 +45,9 @@ class Gateway:
         self._followers = followers
         self._tail = tail
         self._counters = Counters()
-        self._redis = RedisClient(settings.redis_url, self._counters)
+        self._redis = RedisClient(
+            settings.redis_url, self._counters, answer_limit_ms=settings.redis_answer_ms
+        )
         per_minute = settings.messages_per_minute
         self._claims = Claims(self._redis, settings.epoch, per_minute, self._counters)
         self._limiter = Limiter(settings, self._redis, self._counters)

@@ -18,7 +18,6 @@ from schemas.process.redis_client import RedisClient as Connected
 log = structlog.get_logger(__name__)
 
 CONNECTIONS_MAX = 50
-ANSWER_LIMIT_S = 0.5
 LEAVE_ALONE_S = 5.0
 
 Asked = tuple[Sequence[str], Sequence[str | int]]
@@ -59,9 +58,10 @@ class Script:
 class RedisClient:
     """One gateway's connections to Redis."""
 
-    def __init__(self, url: str, counters: Counters) -> None:
+    def __init__(self, url: str, counters: Counters, *, answer_limit_ms: int) -> None:
+        self._limit_s = answer_limit_ms / 1000
         self._client = redis_client(
-            url, connections_max=CONNECTIONS_MAX, answer_limit_s=ANSWER_LIMIT_S
+            url, connections_max=CONNECTIONS_MAX, answer_limit_s=self._limit_s
         )
         self._redis = self._client.redis
         self._counters = counters
@@ -129,7 +129,7 @@ class RedisClient:
             return None
         try:
             # Twice: to wait for a connection, then for the answer.
-            async with asyncio.timeout(2 * ANSWER_LIMIT_S), self._client.place():
+            async with asyncio.timeout(2 * self._limit_s), self._client.place():
                 answer = await question()
         except AWAY as error:
             self._ask_again_at_s = loop.time() + LEAVE_ALONE_S

@@ -77,6 +77,12 @@ class GatewaySettings(LimitSettings):
     idle_limit_s: float = Field(
         0.0, ge=0, description="a socket on which nothing is said for so long is closed; 0: never"
     )
+    redis_answer_ms: int = Field(
+        500,
+        ge=10,
+        le=60_000,
+        description="longest wait for Redis; then this gateway goes on without it for 5 s",
+    )
     shard_log_bytes: int = Field(
         256 * 1024 * 1024,
         ge=1024 * 1024,

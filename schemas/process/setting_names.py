@@ -68,6 +68,7 @@ NAMES: frozenset[str] = frozenset(
         "UNIDENTIFIED_CONNECTIONS",
         "GRACE_S",
         "IDLE_LIMIT_S",
+        "REDIS_ANSWER_MS",
         "CANARY_EVERY_S",
         "CANARY_WAY",
         "DRAIN_DELAY_S",

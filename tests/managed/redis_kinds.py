@@ -88,7 +88,7 @@ def _plain(told: object) -> str:
 
 async def test_on_a_cluster_every_session_is_where_its_slot_is(cluster: str) -> None:
     counters = Counters()
-    asked, client = RedisClient(cluster, counters), connect(cluster)
+    asked, client = RedisClient(cluster, counters, answer_limit_ms=500), connect(cluster)
     claims = Claims(asked, 1, 1, counters)
     history = History(client, now=lambda: NOW, budget_tokens=3000)
     forgone: list[None] = []
@@ -127,7 +127,7 @@ async def test_on_a_cluster_every_session_is_where_its_slot_is(cluster: str) -> 
 
 async def test_on_a_cluster_the_limits_of_a_join_may_lie_on_several_nodes(cluster: str) -> None:
     counters = Counters()
-    client = RedisClient(cluster, counters)
+    client = RedisClient(cluster, counters, answer_limit_ms=500)
     limits = Limiter(LimitSettings(epoch=1, connections_per_user=1), client, counters)
     other = Limiter(LimitSettings(epoch=1, connections_per_user=1), client, counters)
     try:
@@ -161,7 +161,7 @@ async def test_behind_sentinels_the_next_master_is_found(tmp_path: Path) -> None
     ):
         wait_until(lambda: _replicas(watcher) == 1, WITHIN_S, "the sentinel knows the replica")
         counters = Counters()
-        asked, client = RedisClient(url, counters), connect(url)
+        asked, client = RedisClient(url, counters, answer_limit_ms=500), connect(url)
         claims = Claims(asked, 1, 0, counters)
         history = History(client, now=lambda: NOW, budget_tokens=3000)
         try:

@@ -6,7 +6,7 @@ from uuid import uuid4
 
 import pytest
 
-from tests.integration.gateway.process import Gateway, running_gateway
+from tests.integration.gateway.process import PATIENT, Gateway, running_gateway
 from tests.integration.gateway.writer import Writer, open_writer
 from tests.stack import RunningStack
 
@@ -14,7 +14,7 @@ from tests.stack import RunningStack
 @pytest.fixture(scope="package")
 def gateway(servers: RunningStack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
     """A gateway shared by all tests of the folder."""
-    with running_gateway(servers, tmp_path_factory.mktemp("gateway") / "log") as running:
+    with running_gateway(servers, tmp_path_factory.mktemp("gateway") / "log", **PATIENT) as running:
         yield running
 
 
@@ -23,7 +23,7 @@ def second_gateway(
     servers: RunningStack, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Gateway]:
     """Another one on the same log."""
-    with running_gateway(servers, tmp_path_factory.mktemp("gateway") / "log") as running:
+    with running_gateway(servers, tmp_path_factory.mktemp("gateway") / "log", **PATIENT) as running:
         yield running
 
 

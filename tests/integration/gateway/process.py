@@ -11,6 +11,9 @@ from tests.service import Service, environment_for, started
 from tests.stack import RunningStack
 from tests.waiting import WITHIN_S
 
+PATIENT = {"TALKLOG_REDIS_ANSWER_MS": "60000"}
+"""On a busy machine Redis may take longer than people would wait: its word is waited for here."""
+
 
 @dataclass(slots=True)
 class Gateway(Service):

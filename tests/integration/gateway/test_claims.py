@@ -31,7 +31,8 @@ async def claims_at(
     url: str, per_minute: int = 20
 ) -> AsyncIterator[tuple[Claims, Counters, RedisClient]]:
     counters = Counters()
-    client = RedisClient(url, counters)
+    # Longer than people would wait: a busy machine may need it.
+    client = RedisClient(url, counters, answer_limit_ms=60_000)
     try:
         yield Claims(client, 1, per_minute, counters), counters, client
     finally:
@@ -45,16 +46,11 @@ async def test_hundreds_of_claims_in_one_moment_are_no_redis_that_is_away(
     tag = uuid4().hex
     async with claims_at(servers.file.redis) as (claims, counters, client):
         await claims.claim(message(f"{tag}-first"))
-        # A moment may be longer than a claim is waited for on a busy machine; not each time.
-        for tried in range(5):
-            failed = counters.redis_failures
-            asked = [claims.claim(message(f"{tag}-{tried}-{n}")) for n in range(AT_ONCE)]
-            verdicts = [claim.verdict for claim in await asyncio.gather(*asked)]
-            if counters.redis_failures == failed and "unknown" not in verdicts:
-                break
+        asked = [claims.claim(message(f"{tag}-{n}")) for n in range(AT_ONCE)]
+        verdicts = [claim.verdict for claim in await asyncio.gather(*asked)]
         assert verdicts == ["claimed"] * AT_ONCE
         again = await claims.claim(message(f"{tag}-first"))
-        assert (again.verdict, client.away()) == ("pending", 0)
+        assert (again.verdict, client.away(), counters.redis_failures) == ("pending", 0, 0)
 
 
 async def test_redis_is_told_of_all_that_were_accepted_in_a_moment(servers: RunningStack) -> None:

@@ -29,7 +29,7 @@ from schemas.load import Load, encode
 from schemas.redis_rights import RIGHTS
 from schemas.topics import shard_of
 from tests.integration.gateway.client import Client
-from tests.integration.gateway.process import Gateway, running_gateway
+from tests.integration.gateway.process import PATIENT, Gateway, running_gateway
 from tests.integration.gateway.raw import raw, until_gone
 from tests.integration.gateway.writer import published
 from tests.stack import RunningStack
@@ -43,7 +43,7 @@ from workers.intake.actions import MessageKey, NoteEnd
 @contextlib.asynccontextmanager
 async def limiters(url: str, count: int, **settings: Any) -> AsyncIterator[list[Limiter]]:
     """So many gateways' limiters, each of which has said that it lives."""
-    clients = [RedisClient(url, Counters()) for _ in range(count)]
+    clients = [RedisClient(url, Counters(), answer_limit_ms=60_000) for _ in range(count)]
     chosen = LimitSettings(epoch=1, **settings)
     made = [Limiter(chosen, client, Counters()) for client in clients]
     try:
@@ -182,7 +182,7 @@ def limited(servers: RunningStack, tmp_path_factory: pytest.TempPathFactory) -> 
         "UNIDENTIFIED_CONNECTIONS": "20",
     }
     output = tmp_path_factory.mktemp("limited") / "log"
-    named = {f"TALKLOG_{name}": value for name, value in settings.items()}
+    named = PATIENT | {f"TALKLOG_{name}": value for name, value in settings.items()}
     with running_gateway(servers, output, **named) as running:
         yield running
 
@@ -359,7 +359,7 @@ async def test_a_gateway_and_a_worker_need_no_more_than_their_rights_in_redis(
         await acl("SETUSER", f"a-{tier}", "reset", "on", ">pw", *rights)
         urls[tier] = servers.file.redis.replace("redis://", f"redis://a-{tier}:pw@")
     counters, given_up = Counters(), list[int]()
-    client = RedisClient(urls["gateway"], counters)
+    client = RedisClient(urls["gateway"], counters, answer_limit_ms=60_000)
     held = Limiter(LimitSettings(epoch=1, user_tokens_per_day=10), client, Counters())
     worker = connect_redis(urls["worker"])
     message = UserMessage(session_id=who.session_id, message_id="m1", created_at="", content="x")

@@ -1,7 +1,6 @@
 """Cancel, second submits of one id, and limits; with Redis and without."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack
 from uuid import uuid4
 
@@ -12,7 +11,6 @@ from tests.integration.gateway.client import Client
 from tests.integration.gateway.process import Gateway, running_gateway
 from tests.integration.gateway.writer import Writer, chunks, published, start
 from tests.stack import RunningStack
-from tests.waiting import TRIES
 
 
 def ask(message_id: str, content: str = "Hello") -> dict[str, str]:
@@ -75,47 +73,19 @@ async def test_there_is_nothing_to_cancel(
         assert error["code"] == "nothing_to_cancel"
 
 
-async def where_redis_answers(
-    gateways: Sequence[Gateway], scenario: Callable[[str], Awaitable[None]]
-) -> None:
-    """Have it play in a session of its own, and again where Redis was slow meanwhile.
-
-    A gateway that Redis does not answer in half a second goes on without claims for a while.
-    """
-
-    def failures() -> float:
-        return sum(
-            each.metric("redis_failures_total") + each.metric("redis_away") for each in gateways
-        )
-
-    for _ in range(TRIES):
-        before = failures()
-        try:
-            await scenario(f"s-{uuid4().hex}")
-        except AssertionError:
-            if failures() == before:
-                raise
-        else:
-            return
-    raise AssertionError(f"Redis was slow {TRIES} times")
-
-
 async def test_one_id_sent_ten_times_over_two_gateways_is_one_record(
-    gateway: Gateway, second_gateway: Gateway, servers: RunningStack
+    gateway: Gateway, second_gateway: Gateway, servers: RunningStack, session_id: str
 ) -> None:
-    async def ten_times(session_id: str) -> None:
-        async with AsyncExitStack() as open_ones:
-            clients = [
-                await open_ones.enter_async_context(Client(open_at.url, session_id))
-                for open_at in (gateway, second_gateway) * 5
-            ]
-            await asyncio.gather(*(client.joined() for client in clients))
-            await asyncio.gather(*(client.send(ask("m1")) for client in clients))
-            accepted = [await c.got(lambda f: f.get("state") == "accepted") for c in clients]
-        assert sorted(frame["duplicate"] for frame in accepted) == [False] + [True] * 9
-        assert len(await published(servers.file.kafka, session_id)) == 1
-
-    await where_redis_answers([gateway, second_gateway], ten_times)
+    async with AsyncExitStack() as open_ones:
+        clients = [
+            await open_ones.enter_async_context(Client(open_at.url, session_id))
+            for open_at in (gateway, second_gateway) * 5
+        ]
+        await asyncio.gather(*(client.joined() for client in clients))
+        await asyncio.gather(*(client.send(ask("m1")) for client in clients))
+        accepted = [await c.got(lambda f: f.get("state") == "accepted") for c in clients]
+    assert sorted(frame["duplicate"] for frame in accepted) == [False] + [True] * 9
+    assert len(await published(servers.file.kafka, session_id)) == 1
 
 
 async def test_one_id_with_other_content_is_refused(gateway: Gateway, session_id: str) -> None:
@@ -127,22 +97,19 @@ async def test_one_id_with_other_content_is_refused(gateway: Gateway, session_id
 
 
 async def test_the_twenty_first_message_of_a_minute_is_refused(
-    gateway: Gateway, servers: RunningStack
+    gateway: Gateway, servers: RunningStack, session_id: str
 ) -> None:
-    async def too_many(session_id: str) -> None:
-        async with Client(gateway.url, session_id) as client:
-            for number in range(21):
-                await client.send(ask(f"m{number}"))
-            error = await client.got(lambda f: f["type"] == "error")
-            assert (error["code"], error["retryable"]) == ("rate_limited", True)
-            assert 0 < error["retry_after_ms"] <= 60_000
-            # The same id again is no new message.
-            await client.send(ask("m0"))
-            again = await client.got(lambda f: f.get("message_id") == "m0", 2)
-            assert (again["state"], again["duplicate"]) == ("accepted", True)
-        assert len(await published(servers.file.kafka, session_id)) == 20
-
-    await where_redis_answers([gateway], too_many)
+    async with Client(gateway.url, session_id) as client:
+        for number in range(21):
+            await client.send(ask(f"m{number}"))
+        error = await client.got(lambda f: f["type"] == "error")
+        assert (error["code"], error["retryable"]) == ("rate_limited", True)
+        assert 0 < error["retry_after_ms"] <= 60_000
+        # The same id again is no new message.
+        await client.send(ask("m0"))
+        again = await client.got(lambda f: f.get("message_id") == "m0", 2)
+        assert (again["state"], again["duplicate"]) == ("accepted", True)
+    assert len(await published(servers.file.kafka, session_id)) == 20
 
 
 async def test_on_busy_is_passed_on(
