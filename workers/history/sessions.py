@@ -284,7 +284,7 @@ class Sessions:
         if messages is not None:
             return messages
         scanned = await self._scanner.scan(shard, next_offset, at_hand.position)
-        return folded_on(stored, scanned.read(session_id, scanned.start), self._epoch)
+        return folded_on(stored, scanned.read(session_id, next_offset), self._epoch)
 
     # -- Redis and Postgres, each asked only if it did not fail a moment ago
 
