@@ -1,12 +1,11 @@
 """What Postgres holds of a session, and how far in the log that is: read in one moment."""
 
 import asyncio
-import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from psycopg import AsyncConnection, Error, IsolationLevel
+from psycopg import AsyncConnection, Error
 from psycopg.rows import DictRow, dict_row
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
@@ -24,11 +23,19 @@ CONNECTION: dict[str, Any] = {
     "tcp_user_timeout": 5000,
     "application_name": "talklog-gateway",
 }
-STATEMENT_TIMEOUT_MS = 5000
+LIMITS: Mapping[str, int | str] = {"statement_timeout": 5000, "default_transaction_read_only": "on"}
 STATEMENTS = statements("gateway.snapshot", "queries.sql")
-Ask = Callable[..., Awaitable[list[DictRow]]]
-_END = Place(2**62, 0)
-"""Every message stands before it."""
+_NO_JOIN: dict[str, object] = {
+    "joins": False,
+    "before": "",
+    "after_all": 2**62,
+    "bytes": SNAPSHOT_MAX_BYTES,
+    "ids": ENDED_MAX_IDS,
+    "log_start": 0,
+    "joined_epoch": 0,
+    "joined_offset": 0,
+}
+"""What a session is asked with; a join says more. No epoch comes after `after_all`."""
 
 
 class StoreUnavailable(Exception):
@@ -82,7 +89,7 @@ class Store:
     def __init__(self, dsn: str, epoch: int, *, pooled: bool = False) -> None:
         self._epoch = epoch
         self._dsn = dsn
-        limits = SessionLimits({"statement_timeout": STATEMENT_TIMEOUT_MS}, pooled)
+        limits = SessionLimits(LIMITS, pooled)
         self._begin = limits.transaction()
         self._connection = CONNECTION | limits.connection()
         self._pool: AsyncConnectionPool[AsyncConnection[DictRow]] = AsyncConnectionPool(
@@ -93,8 +100,7 @@ class Store:
             timeout=WAIT_LIMIT_S,
             max_idle=60.0,
             reconnect_timeout=2.0,
-            kwargs=self._connection | {"row_factory": dict_row},
-            configure=_configure,
+            kwargs=self._connection | {"row_factory": dict_row, "autocommit": True},
         )
 
     async def open(self) -> None:
@@ -121,105 +127,80 @@ class Store:
 
     async def read(self, wanted: Wanted) -> Stored:
         """Read the session. Raises StoreUnavailable: Postgres is away, or slow."""
-        async with self._asking() as ask:
-            [about] = await ask("session", **self._of(wanted))
-            chosen, more = list[str](), False
-            if about["finished"]:
-                chosen, more = await self._chosen(ask, wanted.session_id, _END, wanted.history)
-            ids = [*{*chosen, *about["since"], *about["open"]}]
-            rows, messages = await self._messages(ask, wanted.session_id, ids)
-            return Stored(
-                next_offset=about["next_offset"],
-                messages=messages,
-                named_in_epoch={row["message_id"]: row["named_in_epoch"] or 0 for row in rows},
-                ended=about["ended"],
-                more=more,
-                forgotten=forgotten_of(about),
-            )
+        [about] = await self._asked("about", **self._of(wanted.session_id, wanted.shard))
+        if not about["has_messages"]:
+            return Stored(about["next_offset"], [], {}, forgotten=forgotten_of(about))
+        rows = await self._session(
+            wanted.session_id,
+            wanted.shard,
+            joins=True,
+            messages=wanted.history,
+            log_start=wanted.log_start,
+            joined_epoch=wanted.joined.epoch,
+            joined_offset=wanted.joined.offset,
+        )
+        return Stored(
+            next_offset=rows[0]["next_offset"],
+            messages=_messages(rows),
+            named_in_epoch={
+                row["message_id"]: row["named_in_epoch"] for row in rows if row["message_id"]
+            },
+            ended=rows[0]["ended"],
+            more=rows[0]["more"],
+            forgotten=forgotten_of(rows[0]),
+        )
 
     async def earlier(self, session_id: str, shard: int, before: str | None, limit: int) -> Page:
         """Read finished messages that began before another one, or the newest if it is not stored.
 
         As many as asked for, or as fit into a snapshot. Raises StoreUnavailable.
         """
-        async with self._asking() as ask:
-            [found] = await ask(
-                "place", **self._log(shard), session_id=session_id, message_id=before or ""
-            )
-            stands = found["first_epoch"] is not None
-            place = Place(found["first_epoch"], found["first_offset"]) if stands else _END
-            chosen, more = await self._chosen(ask, session_id, place, limit)
-            _, messages = await self._messages(ask, session_id, chosen)
-            return Page(messages, more, found["next_offset"])
+        rows = await self._session(session_id, shard, messages=limit, before=before or "")
+        return Page(_messages(rows), rows[0]["more"], rows[0]["next_offset"])
 
     async def ended_before(
         self, session_id: str, message_ids: Collection[str], offset: int
     ) -> set[str]:
         """Say which of the messages had ended before that offset. Raises StoreUnavailable."""
-        async with self._asking() as ask:
-            rows = await ask(
-                "ended_before",
-                session_id=session_id,
-                message_ids=list(message_ids),
-                epoch=self._epoch,
-                offset=offset,
-            )
-            return {row["message_id"] for row in rows}
+        rows = await self._asked(
+            "ended_before",
+            session_id=session_id,
+            message_ids=list(message_ids),
+            epoch=self._epoch,
+            offset=offset,
+        )
+        return {row["message_id"] for row in rows}
 
-    def _log(self, shard: int) -> dict[str, Any]:
-        return {"topic": SESSION_LOG, "shard": shard, "epoch": self._epoch}
+    async def _session(self, session_id: str, shard: int, **values: object) -> list[DictRow]:
+        """Ask for a session; gives one row at least."""
+        return await self._asked("session", **_NO_JOIN | self._of(session_id, shard) | values)
 
-    def _of(self, wanted: Wanted) -> dict[str, Any]:
-        return self._log(wanted.shard) | {
-            "session_id": wanted.session_id,
-            "log_start": wanted.log_start,
-            "joined_epoch": wanted.joined.epoch,
-            "joined_offset": wanted.joined.offset,
-            "ids": ENDED_MAX_IDS,
+    def _of(self, session_id: str, shard: int) -> dict[str, object]:
+        return {
+            "topic": SESSION_LOG,
+            "shard": shard,
+            "epoch": self._epoch,
+            "session_id": session_id,
         }
 
-    @contextlib.asynccontextmanager
-    async def _asking(self) -> AsyncIterator[Ask]:
-        """Give what asks by a statement's name, in one transaction. Raises StoreUnavailable."""
+    async def _asked(self, statement: str, **values: object) -> list[DictRow]:
+        """Ask one of the STATEMENTS, by its name. Raises StoreUnavailable."""
         try:
-            async with self._pool.connection() as connection, connection.cursor() as cursor:
-                if self._begin is not None:
-                    await cursor.execute(self._begin)
-
-                async def ask(statement: str, **values: object) -> list[DictRow]:
-                    await cursor.execute(STATEMENTS[statement], values)
-                    return await cursor.fetchall()
-
-                yield ask
+            async with self._pool.connection() as connection:
+                if self._begin is None:
+                    return await _rows(connection, statement, values)
+                async with connection.transaction():
+                    await connection.execute(self._begin)
+                    return await _rows(connection, statement, values)
         except (Error, PoolTimeout, OSError) as error:
             raise StoreUnavailable(f"{type(error).__name__}: {error}") from error
 
-    async def _chosen(
-        self, ask: Ask, session_id: str, before: Place, limit: int
-    ) -> tuple[list[str], bool]:
-        """Give the ids of the newest that fit, at least one, and whether there are older ones."""
-        rows = await ask(
-            "chosen",
-            session_id=session_id,
-            before_epoch=before.epoch,
-            before_offset=before.offset,
-            messages=limit + 1,
-        )
-        fitting = [
-            row for at, row in enumerate(rows) if row["bytes"] <= SNAPSHOT_MAX_BYTES or not at
-        ]
-        chosen = [row["message_id"] for row in fitting[:limit]]
-        return chosen, len(rows) > len(chosen)
 
-    async def _messages(
-        self, ask: Ask, session_id: str, ids: Sequence[str]
-    ) -> tuple[Sequence[DictRow], list[Message]]:
-        if not ids:
-            return [], []
-        rows = await ask("messages", session_id=session_id, message_ids=list(ids))
-        return rows, [message for row in rows if (message := message_of(row)) is not None]
+async def _rows(
+    connection: AsyncConnection[DictRow], statement: str, values: Mapping[str, object]
+) -> list[DictRow]:
+    return await (await connection.execute(STATEMENTS[statement], values)).fetchall()
 
 
-async def _configure(connection: AsyncConnection[DictRow]) -> None:
-    await connection.set_isolation_level(IsolationLevel.REPEATABLE_READ)
-    await connection.set_read_only(True)
+def _messages(rows: Sequence[DictRow]) -> list[Message]:
+    return [message for row in rows if (message := message_of(row)) is not None]
