@@ -14,7 +14,7 @@ from schemas.events import Usage
 from tests.model_deltas import deltas_of
 from tests.scripted_model.script import answer_text
 from tests.scripted_model.server import ScriptedModel
-from tests.waiting import once_within
+from tests.waiting import WITHIN_S, once_within
 from tests.worker_defaults import model_limits
 from workers.history.prompt import ChatMessage
 from workers.model.endpoint import Address
@@ -208,9 +208,11 @@ async def test_no_finish_reason(asker: Asker, fault: str) -> None:
     assert asker.finished.finish_reason is None
 
 
-async def test_a_connection_left_open_after_the_finish_reason(asker: Asker) -> None:
-    async with asyncio.timeout(4):
-        finished = (await asker.ask("[[tokens=3 fault=hang_end]]")).finished
+async def test_a_connection_left_open_after_the_finish_reason(server: ScriptedModel) -> None:
+    never = 10 * WITHIN_S
+    async with with_limits(server, idle_s=never, whole_s=never) as asker:
+        async with asyncio.timeout(WITHIN_S):
+            finished = (await asker.ask("[[tokens=3 fault=hang_end]]")).finished
     assert finished is not None
     assert finished.finish_reason == "stop"
     assert finished.usage is not None

@@ -11,6 +11,7 @@ import pytest
 
 from tests.scripted_model.script import answer_text
 from tests.scripted_model.server import ScriptedModel
+from tests.waiting import WITHIN_S
 
 
 @pytest.fixture
@@ -83,7 +84,7 @@ async def test_held_answers_go_on_when_released(
         asyncio.create_task(ask(http, server.url, f"m{n} [[tokens=9 fault=hold_after:4]]"))
         for n in range(3)
     ]
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(WITHIN_S):
         while server.ledger.tokens < 12:  # noqa: ASYNC110  (the ledger has no events)
             await asyncio.sleep(0.005)
     assert server.ledger.open == 3
@@ -114,11 +115,11 @@ async def test_as_a_process_of_its_own(http: aiohttp.ClientSession) -> None:
     )  # fmt: skip
     try:
         assert process.stdout is not None
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(WITHIN_S):
             url = json.loads(await process.stdout.readline())["url"]
         assert await ask(http, url, "m1") == (200, answer_text("m1", 1, 3))
         process.send_signal(signal.SIGTERM)
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(WITHIN_S):
             assert await process.wait() == 0
     finally:
         if process.returncode is None:

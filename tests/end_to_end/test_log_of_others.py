@@ -92,7 +92,7 @@ def ready(stack: RunningStack) -> bool:
     file = stack.file
     services = [*file.workers, *file.persisters]
     for admin in [file.gateways[0].admin, *(each.admin for each in services)]:
-        with urlopen(f"{admin}/readyz", timeout=10) as answer:
+        with urlopen(f"{admin}/readyz", timeout=WITHIN_S) as answer:
             if answer.status != 200:
                 return False
     return True

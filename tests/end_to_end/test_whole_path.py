@@ -163,6 +163,6 @@ def _starts(stack: RunningStack) -> list[float]:
 
 def metric(admin: str, name: str) -> float:
     """One value of a process's metrics; 0 if it is not there."""
-    with urlopen(f"{admin}/metrics", timeout=5) as answer:
+    with urlopen(f"{admin}/metrics", timeout=WITHIN_S) as answer:
         lines = answer.read().decode().splitlines()
     return sum(float(line.split()[-1]) for line in lines if line.split(" ")[0] == name)

@@ -12,6 +12,7 @@ from prometheus_client import CollectorRegistry, Gauge
 
 from deploy.local.ports import free_run
 from schemas.process.admin_port import AdminPort
+from tests.waiting import WITHIN_S
 
 ROOT = Path(__file__).parents[3]
 
@@ -29,7 +30,7 @@ async def port() -> AsyncIterator[int]:
 
 def asked(port: int, path: str, host: str, method: str = "GET") -> tuple[int, str, str]:
     """Give status, text and the header that would name the server's version."""
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=WITHIN_S)
     connection.request(method, path, headers={"Host": host})
     answer = connection.getresponse()
     found = answer.status, answer.read().decode(), answer.getheader("Server", "")

@@ -16,7 +16,7 @@ from tests.integration.workers.conversation import Conversation, assert_whole
 from tests.integration.workers.process import Workers
 from tests.scripted_model.server import ScriptedModel
 from tests.stack import RunningStack
-from tests.waiting import TRIES, once_within
+from tests.waiting import TRIES, WITHIN_S, once_within
 
 pytestmark = [pytest.mark.stack, pytest.mark.timeout(600)]
 
@@ -278,7 +278,7 @@ async def test_a_record_nobody_understands_is_a_dead_letter_and_the_partition_go
     partition = TopicPartition(DEAD_LETTERS, 0)
     letters.assign([partition])
     letters.seek(partition, 0)
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(WITHIN_S):
         async for letter in letters:
             if letter.value == value:
                 break
