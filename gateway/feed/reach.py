@@ -32,21 +32,21 @@ async def reach(tail: Tail, shard: int, position: int, session_id: str) -> Range
         LogUnavailable: the broker did not answer in time.
     """
     log = tail.shard_logs[shard]
-    if position >= log.start:
-        return range_of(position, None, log, session_id)
+    older = ShardLog(position)  # of nothing: enough where the tail still holds the position
     for _ in range(TRIES):
-        older = await tail.scanner.scan(shard, position, log.end)
         if older.end >= log.start:
-            return range_of(position, older, log, session_id)
-    raise ScanTooLarge(f"shard {shard}: the tail runs ahead of every scan")
+            break
+        older = await tail.scanner.scan(shard, position, log.end)
+    if older.end < log.start:
+        raise ScanTooLarge(f"shard {shard}: the tail runs ahead of every scan")
+    return range_of(position, older, log, session_id)
 
 
-def range_of(position: int, older: ShardLog | None, tail: ShardLog, session_id: str) -> Range:
-    """Give the range of this moment; `older` is what the tail no longer holds, and meets it."""
-    if older is None:
-        # A position after the tail's end: the tail will come to it.
-        records = tail.read(session_id, position) if position <= tail.end else []
-        return Range(records, max(position, tail.end))
+def range_of(position: int, older: ShardLog, tail: ShardLog, session_id: str) -> Range:
+    """Give the range of this moment; `older`, from the position on, meets the tail.
+
+    It may end after it (a scan has come further, or the position has): the tail will come there.
+    """
     records = older.read(session_id, position)
     if older.end <= tail.end:
         records += tail.read(session_id, older.end)

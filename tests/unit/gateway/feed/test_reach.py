@@ -21,7 +21,7 @@ def test_a_scan_that_came_further_than_the_tail_ends_the_range() -> None:
 
 
 def test_a_position_ahead_of_the_tail_is_an_empty_range_there() -> None:
-    found = range_of(30, None, log_of(15, 20), "s0")
+    found = range_of(30, log_of(30, 30), log_of(15, 20), "s0")
     assert (found.end, found.records) == (30, [])
 
 
@@ -30,13 +30,13 @@ def test_every_record_from_the_position_to_the_end_is_in_it_once(data: st.DataOb
     position = data.draw(st.integers(0, 20))
     tail_start = data.draw(st.integers(0, 40))
     tail_end = data.draw(st.integers(tail_start, 60))
-    older = None
+    older = log_of(position, position)
     if position < tail_start:
         older_start = data.draw(st.integers(0, position))
         older = log_of(older_start, data.draw(st.integers(tail_start, 70)))
     found = range_of(position, older, log_of(tail_start, tail_end), "s0")
     expected = [offset for offset in range(position, found.end) if offset % 2 == 0]
-    if position > tail_end and older is None:
+    if position > tail_end and older.start == older.end:
         expected = []
     assert [record.offset for record in found.records] == expected
     assert found.end >= max(position, tail_end)
