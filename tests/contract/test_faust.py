@@ -382,8 +382,8 @@ async def _taken_over_s(log: Log, tmp_path: Path) -> float:
     first, second = Recorder(), Recorder()
     intake = await joined(log, first, tmp_path)
     other = await joined(log, second, tmp_path)
-    began_s = time.monotonic()
     await intake.stop()
+    began_s = time.monotonic()
     await second.until(lambda: second.shards == set(range(8)))
     took_s = time.monotonic() - began_s
     await other.stop()
