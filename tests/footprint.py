@@ -1,4 +1,4 @@
-"""What the processes of a stack take: memory and open files, at some moments, as a table."""
+"""What the processes of a stack take: memory, open files and CPU, at some moments, as a table."""
 
 import contextlib
 import time
@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import psutil
 
 from deploy.local import process_list
+from tests.bench.cost import cpu_of
 from tests.stack import RunningStack
 
 MIB = 1 << 20
@@ -15,11 +16,12 @@ MIB = 1 << 20
 
 @dataclass(frozen=True, slots=True)
 class Footprint:
-    """Of one process, without its children: memory that is resident, open files, its age."""
+    """Of one process: memory that is resident, open files, its age; and CPU with its children."""
 
     rss_bytes: int
     files: int
     age_s: float
+    cpu_s: float
 
 
 Look = Mapping[str, Footprint]
@@ -33,14 +35,15 @@ def look(stack: RunningStack) -> Look:
             if each.pid:
                 process = psutil.Process(each.pid)
                 age_s = time.time() - process.create_time()
-                found[each.name] = Footprint(process.memory_info().rss, process.num_fds(), age_s)
+                rss_bytes, files = process.memory_info().rss, process.num_fds()
+                found[each.name] = Footprint(rss_bytes, files, age_s, cpu_of(each.pid))
     return found
 
 
 def table(looks: Mapping[str, Look]) -> str:
-    """Give a row for each process, with three columns for each look."""
-    heads = " | ".join(f"{when}: MiB | files | minutes old" for when in looks)
-    lines = [f"| process | {heads} |", "|---" * (1 + 3 * len(looks)) + "|"]
+    """Give a row for each process, with four columns for each look."""
+    heads = " | ".join(f"{when}: MiB | files | minutes old | CPU s" for when in looks)
+    lines = [f"| process | {heads} |", "|---" * (1 + 4 * len(looks)) + "|"]
     for name in dict.fromkeys(name for each in looks.values() for name in each):
         cells = " | ".join(_cell(each.get(name)) for each in looks.values())
         lines.append(f"| {name} | {cells} |")
@@ -49,5 +52,6 @@ def table(looks: Mapping[str, Look]) -> str:
 
 def _cell(footprint: Footprint | None) -> str:
     if footprint is None:
-        return "- | - | -"
-    return f"{footprint.rss_bytes / MIB:.0f} | {footprint.files} | {footprint.age_s / 60:.1f}"
+        return "- | - | - | -"
+    mib, minutes = footprint.rss_bytes / MIB, footprint.age_s / 60
+    return f"{mib:.0f} | {footprint.files} | {minutes:.1f} | {footprint.cpu_s:.0f}"

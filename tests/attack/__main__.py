@@ -60,6 +60,7 @@ async def _run(stand: Stand, seconds: float, path: Path | None) -> int:
         stand.begin("quiet")
         await asyncio.sleep(quiet_s)
         say("the attackers come")
+        stand.note("attacked")
         stand.begin("attack")
         async with stand.attacked():
             await asyncio.sleep((seconds - quiet_s) / 2)
