@@ -13,15 +13,17 @@ import contextlib
 import json
 import os
 import random
+import re
 import resource
 import signal
 import sys
 from collections.abc import AsyncIterator, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
+from typing import cast
+from urllib.parse import urlsplit
 
-from websockets.asyncio.client import connect
-from websockets.exceptions import InvalidStatus, WebSocketException
+import uvloop
 
 from deploy.chat.reconnect import LOST, delay_s, refused
 from deploy.local.program import wrapped
@@ -32,6 +34,11 @@ OPEN_WITHIN_S = 60.0
 BACK_WITHIN_S = 300.0
 OTHER_FILES = 1000
 TOLD_EVERY_S = 0.1
+_ASKED = (
+    "Connection: Upgrade\r\nUpgrade: websocket\r\n"
+    "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: c2lsZW50IHRoZXkgYXJlIQ==\r\n"
+)
+_RETRY_AFTER = re.compile(rb"\r\nRetry-After: (\d+)\r\n", re.IGNORECASE)
 ENDS_WITHIN_S = 60.0
 
 
@@ -133,6 +140,50 @@ async def _hear(stdout: asyncio.StreamReader, crowd: Crowd, number: int) -> None
 # -- in the process
 
 
+class Refused(Exception):
+    """A handshake was answered by something else than 101."""
+
+    def __init__(self, head: bytes) -> None:
+        super().__init__(head)
+        self.status = int(head[9:12])
+        later = _RETRY_AFTER.search(head)
+        self.headers = {"Retry-After": later[1].decode()} if later else {}
+
+
+class Socket(asyncio.Protocol):
+    """A WebSocket that only listens: ten thousand at once must be no slower than their gateway."""
+
+    def __init__(self, path: str, host: str) -> None:
+        loop = asyncio.get_running_loop()
+        self.joined: asyncio.Future[None] = loop.create_future()
+        """Done when the snapshot has come."""
+        self.over: asyncio.Future[None] = loop.create_future()
+        self._request = f"GET {path} HTTP/1.1\r\nHost: {host}\r\n{_ASKED}\r\n".encode()
+        self._came = b""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Ask for the WebSocket."""
+        # Of uvloop it is one, and no instance of one.
+        cast(asyncio.WriteTransport, transport).write(self._request)
+
+    def data_received(self, data: bytes) -> None:
+        """Look for a refusal, then for the snapshot; nothing else is of interest."""
+        if self.joined.done():
+            return
+        self._came += data
+        if b"\r\n\r\n" in self._came and not self._came.startswith(b"HTTP/1.1 101 "):
+            self.joined.set_exception(Refused(self._came))
+        elif b'"snapshot"' in self._came:
+            self.joined.set_result(None)
+            self._came = b""
+
+    def connection_lost(self, error: Exception | None) -> None:
+        """Tell who waits."""
+        if not self.joined.done():
+            self.joined.set_exception(error or ConnectionError("closed before the snapshot"))
+        self.over.set_result(None)
+
+
 @dataclass(slots=True)
 class Clients:
     """Each keeps one socket, and comes back to the next address when it breaks.
@@ -155,11 +206,11 @@ class Clients:
             try:
                 await self._keep(self.urls[at % len(self.urls)], number)
                 failures = 0
-            except InvalidStatus as error:
+            except Refused as error:
                 self.refused += 1
                 to_next = 0
-                code, reason = refused(error.response.status_code, error.response.headers)
-            except (WebSocketException, OSError, TimeoutError):
+                code, reason = refused(error.status, error.headers)
+            except (OSError, TimeoutError):
                 pass
             at, failures = at + to_next, failures + 1
             wait_s = delay_s(code, reason, failures - 1, random.random())
@@ -168,22 +219,24 @@ class Clients:
 
     async def _keep(self, url: str, number: int) -> None:
         """Join, and stay until the socket breaks."""
-        async with self.opening or contextlib.nullcontext():
-            socket = await connect(
-                f"{url}/ws/chat/silent-{number}/",
-                compression=None,
-                ping_interval=None,
-                proxy=None,
-                open_timeout=OPEN_WITHIN_S,
+        at = urlsplit(url)
+        path = f"/ws/chat/silent-{number}/"
+        loop = asyncio.get_running_loop()
+        async with self.opening or contextlib.nullcontext(), asyncio.timeout(OPEN_WITHIN_S):
+            transport, socket = await loop.create_connection(
+                lambda: Socket(path, at.netloc),
+                at.hostname or "",
+                at.port or 80,
                 local_addr=(self.address, 0),
             )
-            while '"snapshot"' not in str(await socket.recv()):
-                pass
+            try:
+                await socket.joined
+            except BaseException:
+                transport.abort()
+                raise
         self.joined += 1
         try:
-            with suppress(WebSocketException):
-                async for _ in socket:
-                    pass
+            await socket.over
         finally:
             self.joined -= 1
 
@@ -206,7 +259,8 @@ def main() -> None:
     os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
     files_max()
     orders = json.loads(sys.stdin.readline())
-    asyncio.run(_run(**orders))
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(_run(**orders))
 
 
 if __name__ == "__main__":
