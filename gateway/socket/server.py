@@ -28,7 +28,13 @@ from gateway.socket.door import Door
 from gateway.socket.protocol import refused
 from gateway.socket.shared import Shared
 from gateway.socket.strangers import Strangers
-from gateway.socket.websocket import CLOSE_TIMEOUT_S, WRITE_HIGH_WATER_BYTES, WebSocket, wire
+from gateway.socket.websocket import (
+    CLOSE_TIMEOUT_S,
+    WRITE_HIGH_WATER_BYTES,
+    InTurns,
+    WebSocket,
+    wire,
+)
 from schemas.close_codes import CloseCode
 from schemas.frames import Reconnect, encode
 from schemas.limits import FRAME_MAX_BYTES
@@ -42,6 +48,9 @@ SWEEP_EVERY_S = 1.0
 SWEEP_PART = 200
 """Connections that are swept one after the other; then others have their time. Ten thousand in a
 row are 60 ms, slices or not: what is read meanwhile needs several turns to reach a reader."""
+BACKLOG = 4096
+"""Connections that wait to be accepted: the door has the say in a storm, not a network's dropped
+packets, which each client sends again after 1, 3, 7, 15 … seconds. One is accepted a turn."""
 DRAIN_SLICE = 100
 DRAIN_SLICE_EVERY_S = 0.05
 RECONNECT_SPREAD_MS = 2_000
@@ -82,6 +91,7 @@ class ChatServer:
 
         class OwnSocket(WebSocket):
             strangers = self.strangers
+            arriving = InTurns()
 
         self._server = await serve(
             self._serve,
@@ -97,6 +107,7 @@ class ChatServer:
             max_queue=QUEUE_MAX_FRAMES,
             write_limit=WRITE_HIGH_WATER_BYTES,
             create_connection=OwnSocket,
+            backlog=BACKLOG,
         )
         host, port = next(iter(self._server.sockets)).getsockname()[:2]
         return host, port

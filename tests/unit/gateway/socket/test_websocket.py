@@ -14,16 +14,25 @@ from websockets.http11 import Request
 from websockets.server import ServerProtocol
 
 from gateway.counters import Counters
+from gateway.socket import websocket as module
 from gateway.socket.strangers import Strangers
-from gateway.socket.websocket import WebSocket
+from gateway.socket.websocket import InTurns, WebSocket
 from tests.waiting import WITHIN_S
 
 TURNS = 5
 """So many turns of the loop, and its handler has ended."""
 
 
+ASKED = (
+    b"GET /ws/chat/s1/?token=secret HTTP/1.1\r\nHost: here\r\nUpgrade: websocket\r\n"
+    b"Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
+    b"Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\nX-Own: 1\r\n\r\n"
+)
+
+
 class OwnSocket(WebSocket):
     strangers = Strangers(10, Counters())
+    arriving = InTurns()
 
 
 async def serve(socket: WebSocket) -> None:
@@ -61,13 +70,43 @@ async def test_who_waits_for_it_goes_on_when_it_is_lost(error: Exception | None)
     await asyncio.wait_for(waiting, WITHIN_S)
 
 
+async def test_of_those_who_come_at_once_some_are_read_a_turn_and_others_run_between_them(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    # Seen: 450 handshakes in one turn stopped a gateway for 268 ms in a storm.
+    monkeypatch.setattr(module, "SLICE_S", 0.0)  # a turn is over as soon as one is read
+    sockets = [made() for _ in range(8)]
+    for each in sockets:
+        each.data_received(b"GET /ws/chat/s1/ HTTP/1.1\r\n")
+        each.data_received(b"Host: here\r\n\r\n")
+    read: list[int] = []
+    while not read or read[-1] < len(sockets):
+        read.append(sum(each.request_rcvd.done() for each in sockets))
+        await asyncio.sleep(0)
+    assert read == list(range(len(sockets) + 1))
+
+
+async def test_who_fails_in_his_turn_holds_up_nobody() -> None:
+    turns, called = InTurns(), list[int]()
+
+    def fail() -> None:
+        raise ValueError
+
+    asyncio.get_running_loop().set_exception_handler(lambda loop, context: None)
+    turns.put(fail)
+    turns.put(lambda: turns.put(lambda: called.append(2)))
+    turns.put(lambda: called.append(1))
+    for _ in range(5):
+        await asyncio.sleep(0)
+    turns.put(lambda: called.append(3))
+    await asyncio.sleep(0)
+    assert called == [1, 2, 3]
+
+
 async def test_what_the_handshake_said_is_kept_nowhere_once_it_is_forgotten() -> None:
     socket = made()
-    socket.data_received(
-        b"GET /ws/chat/s1/?token=secret HTTP/1.1\r\nHost: here\r\nUpgrade: websocket\r\n"
-        b"Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
-        b"Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\nX-Own: 1\r\n\r\n"
-    )
+    socket.data_received(ASKED)
+    await asyncio.sleep(0)
 
     def told() -> int:
         """Count the requests of this test that still say something, whoever holds them."""
