@@ -107,12 +107,9 @@ class WebSocket(ServerConnection):
     def data_received(self, data: bytes) -> None:
         """Called by the transport with what it has read."""
         self._unread += data
-        if self._slice_is_due:
-            return
         if self.protocol.state is State.CONNECTING:
-            self._slice_is_due = True
-            self.arriving.put(self._take_next_slice)
-        else:
+            self._take_slices()
+        elif not self._slice_is_due:
             self._take_slice()
 
     def eof_received(self) -> None:
@@ -139,10 +136,12 @@ class WebSocket(ServerConnection):
             _forget_frames(error)
 
     def _take_slices(self) -> None:
-        """Go on: the frames that waited have been taken."""
+        """Go on in a later turn; a handshake in the turn of those who come."""
         if not self._slice_is_due:
             self._slice_is_due = True
-            self.loop.call_soon(self._take_next_slice)
+            connecting = self.protocol.state is State.CONNECTING
+            take_turn = self.arriving.put if connecting else self.loop.call_soon
+            take_turn(self._take_next_slice)
 
     def _take_next_slice(self) -> None:
         self._slice_is_due = False
