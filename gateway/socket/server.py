@@ -91,7 +91,7 @@ class ChatServer:
 
         class OwnSocket(WebSocket):
             strangers = self.strangers
-            arriving = InTurns()
+            passing = InTurns()
 
         self._server = await serve(
             self._serve,

@@ -6,9 +6,11 @@ its high-water mark; so idle connections cost no task, and readers of Kafka neve
 
 The library also takes in all that a read has brought before anything else may run: a few hundred
 KiB of the smallest frames are seconds. Here it is given a slice a turn of the loop, and no slice
-while frames wait to be performed. Of those who come some are read in a turn, for a slice of time:
-five hundred handshakes in one poll are 0.3 s, and whoever is there has his turn between them. Not
-one a turn: who comes together shares what is read of the log for him.
+while frames wait to be performed.
+
+Of those who come and of those who go some have their turn, for a slice of time: five hundred
+handshakes in one poll are 0.3 s, and so are a thousand ends. Whoever is there has his turn between
+them. Not one a turn while there is time: who comes together shares what is read of the log for him.
 """
 
 import asyncio
@@ -41,11 +43,17 @@ _NO_REQUEST = Request("", Headers())
 
 
 class InTurns:
-    """Calls what it is given in its order, a slice of time a turn; bounded by who gives it."""
+    """Calls what it is given in its order, a slice of time a turn; bounded by who gives it.
+
+    The slice is of all that the loop has done since the last one: what a call leaves to be done by
+    tasks counts too. One is called in any case.
+    """
 
     def __init__(self) -> None:
         self._calls: deque[Callable[[], None]] = deque()
         self._is_due = False
+        self._since_s = 0.0
+        """When the last slice was over, or what came first was put."""
 
     def put(self, call: Callable[[], None]) -> None:
         """Call it in a later turn."""
@@ -55,11 +63,12 @@ class InTurns:
 
     def _go_on(self) -> None:
         self._is_due = bool(self._calls)
+        self._since_s = time.monotonic()
         if self._is_due:
             asyncio.get_running_loop().call_soon(self._turn)
 
     def _turn(self) -> None:
-        until_s = time.monotonic() + SLICE_S
+        until_s = self._since_s + SLICE_S
         try:
             self._calls.popleft()()
             while self._calls and time.monotonic() < until_s:
@@ -93,8 +102,8 @@ class WebSocket(ServerConnection):
     _slice_is_due = False
     strangers: Strangers
     """Of the server: it is one of them until it is known who it is."""
-    arriving: InTurns
-    """Of the server: what is read of a handshake waits there for its turn."""
+    passing: InTurns
+    """Of the server: what is read of a handshake, and an end, wait there for their turn."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Called by the transport when there is a client."""
@@ -112,10 +121,16 @@ class WebSocket(ServerConnection):
         elif not self._slice_is_due:
             self._take_slice()
 
-    def eof_received(self) -> None:
+    def eof_received(self) -> bool:  # type: ignore[override]  # the library's closes by itself
         """Called by the transport when nothing more comes: who is gone is not heard any more."""
         self._unread = b""
-        super().eof_received()
+        self.passing.put(self._go)
+        return True
+
+    def _go(self) -> None:
+        if not self.transport.is_closing():
+            super().eof_received()
+            self.transport.close()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Called by the transport when the connection has ended."""
@@ -136,11 +151,11 @@ class WebSocket(ServerConnection):
             _forget_frames(error)
 
     def _take_slices(self) -> None:
-        """Go on in a later turn; a handshake in the turn of those who come."""
+        """Go on in a later turn; a handshake in the turn of those who come and go."""
         if not self._slice_is_due:
             self._slice_is_due = True
             connecting = self.protocol.state is State.CONNECTING
-            take_turn = self.arriving.put if connecting else self.loop.call_soon
+            take_turn = self.passing.put if connecting else self.loop.call_soon
             take_turn(self._take_next_slice)
 
     def _take_next_slice(self) -> None:

@@ -14,6 +14,7 @@ from websockets.http11 import Request
 from websockets.server import ServerProtocol
 
 from gateway.counters import Counters
+from gateway.feed.slices import SLICE_S
 from gateway.socket import websocket as module
 from gateway.socket.strangers import Strangers
 from gateway.socket.websocket import InTurns, WebSocket
@@ -31,8 +32,13 @@ ASKED = (
 
 
 class OwnSocket(WebSocket):
-    strangers = Strangers(10, Counters())
-    arriving = InTurns()
+    """Of the server of this test."""
+
+
+@pytest.fixture(autouse=True)
+def _a_server(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(OwnSocket, "strangers", Strangers(10, Counters()), raising=False)
+    monkeypatch.setattr(OwnSocket, "passing", InTurns(), raising=False)
 
 
 async def serve(socket: WebSocket) -> None:
@@ -43,10 +49,13 @@ def made() -> OwnSocket:
     """One whose peer has said nothing yet."""
     server = SimpleNamespace(handler=serve, handler_tasks=set())
     socket = OwnSocket(ServerProtocol(), cast(Any, server), ping_interval=None)
+    closed: list[bool] = []
     transport = SimpleNamespace(
         get_extra_info=lambda name: None,
         set_write_buffer_limits=lambda *limits, **named: None,
-        is_closing=lambda: False,
+        is_closing=lambda: bool(closed),
+        close=lambda: closed.append(True),
+        can_write_eof=lambda: False,
         pause_reading=lambda: None,
         resume_reading=lambda: None,
     )
@@ -84,6 +93,35 @@ async def test_of_those_who_come_at_once_some_are_read_a_turn_and_others_run_bet
         read.append(sum(each.request_rcvd.done() for each in sockets))
         await asyncio.sleep(0)
     assert read == list(range(len(sockets) + 1))
+
+
+async def test_of_those_who_go_at_once_some_go_a_turn_and_others_run_between_them(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    # Seen: the ends of ten thousand sockets, in one turn, stopped a gateway for 0.7 s.
+    monkeypatch.setattr(module, "SLICE_S", 0.0)
+    sockets = [made() for _ in range(8)]
+    assert all(each.eof_received() for each in sockets), "the transport does not close by itself"
+    gone: list[int] = []
+    while not gone or gone[-1] < len(sockets):
+        gone.append(sum(each.transport.is_closing() for each in sockets))
+        await asyncio.sleep(0)
+    assert gone == list(range(len(sockets) + 1))
+
+
+async def test_a_slice_counts_what_the_loop_has_done_since_the_last(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Else each of ten handshakes in a slice leaves a millisecond of work to the next turn."""
+    turns, called, now_s = InTurns(), list[int](), [0.0]
+    monkeypatch.setattr(module, "time", SimpleNamespace(monotonic=lambda: now_s[0]))
+    for number in range(9):
+        turns.put(lambda number=number: called.append(number))  # type: ignore[misc]
+    now_s[0] += SLICE_S  # others took so long
+    await asyncio.sleep(0)
+    assert called == [0]
+    await asyncio.sleep(0)
+    assert called == list(range(9)), "nothing else took any time"
 
 
 async def test_who_fails_in_his_turn_holds_up_nobody() -> None:
