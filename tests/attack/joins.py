@@ -33,7 +33,7 @@ class Leaves(Attack):
             "HTTP 429 connections_per_second",
         }
     )
-    at_once = 4
+    at_once = 8
     pause_s = 0.0
 
     async def once(self, foe: Foe, number: int) -> None:
