@@ -19,6 +19,7 @@ import socket
 import time
 from collections import deque
 from collections.abc import Callable
+from typing import Any
 
 from websockets.asyncio.server import ServerConnection
 from websockets.datastructures import Headers
@@ -96,14 +97,21 @@ def _forget_frames(error: BaseException | None) -> None:
 class WebSocket(ServerConnection):
     """One WebSocket; `on_writable` is called when its write buffer has drained."""
 
-    on_writable: Callable[[], None] | None = None
-    _unread = b""
-    """What has come and is not taken apart yet; nothing is read from the transport meanwhile."""
-    _slice_is_due = False
+    # With the library's 27, as attributes they would be more than the names that objects of a class
+    # share (CPython's SHARED_KEYS_MAX_SIZE): each socket would have a dict of its own, 1.3 KiB.
+    __slots__ = ("_slice_is_due", "_unread", "on_writable")
+
     strangers: Strangers
     """Of the server: it is one of them until it is known who it is."""
     passing: InTurns
     """Of the server: what is read of a handshake, and an end, wait there for their turn."""
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self.on_writable: Callable[[], None] | None = None
+        self._unread = b""
+        """What has come and is not taken apart yet; nothing is read from the transport by then."""
+        self._slice_is_due = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Called by the transport when there is a client."""

@@ -22,6 +22,8 @@ from tests.waiting import WITHIN_S
 
 TURNS = 5
 """So many turns of the loop, and its handler has ended."""
+SHARED_NAMES_MAX = 29
+"""CPython: objects with more attributes have a dict each that holds the names too."""
 
 
 ASKED = (
@@ -68,6 +70,15 @@ def full() -> OwnSocket:
     socket = made()
     socket.pause_writing()
     return socket
+
+
+async def test_a_socket_shares_the_names_of_its_attributes_with_all_others() -> None:
+    socket = made()
+    socket.data_received(ASKED)
+    await asyncio.sleep(0)
+    socket.forget_handshake()
+    socket.on_writable = lambda: None
+    assert len(vars(socket)) <= SHARED_NAMES_MAX
 
 
 @pytest.mark.parametrize("error", [None, ConnectionResetError(), TimeoutError()])
