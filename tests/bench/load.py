@@ -27,6 +27,7 @@ class _Frame(msgspec.Struct):
     code: str = ""
     state: str = ""
     messages: list[_Entry] = []
+    finish_reason: str | None = None
 
 
 _decoder = msgspec.json.Decoder(_Frame)
@@ -110,7 +111,7 @@ async def _one_answer(socket: ClientConnection, asked: str, tokens: int, seen: S
             seen.frames += 1
         elif frame.type == "ai_response_complete":
             break
-    assert came == tokens, f"{came} of {tokens} tokens"
+    assert came == tokens, f"{came} of {tokens} tokens, then {frame.finish_reason}"
 
 
 def _whole(text: str, like_ns: int) -> tuple[list[int], str]:
