@@ -110,7 +110,7 @@ class WebSocket(ServerConnection):
         super().__init__(*args, **options)
         self.on_writable: Callable[[], None] | None = None
         self._unread = b""
-        """What has come and is not taken apart yet; nothing is read from the transport by then."""
+        """What has come and is not taken apart yet; meanwhile nothing more is read."""
         self._slice_is_due = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:

@@ -15,8 +15,8 @@ from tests.waiting import WITHIN_S
 
 pytestmark = [pytest.mark.stack, pytest.mark.timeout(600)]
 
-# As they are by default, but for what takes minutes to meet, or a fast machine: where a handshake
-# takes a second, a few who come again and again are no more than a few a second.
+# As they are by default, but for what takes minutes to meet, or quick handshakes: where one takes a
+# second, eight who come again and again are eight a second, and not the default's twenty.
 SETTINGS = {
     "TALKLOG_ADDRESS_READS_PER_MINUTE": "20",
     "TALKLOG_ADDRESS_CONNECTIONS_PER_SECOND": "1",
