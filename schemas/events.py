@@ -12,6 +12,7 @@ long, for it may be the end of an answer.
 
 import json
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Annotated, Any, Literal, get_args
 
 import msgspec
@@ -22,23 +23,26 @@ from schemas.limits import MESSAGE_ID_MAX_CHARS, SESSION_ID_MAX_CHARS
 
 # Python's `$` also matches before a last newline; `(?!\n)` refuses that one, and means nothing to
 # readers of the JSON Schema, where `$` is the end only.
-SessionId = Annotated[
-    str,
-    Meta(
-        min_length=1,
-        max_length=SESSION_ID_MAX_CHARS,
-        pattern=r"^[A-Za-z0-9._:-]+$(?!\n)",
-        description="a conversation",
-    ),
+_SESSION_ID_PATTERN = r"^[A-Za-z0-9._:-]+$(?!\n)"
+_MESSAGE_ID_PATTERN = r"^[A-Za-z0-9_-]+$(?!\n)"
+_SESSION_ID: dict[str, Any] = {
+    "min_length": 1,
+    "max_length": SESSION_ID_MAX_CHARS,
+    "description": "a conversation",
+}
+_MESSAGE_ID: dict[str, Any] = {
+    "min_length": 1,
+    "max_length": MESSAGE_ID_MAX_CHARS,
+    "description": "idempotency key",
+}
+SessionId = Annotated[str, Meta(**_SESSION_ID, pattern=_SESSION_ID_PATTERN)]
+MessageId = Annotated[str, Meta(**_MESSAGE_ID, pattern=_MESSAGE_ID_PATTERN)]
+# The same in an event: `_hold_ids` matches the pattern, once for all the events of a message.
+_SessionIdOfEvent = Annotated[
+    str, Meta(**_SESSION_ID, extra_json_schema={"pattern": _SESSION_ID_PATTERN})
 ]
-MessageId = Annotated[
-    str,
-    Meta(
-        min_length=1,
-        max_length=MESSAGE_ID_MAX_CHARS,
-        pattern=r"^[A-Za-z0-9_-]+$(?!\n)",
-        description="idempotency key",
-    ),
+_MessageIdOfEvent = Annotated[
+    str, Meta(**_MESSAGE_ID, extra_json_schema={"pattern": _MESSAGE_ID_PATTERN})
 ]
 # Bounds that every reader can hold: an INTEGER column, and a JavaScript number.
 _INTEGER_MAX = 2**31 - 1
@@ -134,11 +138,11 @@ class Timing(Struct, frozen=True, kw_only=True):
     reasoning_ms: int | UnsetType = UNSET
 
 
-class Event(Struct, frozen=True, kw_only=True, tag_field="type", omit_defaults=True):
-    """What every event carries."""
+class Event(Struct, frozen=True, kw_only=True, tag_field="type", omit_defaults=True, gc=False):
+    """What every event carries. No part of it can lead back to it, so no collector looks at it."""
 
-    session_id: SessionId
-    message_id: MessageId
+    session_id: _SessionIdOfEvent
+    message_id: _MessageIdOfEvent
     created_at: CreatedAt
 
 
@@ -265,6 +269,11 @@ class _Head(Struct):
     state: str | None = None
 
 
+class _Ids(Struct):
+    session_id: SessionId
+    message_id: MessageId
+
+
 _head_decoder = msgspec.json.Decoder(_Head)
 _OF_THE_SESSION_LOG = (
     "status",
@@ -293,6 +302,7 @@ def decode_session_event(value: bytes | None) -> SessionEvent | None:
     event: SessionEvent
     try:
         event = _session_decoder.decode(value or b"")
+        _hold_ids(event.session_id, event.message_id)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         if (mended := _mended(value or b"")) is not None:
             return mended
@@ -311,6 +321,7 @@ def _mended(value: bytes) -> SessionEvent | None:
             if isinstance(found[name], str):
                 found[name] = found[name][:_WORD_MAX_CHARS]
         event: SessionEvent = msgspec.convert(found, SessionEvent)
+        _hold_ids(event.session_id, event.message_id)
     except (ValueError, RecursionError):  # msgspec's errors are ValueErrors
         return None
     return event
@@ -325,10 +336,17 @@ def decode_user_event(value: bytes | None) -> UserEvent | None:
     event: UserEvent
     try:
         event = _user_decoder.decode(value or b"")
+        _hold_ids(event.session_id, event.message_id)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         _raise_if_known(value, error)
         return None
     return event
+
+
+@lru_cache(maxsize=16_384)
+def _hold_ids(session_id: str, message_id: str) -> None:
+    """Raise msgspec.ValidationError if one is none. To match both costs as much as to decode."""
+    msgspec.convert({"session_id": session_id, "message_id": message_id}, _Ids)
 
 
 def _raise_if_known(value: bytes | None, error: Exception) -> None:
