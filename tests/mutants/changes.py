@@ -124,10 +124,8 @@ MUTANTS = (
     Mutant(
         "a fenced chunk is shown",
         TRANSCRIPT,
-        "    if not _current(message, event.attempt):\n"
-        "        return Outcome.FENCED\n"
-        "    if event.sequence <= message.last_sequence:",
-        "    if event.sequence <= message.last_sequence:",
+        'if message.attempt != event.attempt or message.state != "generating":',
+        'if message.state != "generating":',
         FOLD,
     ),
     Mutant(
@@ -240,8 +238,8 @@ MUTANTS = (
     Mutant(
         "a jump is hidden",
         TRANSCRIPT,
-        "message.damaged or first > message.last_sequence + 1",
-        "message.damaged",
+        "        message.damaged = True\n",
+        "",
         FOLD,
     ),
     Mutant(
@@ -523,8 +521,8 @@ MUTANTS = (
     Mutant(
         "what the persister has forgotten is not looked up",
         "persister/rows.py",
-        "if session is None or not session.knows(event.message_id):",
-        "if session is not None:",
+        "return session is not None and session.knows(message_id)",
+        "return session is None or session.knows(message_id)",
         STORIES,
     ),
     Mutant(
@@ -566,8 +564,8 @@ MUTANTS = (
     Mutant(
         "the chunks of a replaced attempt stay",
         "persister/rows.py",
-        "        for index in self._own.pop(key, ()):\n            self._chunks[index] = None\n",
-        "        self._own.pop(key, ())\n",
+        "        self._remove(draft)\n        # Only the first range",
+        "        # Only the first range",
         ROWS,
     ),
     Mutant(
