@@ -5,23 +5,15 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from persister.answer_row import Answer
+from schemas.events import Chunk
 from schemas.transcript import Outcome
 
 Key = tuple[str, str]
 """session_id, message_id"""
 
 
-class ChunkRow(NamedTuple):
-    """A row of streaming_messages, in the order of its columns without `id`."""
-
-    session_id: str
-    chunk_sequence: int
-    content: str
-    is_complete: bool
-    created_at: str
-    message_id: str
-    attempt: str
-    sequence: int
+ChunkRow = tuple[Chunk, int, bool]
+"""A row of streaming_messages, as nearly all are: the event, chunk_sequence, is_complete."""
 
 
 class PromptRow(NamedTuple):

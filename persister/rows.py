@@ -9,7 +9,7 @@ finished answer would otherwise look like a new one and overwrite it.
 """
 
 from collections import Counter, OrderedDict
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -28,6 +28,9 @@ from schemas.events import (
     UserMessage,
 )
 from schemas.transcript import Outcome, Place, Transcript
+
+_SAID = (UserMessage, Cancel)
+_OF_NO_ANSWER = {UserMessage, Cancel, SessionForgotten}
 
 
 @dataclass(slots=True)
@@ -64,19 +67,19 @@ class RowFold:
         self._sessions.clear()
         self._remembered = 0
 
-    def unknown(self, events: Iterable[Event]) -> tuple[set[Key], set[str]]:
+    def unknown(self, events: Collection[Event]) -> tuple[set[Key], set[str]]:
         """Say which messages and which sessions must be looked up before `fold` of these events."""
-        keys: set[Key] = set()
-        sessions: set[str] = set()
-        for event in events:
-            session = self._sessions.get(event.session_id)
-            if session is None:
-                sessions.add(event.session_id)
-            if isinstance(event, UserMessage | Cancel | SessionForgotten):
-                continue
-            if session is None or not session.knows(event.message_id):
-                keys.add((event.session_id, event.message_id))
-        return keys, sessions
+        of_answers = {
+            (event.session_id, event.message_id)
+            for event in events
+            if type(event) not in _OF_NO_ANSWER
+        }
+        keys = {key for key in of_answers if not self._knows(*key)}
+        return keys, {event.session_id for event in events} - self._sessions.keys()
+
+    def _knows(self, session_id: str, message_id: str) -> bool:
+        session = self._sessions.get(session_id)
+        return session is not None and session.knows(message_id)
 
     def restore(
         self,
@@ -109,21 +112,20 @@ class RowFold:
     def fold(self, events: Iterable[tuple[int, int, UserEvent | SessionEvent]]) -> Changes:
         """Take (shard, offset, event) in the order of each shard's log and give what changes."""
         work = _Work()
-        touched: set[str] = set()
+        touched: dict[str, _Session] = {}
         for shard, offset, event in events:
             place = Place(self._epoch, offset)
             session = self._sessions.get(event.session_id)
-            if isinstance(event, UserMessage | Cancel):
+            if isinstance(event, _SAID):
                 if session is not None:
-                    touched.add(event.session_id)
+                    touched[event.session_id] = session
                     if session.transcript.forgets(place):
                         continue
                 work.said.take(shard, place, event)
                 continue
             if session is None:  # of which only this event is known: that it is forgotten
                 session = self._sessions[event.session_id] = _Session(1)
-            self._sessions.move_to_end(event.session_id)
-            touched.add(event.session_id)
+            touched[event.session_id] = session
             if isinstance(event, SessionForgotten):
                 work.forget(session, shard, place, event)
             else:
@@ -135,14 +137,22 @@ class RowFold:
             self._remembered -= session.counted
         return changes
 
-    def _count(self, touched: Iterable[str]) -> None:
+    def _count(self, touched: Mapping[str, _Session]) -> None:
         """Keep the count of what is remembered: a sum over all sessions would be one each batch."""
-        for session_id in touched:
-            session = self._sessions[session_id]
+        for session_id, session in touched.items():
+            self._sessions.move_to_end(session_id)
             remembered = len(session.answers) + len(session.absent)
             remembered += session.transcript.forgotten is not None
             self._remembered += remembered - session.counted
             session.counted = remembered
+
+
+@dataclass(slots=True)
+class _Draft:
+    """What one batch writes of an answer; `chunks` says where its rows are among all of them."""
+
+    answer: Answer
+    chunks: list[int] = field(default_factory=list)
 
 
 class _Work:
@@ -151,10 +161,9 @@ class _Work:
     def __init__(self) -> None:
         self.said = Said()
         self._chunks: list[ChunkRow | None] = []
-        self._own: dict[Key, list[int]] = {}
+        self._drafts: dict[Key, _Draft] = {}
         self._replaced: dict[Key, ChunkRange] = {}
         self._completed: list[tuple[str, int]] = []
-        self._touched: dict[Key, Answer] = {}
         self._anew: dict[Key, None] = {}
         self._reasonings: dict[Key, list[str]] = {}
         self._forgotten: dict[str, ForgottenRow] = {}
@@ -170,11 +179,10 @@ class _Work:
         session.answers.clear()
         session.next_chunk_sequence = 1
         session_id, said_before = event.session_id, forgotten.said_before
-        for indexes in (self._own.pop(key) for key in _of(session_id, self._own)):
-            for index in indexes:
-                self._chunks[index] = None
+        for key in _of(session_id, self._drafts):
+            self._remove(self._drafts.pop(key))
         self._completed = [each for each in self._completed if each[0] != session_id]
-        for held in (self._replaced, self._touched, self._anew, self._reasonings):
+        for held in (self._replaced, self._anew, self._reasonings):
             for key in _of(session_id, held):
                 del held[key]
         self.said.forget(session_id, said_before)
@@ -187,41 +195,44 @@ class _Work:
         answer = session.answers.get(event.message_id)
         numbered = answer is not None and answer.message.last_sequence > 0
         outcome = session.transcript.apply(event, place)
-        self._outcomes[outcome] += 1
         if answer is None:
             if not outcome.counts:
+                self._outcomes[outcome] += 1
                 return
-            message = session.transcript.messages[event.message_id]
-            answer = Answer(event.session_id, message, shard, session.next_chunk_sequence)
-            session.answers[event.message_id] = answer
-            session.absent.discard(event.message_id)
-            self.said.told_by(shard, event)
-        if outcome.counts:
-            answer.shard = shard
+            answer = self._begin(session, shard, event)
+        key = (event.session_id, event.message_id)
+        draft = self._drafts.get(key)
+        if draft is None:
+            draft = self._drafts[key] = _Draft(answer)
         answer.named_at = place
-        self._touched[event.session_id, event.message_id] = answer
         if outcome is Outcome.CHUNK:
             assert isinstance(event, Chunk)  # noqa: S101 - the fold says so
             if not numbered:
-                self._replace(answer)  # a first chunk repeats the text that it continues
-            self._chunk(session, answer, event)
-        elif outcome is Outcome.REASONING:
+                self._replace(key, draft)  # a first chunk repeats the text that it continues
+            answer.shard = shard
+            self._chunk(session, draft, event)
+            return
+        self._outcomes[outcome] += 1
+        if outcome.counts:
+            answer.shard = shard
+        if outcome is Outcome.REASONING:
             assert isinstance(event, ReasoningChunk)  # noqa: S101 - the fold says so
-            key = (event.session_id, event.message_id)
             self._reasonings.setdefault(key, []).append(event.content)
         elif outcome is Outcome.STARTED and answer.message.continues is None:
-            self._replace(answer)
-            self._think_anew(answer)
+            self._replace(key, draft)
+            self._think_anew(key, answer)
         elif outcome is Outcome.ENDED:
-            self._end(answer, event.created_at)
+            self._end(draft, event.created_at)
 
     def changes(self) -> Changes:
+        # One each, and none of those that were taken out again is forgotten here.
+        self._outcomes[Outcome.CHUNK] += len(self._chunks)
         return Changes(
             forgotten=list(self._forgotten.values()),
             replaced=list(self._replaced.values()),
             chunks=[row for row in self._chunks if row is not None],
             completed=self._completed,
-            answers=list(self._touched.values()),
+            answers=[draft.answer for draft in self._drafts.values()],
             reasonings=[
                 Reasoning(*key, key in self._anew, "".join(self._reasonings.get(key, ())))
                 for key in dict.fromkeys((*self._anew, *self._reasonings))
@@ -231,54 +242,55 @@ class _Work:
             outcomes=self._outcomes,
         )
 
-    def _chunk(self, session: _Session, answer: Answer, event: Chunk) -> None:
-        number = session.next_chunk_sequence
-        session.next_chunk_sequence = answer.next_chunk_sequence = number + 1
-        if answer.first_chunk_sequence is None:
-            answer.first_chunk_sequence = number
-        key = (event.session_id, event.message_id)
-        self._own.setdefault(key, []).append(len(self._chunks))
-        self._chunks.append(
-            ChunkRow(
-                event.session_id,
-                number,
-                event.content,
-                False,
-                event.created_at,
-                event.message_id,
-                event.attempt,
-                event.sequence,
-            )
-        )
+    def _begin(self, session: _Session, shard: int, event: SessionEvent) -> Answer:
+        message = session.transcript.messages[event.message_id]
+        answer = Answer(event.session_id, message, shard, session.next_chunk_sequence)
+        session.answers[event.message_id] = answer
+        session.absent.discard(event.message_id)
+        self.said.told_by(shard, event)
+        return answer
 
-    def _replace(self, answer: Answer) -> None:
+    def _chunk(self, session: _Session, draft: _Draft, event: Chunk) -> None:
+        number = session.next_chunk_sequence
+        session.next_chunk_sequence = draft.answer.next_chunk_sequence = number + 1
+        if draft.answer.first_chunk_sequence is None:
+            draft.answer.first_chunk_sequence = number
+        draft.chunks.append(len(self._chunks))
+        self._chunks.append((event, number, False))
+
+    def _remove(self, draft: _Draft) -> None:
+        """Take out the chunks that this batch would write of the answer."""
+        for index in draft.chunks:
+            self._chunks[index] = None
+        draft.chunks.clear()
+
+    def _replace(self, key: Key, draft: _Draft) -> None:
         """Take out the chunks of the attempt before; nothing if there are none."""
+        answer = draft.answer
         first = answer.first_chunk_sequence
         if first is None:
             return
-        key = (answer.session_id, answer.message.message_id)
-        for index in self._own.pop(key, ()):
-            self._chunks[index] = None
+        self._remove(draft)
         # Only the first range of a batch can be stored already: later ones begin in this batch.
         self._replaced.setdefault(key, ChunkRange(*key, first, answer.next_chunk_sequence))
         answer.first_chunk_sequence = None
 
-    def _think_anew(self, answer: Answer) -> None:
+    def _think_anew(self, key: Key, answer: Answer) -> None:
         """Take out the reasoning of the attempts before; before the first start there is none."""
-        key = (answer.session_id, answer.message.message_id)
         self._reasonings.pop(key, None)
         if answer.message.starts > 1:
             self._anew[key] = None
 
-    def _end(self, answer: Answer, created_at: str) -> None:
+    def _end(self, draft: _Draft, created_at: str) -> None:
+        answer = draft.answer
         answer.ended_at = created_at
         if answer.message.state != "complete" or answer.first_chunk_sequence is None:
             return
-        own = self._own.get((answer.session_id, answer.message.message_id))
-        if own:
-            row = self._chunks[own[-1]]
-            assert row is not None  # noqa: S101 - what was replaced forgets its own
-            self._chunks[own[-1]] = row._replace(is_complete=True)
+        if draft.chunks:
+            row = self._chunks[draft.chunks[-1]]
+            assert row is not None  # noqa: S101 - what is taken out is no more in the draft
+            chunk, number, _ = row
+            self._chunks[draft.chunks[-1]] = chunk, number, True
         else:
             self._completed.append((answer.session_id, answer.next_chunk_sequence - 1))
 

@@ -21,6 +21,7 @@ from psycopg.rows import DictRow, dict_row
 from persister.answer_row import row_of
 from persister.batch import Partition
 from persister.changes import Changes, ForgottenRow, Key
+from persister.copy_text import copy_text
 from persister.timeouts import CONNECT_S, Timeouts
 from schemas.statements import json_of, statements
 
@@ -214,8 +215,8 @@ class Store:
             await self._run("remove_replaced", {"ranges": json_of(ranges)})
         if changes.chunks:
             async with connection.cursor().copy(STATEMENTS["add_chunks"]) as copy:
-                for row in changes.chunks:
-                    await copy.write_row(row)
+                for text in copy_text(changes.chunks):
+                    await copy.write(text)
         if changes.completed:
             sessions, numbers = zip(*changes.completed, strict=True)
             numbered = {"sessions": list(sessions), "numbers": list(numbers)}

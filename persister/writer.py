@@ -75,7 +75,7 @@ class Writer:
             if place not in self._put:
                 await self._letters.put(each)
                 self._put.add(place)
-        keys, sessions = self._fold.unknown(event for _, _, event in events)
+        keys, sessions = self._fold.unknown([event for _, _, event in events])
         if keys or sessions:
             self._fold.restore(keys, *await self._store.lookup(keys, sessions))
         changes = self._fold.fold(events)
@@ -101,7 +101,8 @@ class Writer:
             topic, shard = stretch.partition
             for record in stretch.records:
                 try:
-                    self._check(stretch.partition, record)
+                    if self._refused:
+                        self._check(stretch.partition, record)
                     event = read(topic, shard, self._shards, record)
                 except BadRecord as error:
                     bad.append(Bad(stretch.partition, record, str(error), 1))
@@ -111,5 +112,5 @@ class Writer:
         return events, bad
 
     def _check(self, partition: Partition, record: WholeRecord) -> None:
-        if self._refused and (reason := self._refused.get((partition, record.offset))):
+        if reason := self._refused.get((partition, record.offset)):
             raise BadRecord(reason)

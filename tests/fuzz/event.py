@@ -79,15 +79,15 @@ def _check_frame(offset: int, value: bytes, event: Any) -> None:
 def _check_rows(events: list[tuple[int, int, Event]]) -> None:
     """The rows say what the fold says, in values that every column takes."""
     fold = RowFold(EPOCH, max_answers=1000)
-    keys, _ = fold.unknown(event for _, _, event in events)
+    keys, _ = fold.unknown([event for _, _, event in events])
     fold.restore(keys, [], {})
     changes = fold.fold(events)
     numbers: dict[str, int] = {}
-    for chunk in changes.chunks:
-        assert chunk.chunk_sequence > numbers.get(chunk.session_id, 0)
-        numbers[chunk.session_id] = chunk.chunk_sequence
+    for chunk, number, _ in changes.chunks:
+        assert number > numbers.get(chunk.session_id, 0)
+        numbers[chunk.session_id] = number
     transcripts = _transcripts(events)
-    for chunk in changes.chunks:
+    for chunk, _, _ in changes.chunks:
         assert chunk.message_id in transcripts[chunk.session_id].messages
     for session_id, transcript in transcripts.items():
         for message_id, message in transcript.messages.items():
@@ -113,7 +113,7 @@ def _transcripts(events: Iterable[tuple[int, int, Event]]) -> dict[str, Transcri
 def _text(changes: Changes, session_id: str, message_id: str) -> str:
     return "".join(
         chunk.content
-        for chunk in changes.chunks
+        for chunk, _, _ in changes.chunks
         if (chunk.session_id, chunk.message_id) == (session_id, message_id)
     )
 

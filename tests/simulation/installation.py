@@ -1,6 +1,7 @@
 """Everything together: broker, group, workers, and the way in."""
 
 from itertools import count
+from operator import itemgetter
 
 from schemas.events import Complete
 from schemas.topics import SESSION_LOG, USER_MESSAGES
@@ -291,9 +292,9 @@ class Installation:
         if text != told.text:
             raise RuleBroken(f"{told.message_id} is stored as {text!r}, not {told.text!r}")
         last = [
-            row.is_complete
-            for row in sorted(self.postgres.chunks.values(), key=lambda row: row.chunk_sequence)
-            if row.message_id == told.message_id
+            is_complete
+            for chunk, _, is_complete in sorted(self.postgres.chunks.values(), key=itemgetter(1))
+            if chunk.message_id == told.message_id
         ]
         complete = isinstance(told.terminal, Complete)
         if last and (last[-1] is not complete or any(last[:-1])):

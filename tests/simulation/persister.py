@@ -86,7 +86,7 @@ class Persister:
             for value in part.records:
                 event = _event(part.partition.topic, value.record)
                 events.append((part.partition.shard, value.offset, event))
-        keys, sessions = self._fold.unknown(event for _, _, event in events)
+        keys, sessions = self._fold.unknown([event for _, _, event in events])
         if keys:
             self._fold.restore(keys, *self._postgres.lookup(keys, sessions))
         changes = self._fold.fold(events)

@@ -55,15 +55,16 @@ class Postgres:
         for gone in changes.replaced:
             for number in range(gone.first, gone.next):
                 row = self.chunks.get((gone.session_id, number))
-                if row is not None and row.message_id == gone.message_id:
+                if row is not None and row[0].message_id == gone.message_id:
                     del self.chunks[gone.session_id, number]
         for row in changes.chunks:
-            if (row.session_id, row.chunk_sequence) in self.chunks:
-                raise RuleBroken(f"chunk_sequence {row.chunk_sequence} is there already")
-            self.chunks[row.session_id, row.chunk_sequence] = row
+            chunk, number, _ = row
+            if (chunk.session_id, number) in self.chunks:
+                raise RuleBroken(f"chunk_sequence {number} is there already")
+            self.chunks[chunk.session_id, number] = row
         for session_id, number in changes.completed:
-            row = self.chunks[session_id, number]
-            self.chunks[session_id, number] = row._replace(is_complete=True)
+            chunk, *_ = self.chunks[session_id, number]
+            self.chunks[session_id, number] = (chunk, number, True)
         for answer in changes.answers:
             row_values = row_of(answer)
             ended = row_values["ended_at"]
@@ -112,8 +113,8 @@ class Postgres:
     def text_of(self, session_id: str, is_shown: Callable[[str], bool]) -> str:
         """The session's pieces in their order: what the seed query gives."""
         numbers = sorted(number for session, number in self.chunks if session == session_id)
-        rows = (self.chunks[session_id, number] for number in numbers)
-        return "".join(row.content for row in rows if is_shown(row.message_id))
+        chunks = (self.chunks[session_id, number][0] for number in numbers)
+        return "".join(chunk.content for chunk in chunks if is_shown(chunk.message_id))
 
     def _text(self, answer: Mapping[str, Any]) -> str:
         first = answer["first_chunk_sequence"]
@@ -125,7 +126,7 @@ class Postgres:
             for number in range(first, answer["next_chunk_sequence"])
         )
         return "".join(
-            row.content for row in rows if row and row.message_id == answer["message_id"]
+            row[0].content for row in rows if row and row[0].message_id == answer["message_id"]
         )
 
     def _answer(self) -> None:

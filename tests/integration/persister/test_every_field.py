@@ -7,10 +7,11 @@ from gateway.snapshot.stored import Store as GatewayStore
 from gateway.snapshot.stored import Wanted
 from persister.answer_row import Answer, answer_of
 from persister.batch import Partition
-from persister.changes import Changes, ChunkRow, PromptRow, Reasoning
+from persister.changes import Changes, PromptRow, Reasoning
 from persister.rows import RowFold
 from persister.store import Move, Store
 from persister.timeouts import TIMEOUTS
+from schemas.events import Chunk
 from schemas.topics import SESSION_LOG
 from schemas.transcript import Message, Place
 from tests.filled import CREATED_AT, FIELDS, MESSAGE_ID, SESSION, TEXTS, empty, filled, lost
@@ -50,10 +51,15 @@ def changes(message: Message, text: str | None) -> Changes:
         Answer(SESSION, message, 0, 2 if text else 1, first, ended_at=CREATED_AT if text else None)
     )
     if text is not None and message.prompt is not None:
-        attempt, sequence = message.attempt or "", message.last_sequence
-        made.chunks.append(
-            ChunkRow(SESSION, 1, text, False, CREATED_AT, MESSAGE_ID, attempt, sequence)
+        chunk = Chunk(
+            session_id=SESSION,
+            message_id=MESSAGE_ID,
+            created_at=CREATED_AT,
+            attempt=message.attempt or "",
+            sequence=message.last_sequence,
+            content=text,
         )
+        made.chunks.append((chunk, 1, False))
         made.reasonings.append(Reasoning(SESSION, MESSAGE_ID, False, message.reasoning))
         prompt = message.prompt
         made.prompts.append(

@@ -52,6 +52,6 @@ def _changes(fold: RowFold, tables: Tables, batch: Iterable[tuple], shards: int)
             continue
         if event is not None:
             read_ones.append((partition.shard, record.offset, event))
-    keys, sessions = fold.unknown(event for _, _, event in read_ones)
+    keys, sessions = fold.unknown([event for _, _, event in read_ones])
     fold.restore(keys, *tables.lookup(keys, sessions))
     return fold.fold(read_ones)

@@ -10,7 +10,9 @@ from tests.written import Say
 
 SESSIONS = ["s1", "s2", "s3"]
 MESSAGES = ["m1", "m2"]
-ATTEMPTS = ["a1", "a2", "a3"]
+ATTEMPTS = ["a1", "a2", "a\t3\\"]
+ODD = ["", "\\", "\t\\t\\N", "\r\n\\.\n", "\\\\é\x07\u2028"]
+"""What a text for COPY must not say as it is, or may."""
 
 
 def any_event(chance: Random) -> Event:
@@ -30,14 +32,15 @@ _fences = st.tuples(st.just(1), st.integers(1, 3), st.integers(1, 2))
 
 
 def _event(kind: str, say: Say, attempt: str, sequence: int, fence: tuple[int, int, int]) -> Event:
+    said = f"{say.message_id}{attempt}{sequence}"
     events: dict[str, Event] = {
         "said": say.said(f"said {sequence}"),
         "cancel": say.cancel(*_CANCELLED[sequence - 1]),
         "queued": say.queued(),
         "generating": say.generating(attempt, fence),
         "goes on": say.generating(attempt, fence, continues="a1"),
-        "chunk": say.chunk(attempt, sequence, f"{say.message_id}{attempt}{sequence} "),
-        "thought": say.thought(attempt, sequence, f"{say.message_id}{attempt}{sequence}? "),
+        "chunk": say.chunk(attempt, sequence, f"{said}{ODD[sequence - 1]} "),
+        "thought": say.thought(attempt, sequence, f"{said}? "),
         "unstorable": say.chunk(attempt, sequence, "\0"),
         "alive": say.alive(attempt),
         "cancelling": say.cancelling(attempt),

@@ -8,6 +8,8 @@ from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Any
 
+import msgspec
+
 from persister.answer_row import row_of
 from persister.changes import Changes, ForgottenRow, Key
 
@@ -31,10 +33,11 @@ class Tables:
                 row = self.chunks.get((gone.session_id, number))
                 if row is not None and row["message_id"] == gone.message_id:
                     del self.chunks[gone.session_id, number]
-        for chunk in changes.chunks:
-            place = (chunk.session_id, chunk.chunk_sequence)
+        for chunk, number, is_complete in changes.chunks:
+            place = (chunk.session_id, number)
             assert place not in self.chunks, f"a number was given twice: {place}"
-            self.chunks[place] = chunk._asdict()
+            numbered = {"chunk_sequence": number, "is_complete": is_complete}
+            self.chunks[place] = msgspec.structs.asdict(chunk) | numbered
         for place in changes.completed:
             self.chunks[place]["is_complete"] = True
         for answer in changes.answers:

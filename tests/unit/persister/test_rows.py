@@ -212,7 +212,7 @@ def test_what_is_known_to_be_absent_is_bounded_as_answers_are() -> None:
         keys, _ = fold.unknown([event])
         fold.restore(keys, [], {})
         fold.fold([(0, number, event)])
-    keys, _ = fold.unknown(Say(f"s{number}", "m").alive("a") for number in range(3))
+    keys, _ = fold.unknown([Say(f"s{number}", "m").alive("a") for number in range(3)])
     assert keys == {("s0", "m")}
 
 
