@@ -8,6 +8,7 @@ one record alone is refused: that one is the bad one.
 from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Generic, NamedTuple, TypeVar
 
 from persister.reading import LogRecord
@@ -68,28 +69,36 @@ class Stretch(Generic[R_co]):
 
 
 def take(
-    pending: Mapping[Partition, Pending[R]], max_records: int, max_bytes: int
+    pending: Mapping[Partition, Pending[R]],
+    max_records: int,
+    max_bytes: int,
+    behind: Iterable[Stretch[R]] = (),
 ) -> list[Stretch[R]]:
     """Give the next batch, without removing it: the oldest records of each partition.
 
     At least one record is given if there is any, at most `max_records`; the bytes of the values
     stay within `max_bytes` unless a single record exceeds them. A stretch without records moves its
-    position past offsets that hold none.
+    position past offsets that hold none. With `behind`, a batch that was taken and not removed yet,
+    the one after it is given.
     """
     stretches: list[Stretch[R]] = []
+    before = {stretch.partition: stretch for stretch in behind}
     count = size = 0
     for partition, waiting in pending.items():
+        stretch = before.get(partition)
+        skipped = len(stretch.records) if stretch else 0
+        expected = stretch.next if stretch else waiting.position
         records: list[R] = []
-        for record in waiting.records:
+        for record in islice(waiting.records, skipped, None):
             size += len(record.value or b"")
             if count and (count >= max_records or size > max_bytes):
                 break
             records.append(record)
             count += 1
-        whole = len(records) == len(waiting.records)
-        if records or (whole and waiting.waits):
+        whole = skipped + len(records) == len(waiting.records)
+        if records or (whole and waiting.end > expected):
             reached = waiting.end if whole else 0
-            stretches.append(Stretch(partition, waiting.position, records, reached))
+            stretches.append(Stretch(partition, expected, records, reached))
         if not whole:
             break
     return stretches

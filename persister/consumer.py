@@ -8,9 +8,9 @@ to be stored is read again from where Postgres says that it stands.
 import asyncio
 import contextlib
 import time
+from collections.abc import Sequence
 
 import structlog
-from aiokafka import ConsumerRecord
 from aiokafka.errors import KafkaError
 
 from persister import metrics
@@ -18,6 +18,7 @@ from persister.batch import Limit, Partition, Pending, RefusedInARow, Stretch, d
 from persister.group import Group
 from persister.known_good import known_good_rows
 from persister.lost import Lost
+from persister.reading import WholeRecord
 from persister.settings import PersisterSettings
 from persister.store import (
     Move,
@@ -28,7 +29,7 @@ from persister.store import (
     StoreUnavailable,
     Superseded,
 )
-from persister.writer import Writer
+from persister.writer import Batch, Writer
 from schemas.log.log_reader import LogUnavailable
 from schemas.log.reading_pace import Fetch, rest_wait_ms
 from schemas.process.standstill import Seen
@@ -58,7 +59,9 @@ class Consumer:
         self._lost = Lost(store, settings.epoch, settings.shards)
         self._writing = asyncio.Lock()
         self._group: Group | None = None
-        self._pending: dict[Partition, Pending[ConsumerRecord]] = {}
+        self._pending: dict[Partition, Pending[WholeRecord]] = {}
+        self._ahead: Batch | None = None
+        """The first records of what is pending, if their events were read already."""
         self._positioned: int | None = None
         self._find_at_s: float | None = None
         """When to look again for shards whose beginning nobody could say."""
@@ -163,7 +166,7 @@ class Consumer:
             stored = await self._store.positions()
         if group.generation != generation:
             return  # given other shards meanwhile: again
-        self._pending = {}
+        self._pending, self._ahead = {}, None
         known = {each for each in group.assigned if each in stored and stored[each].epoch == epoch}
         without = group.assigned - known
         if without:
@@ -178,11 +181,12 @@ class Consumer:
         metrics.POSTGRES_UP.set(1)
 
     async def _write(self, group: Group) -> None:
-        stretches = take(self._pending, self._limit.records, self._settings.batch_max_bytes)
+        batch, self._ahead = self._ahead or self._writer.read(self._taken()), None
+        stretches = batch.stretches
         began = time.monotonic()
         try:
             async with self._writing:
-                written = await self._writer.write(stretches)
+                written = await self._writer.write(batch, self._taken(behind=stretches))
         except RowRefused as error:
             await self._refused(stretches, error)
             return
@@ -191,24 +195,28 @@ class Consumer:
             raise
         metrics.SAVED_S.observe(time.monotonic() - began)
         metrics.ROWS.inc(len(written.changes.chunks))
-        metrics.DEAD_LETTERS.inc(written.bad)
+        metrics.DEAD_LETTERS.inc(len(batch.bad))
         for outcome, count in written.changes.outcomes.items():
             metrics.EVENTS.labels(outcome.name.lower()).inc(count)
         for stretch in stretches:
             metrics.RECORDS.labels(stretch.partition.topic).inc(len(stretch.records))
             metrics.POSITION.labels(*stretch.partition).set(stretch.next)
         self._limit.stored()
-        records = sum(len(stretch.records) for stretch in stretches)
-        self._refused_in_a_row.stored(records, written.bad)
+        self._refused_in_a_row.stored(batch.records, len(batch.bad))
         metrics.STORE_NOT_RIGHT.set(0)
         self._well()
         if self._positioned == group.generation:
             drop(self._pending, stretches)
+            self._ahead = written.following
             self._uncommitted.update({stretch.partition: stretch.next for stretch in stretches})
         if began - self._committed_at > COMMIT_EVERY_S:
             await self._commit(group)
 
-    async def _refused(self, stretches: list[Stretch[ConsumerRecord]], error: RowRefused) -> None:
+    def _taken(self, behind: Sequence[Stretch[WholeRecord]] = ()) -> list[Stretch[WholeRecord]]:
+        limits = self._limit.records, self._settings.batch_max_bytes
+        return take(self._pending, *limits, behind)
+
+    async def _refused(self, stretches: Sequence[Stretch[WholeRecord]], error: RowRefused) -> None:
         """Try again with fewer; one record alone is passed, if it is not the tables' fault."""
         metrics.ROLLED_BACK.labels("refused").inc()
         if self._limit.refused(sum(len(stretch.records) for stretch in stretches)):
@@ -262,5 +270,5 @@ class Consumer:
         self._backoff_s = min(BACKOFF_MOST_S, self._backoff_s * 2)
 
 
-def _where(stretch: Stretch[ConsumerRecord]) -> str:
+def _where(stretch: Stretch[WholeRecord]) -> str:
     return f"{stretch.partition.topic}/{stretch.partition.shard}/{stretch.records[0].offset}"

@@ -2,10 +2,14 @@
 
 Whatever goes wrong, the fold in memory is thrown away: it has taken events whose rows are not, or
 perhaps not, in Postgres. The next batch reads back what it needs.
+
+While Postgres works on one batch, the events of the next are read: a few records a turn, so that
+the rows of the first go on to Postgres in between.
 """
 
+import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import structlog
 
@@ -21,14 +25,29 @@ log = structlog.get_logger(__name__)
 
 Events = list[tuple[int, int, UserEvent | SessionEvent]]
 """shard, offset, event"""
+READ_AT_ONCE = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """What some stretches of the log say; `bad` are records that can't be stored."""
+
+    stretches: Sequence[Stretch[WholeRecord]]
+    events: Events = field(default_factory=list)
+    bad: list[Bad] = field(default_factory=list)
+
+    @property
+    def records(self) -> int:
+        """How many records there are, bad ones among them."""
+        return sum(len(stretch.records) for stretch in self.stretches)
 
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """What one transaction has done."""
+    """What one transaction has done, and the batch behind it, read meanwhile."""
 
     changes: Changes
-    bad: int
+    following: Batch | None
 
 
 class Writer:
@@ -53,35 +72,46 @@ class Writer:
         """Make a dead letter of the one record of this stretch, whenever it comes again."""
         self._refused[stretch.partition, stretch.records[0].offset] = reason
 
-    async def write(self, stretches: Sequence[Stretch[WholeRecord]]) -> Written:
-        """Store a batch, all of it or nothing.
+    def read(self, stretches: Sequence[Stretch[WholeRecord]]) -> Batch:
+        """Read the events of these records, and find those that can't be stored."""
+        batch = Batch(stretches)
+        for stretch in stretches:
+            self._read(batch, stretch.partition, stretch.records)
+        return batch
+
+    async def write(self, batch: Batch, following: Sequence[Stretch[WholeRecord]] = ()) -> Written:
+        """Store a batch, all of it or nothing; meanwhile read what follows it, if that is given.
 
         Raises:
             Superseded, RowRefused, StoreUnavailable: as `Store.save`.
             LogUnavailable: a bad record could not be put with the dead letters.
         """
+        reading = asyncio.ensure_future(self._read_meanwhile(following)) if following else None
         try:
-            return await self._write(stretches)
+            changes = await self._write(batch)
+            return Written(changes, None if reading is None else await reading)
         except BaseException:
             self._fold.forget()
             raise
+        finally:
+            if reading is not None:
+                reading.cancel()
 
-    async def _write(self, stretches: Sequence[Stretch[WholeRecord]]) -> Written:
-        events, bad = self._read(stretches)
-        for each in bad:
+    async def _write(self, batch: Batch) -> Changes:
+        for each in batch.bad:
             # Write the letter before the position passes the record, and only once if the
             # transaction has to be repeated.
             place = (each.partition, each.record.offset)
             if place not in self._put:
                 await self._letters.put(each)
                 self._put.add(place)
-        keys, sessions = self._fold.unknown([event for _, _, event in events])
+        keys, sessions = self._fold.unknown([event for _, _, event in batch.events])
         if keys or sessions:
             self._fold.restore(keys, *await self._store.lookup(keys, sessions))
-        changes = self._fold.fold(events)
+        changes = self._fold.fold(batch.events)
         moves = [
             Move(stretch.partition, self._epoch, stretch.expected, stretch.next)
-            for stretch in stretches
+            for stretch in batch.stretches
         ]
         for gone in changes.forgotten:
             # Before the transaction, which must be short: whoever is stopped in between reads the
@@ -89,27 +119,32 @@ class Writer:
             while await self._store.remove_some(gone, moves) == REMOVED_AT_ONCE:
                 log.info("a forgotten session is long: its rows are being removed")
         await self._store.save(changes, moves)
-        for each in bad:
+        for each in batch.bad:
             self._put.discard((each.partition, each.record.offset))
             self._refused.pop((each.partition, each.record.offset), None)
-        return Written(changes, len(bad))
+        return changes
 
-    def _read(self, stretches: Sequence[Stretch[WholeRecord]]) -> tuple[Events, list[Bad]]:
-        events: Events = []
-        bad: list[Bad] = []
+    async def _read_meanwhile(self, stretches: Sequence[Stretch[WholeRecord]]) -> Batch:
+        batch = Batch(stretches)
         for stretch in stretches:
-            topic, shard = stretch.partition
-            for record in stretch.records:
-                try:
-                    if self._refused:
-                        self._check(stretch.partition, record)
-                    event = read(topic, shard, self._shards, record)
-                except BadRecord as error:
-                    bad.append(Bad(stretch.partition, record, str(error), 1))
-                    continue
-                if event is not None:
-                    events.append((shard, record.offset, event))
-        return events, bad
+            for start in range(0, len(stretch.records), READ_AT_ONCE):
+                await asyncio.sleep(0)
+                records = stretch.records[start : start + READ_AT_ONCE]
+                self._read(batch, stretch.partition, records)
+        return batch
+
+    def _read(self, batch: Batch, partition: Partition, records: Sequence[WholeRecord]) -> None:
+        topic, shard = partition
+        for record in records:
+            try:
+                if self._refused:
+                    self._check(partition, record)
+                event = read(topic, shard, self._shards, record)
+            except BadRecord as error:
+                batch.bad.append(Bad(partition, record, str(error), 1))
+                continue
+            if event is not None:
+                batch.events.append((shard, record.offset, event))
 
     def _check(self, partition: Partition, record: WholeRecord) -> None:
         if reason := self._refused.get((partition, record.offset)):

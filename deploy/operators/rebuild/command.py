@@ -17,11 +17,12 @@ import asyncio
 import functools
 import os
 import time
+from collections import deque
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated
 
 import typer
-from aiokafka import ConsumerRecord
 
 from deploy.operators.rebuild.shadow_tables import (
     AlreadyRunning,
@@ -32,20 +33,22 @@ from deploy.operators.rebuild.shadow_tables import (
 )
 from deploy.operators.tooling.installation import Installation, NoInstallation, find
 from deploy.operators.tooling.leaving import leave
-from deploy.operators.tooling.log_range import LogRanges
+from deploy.operators.tooling.log_range import FETCH_BYTES, LogRanges, one_ahead
 from deploy.operators.tooling.progress import Progress
 from deploy.operators.topics import TopicsUnusable, partitions_of
-from persister.batch import BATCH_MAX_RECORDS, Limit, Partition, Stretch
+from persister.batch import BATCH_MAX_RECORDS, Limit, Partition, Pending, Stretch, drop, take
 from persister.dead_letters import Bad
+from persister.reading import WholeRecord
 from persister.store import RowRefused, Store, StoreUnavailable
 from persister.timeouts import TIMEOUTS
-from persister.writer import Writer
+from persister.writer import Batch, Writer
 from schemas.log.log_reader import LogUnavailable
 from schemas.log.log_scan import RangeTrimmed
 from schemas.process.exit_codes import EXIT_FAILED, EXIT_RUNS_ALREADY, EXIT_SETTINGS
 from schemas.topics import SESSION_LOG, USER_MESSAGES
 
 _leave = functools.partial(leave, "rebuild")
+_Pending = dict[Partition, Pending[WholeRecord]]
 
 MAX_ANSWERS = 100_000
 
@@ -196,25 +199,35 @@ class _Filling:
 
     async def _fill(self, partition: Partition, end: int, progress: Progress) -> None:
         start = self._at[partition]
-        async for records in self.log.read(partition.topic, partition.shard, start, end):
-            while records:
-                taken = await self._write(partition, records)
-                records = records[taken:]
-                progress.add(taken, time.monotonic())
+        read = self.log.read(partition.topic, partition.shard, start, end)
+        async for records in one_ahead(read):
+            pending = {partition: Pending[WholeRecord](self._at[partition], deque(records))}
+            ahead: Batch | None = None
+            while pending[partition].waits:
+                batch = ahead or self._writer.read(self._taken(pending))
+                before = self.records
+                ahead = await self._write(pending, batch)
+                progress.add(self.records - before, time.monotonic())
 
-    async def _write(self, partition: Partition, records: list[ConsumerRecord]) -> int:
-        """Write the first of them, and say how many; 0 if it is to be tried again with fewer."""
-        stretch = Stretch(partition, self._at[partition], records[: self._limit.records])
+    async def _write(self, pending: _Pending, batch: Batch) -> Batch | None:
+        """Write a batch, and give what is behind it; if it is refused, it is taken anew."""
+        [stretch] = batch.stretches
         try:
-            await self._writer.write([stretch])
+            written = await self._writer.write(batch, self._taken(pending, batch.stretches))
         except RowRefused as error:
-            if self._limit.refused(len(stretch.records)):
+            if self._limit.refused(batch.records):
                 self._writer.refuse(stretch, str(error))
-            return 0
+            return None
         self._limit.stored()
-        self._at[partition] = stretch.next
-        self.records += len(stretch.records)
-        return len(stretch.records)
+        drop(pending, batch.stretches)
+        self._at[stretch.partition] = stretch.next
+        self.records += batch.records
+        return written.following
+
+    def _taken(
+        self, pending: _Pending, behind: Sequence[Stretch[WholeRecord]] = ()
+    ) -> list[Stretch[WholeRecord]]:
+        return take(pending, self._limit.records, FETCH_BYTES, behind)
 
 
 class _AlreadyThere:

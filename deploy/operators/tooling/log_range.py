@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from typing import TypeVar
 
 from aiokafka import ConsumerRecord, TopicPartition
 from aiokafka.errors import KafkaError, OffsetOutOfRangeError
@@ -17,6 +18,7 @@ from schemas.brokers import Kafka
 from schemas.log.log_reader import POLL_MS, LogUnavailable, answered, consumer, next_offset
 from schemas.log.log_scan import RangeTrimmed
 
+T = TypeVar("T")
 STALL_S = 30.0
 """So long without a record, short of the end, and the broker counts as gone."""
 CLOSE_S = 2.0
@@ -92,6 +94,17 @@ class LogRanges:
             position = max(position, next_offset(self._consumer, partition) or position)
             if loop.time() - heard_at > STALL_S:
                 raise LogUnavailable(f"nothing of {topic}/{shard} for {STALL_S:.0f} s")
+
+
+async def one_ahead(items: AsyncIterator[T]) -> AsyncIterator[T]:
+    """Give the items; each is fetched while whoever asks uses the one before."""
+    following = asyncio.ensure_future(anext(items, None))
+    try:
+        while (item := await following) is not None:
+            following = asyncio.ensure_future(anext(items, None))
+            yield item
+    finally:
+        following.cancel()
 
 
 def _by_shard(offsets: Mapping[TopicPartition, int]) -> dict[int, int]:

@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+from collections import deque
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from typing import Any
@@ -9,13 +10,14 @@ from typing import Any
 import psycopg
 import pytest
 
-from persister.batch import Partition, Stretch
+from persister.batch import Partition, Pending, drop, take
 from persister.dead_letters import Bad
 from persister.known_good import known_good_rows
+from persister.reading import WholeRecord
 from persister.rows import RowFold
 from persister.store import Move, PositionsHeld, RowRefused, Store, StoreNotRight, Superseded
 from persister.timeouts import Timeouts
-from persister.writer import Writer
+from persister.writer import Batch, Writer
 from schemas.events import Event
 from schemas.topics import SESSION_LOG
 from tests.integration.persister.conftest import Database
@@ -27,6 +29,7 @@ from tests.written import Say, log_of
 pytestmark = pytest.mark.stack
 
 PARTITION = Partition(SESSION_LOG, 0)
+MAX_BYTES = 1 << 20
 NOTHING = RowFold(EPOCH, 1).fold([])
 
 
@@ -46,12 +49,15 @@ async def _write(store: Store, events: list[Event], sizes: list[int]) -> None:
     writer = Writer(store, NoLetters(), epoch=EPOCH, shards=SHARDS, max_answers=2)
     await _begin(store)
     for partition, records in log_of(events, SHARDS).records.items():
-        at = 0
-        for size in [*sizes, len(records)]:
-            stretch = Stretch(partition, at, records[at : at + size])
-            if stretch.records:
-                await writer.write([stretch])
-                at = stretch.next
+        pending = {partition: Pending[WholeRecord](0, deque(records))}
+        ahead: Batch | None = None
+        for size in [*sizes, len(records), len(records)]:  # the last may be read ahead
+            batch = ahead or writer.read(take(pending, size, MAX_BYTES))
+            if batch.records:
+                # What follows is read meanwhile, as the persister does it.
+                following = take(pending, size, MAX_BYTES, batch.stretches)
+                ahead = (await writer.write(batch, following)).following
+                drop(pending, batch.stretches)
 
 
 async def test_known_good_rows_are_taken_and_leave_nothing(

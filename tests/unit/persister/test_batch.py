@@ -119,3 +119,23 @@ def test_refusals_halve_down_to_the_bad_record_and_successes_grow_back() -> None
         limit.stored()
         sizes.append(limit.records)
     assert sizes == [2, 4, 8, 8, 8]
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 3), st.integers(0, 9)), max_size=6),
+    st.integers(1, 4),
+    st.integers(1, 20),
+)
+def test_the_batch_behind_another_is_the_one_that_comes_when_that_is_removed(
+    shards: list[tuple[int, int]], records: int, size: int
+) -> None:
+    pending = {
+        Partition("t", shard): waiting(5, *[size_of_one] * count)
+        for shard, (count, size_of_one) in enumerate(shards)
+    }
+    for each in pending.values():
+        each.reached = each.end + len(each.records) % 2  # behind some there is a marker
+    first = take(pending, records, size)
+    behind = take(pending, records, size, first)
+    drop(pending, first)
+    assert behind == take(pending, records, size)
