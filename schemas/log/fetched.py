@@ -15,7 +15,6 @@ from collections.abc import Iterator
 from typing import Any
 
 import structlog
-from aiokafka import ConsumerRecord, TopicPartition
 from aiokafka.consumer import fetcher
 from aiokafka.record import memory_records
 from aiokafka.record.default_records import _DefaultRecordBatchPy
@@ -69,33 +68,9 @@ class _Fetched:
 
 
 class _PartitionRecords(fetcher.PartitionRecords):  # type: ignore[misc]
-    """The records of a fetch, of which none ends the reading.
-
-    Given in fewer steps than by aiokafka, which asks a record for its key and value three times and
-    passes it on twice; nobody here has a deserializer.
-    """
+    """The records of a fetch, of which none ends the reading."""
 
     _records: Any
-
-    def __iter__(self) -> Iterator[ConsumerRecord]:
-        records: Iterator[ConsumerRecord] = self._records_iterator
-        return records
-
-    def _consumer_record(self, tp: TopicPartition, record: Any) -> ConsumerRecord:
-        key, value = record.key, record.value
-        return ConsumerRecord(
-            tp.topic,
-            tp.partition,
-            record.offset,
-            record.timestamp,
-            record.timestamp_type,
-            key,
-            value,
-            record.checksum,
-            -1 if key is None else len(key),
-            -1 if value is None else len(value),
-            tuple(record.headers),
-        )
 
     def _unpack_records(self) -> Iterator[Any]:
         try:
