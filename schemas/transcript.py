@@ -319,14 +319,13 @@ def _current(message: Message, attempt: str | None) -> bool:
 
 
 def _chunk(message: Message, event: Chunk, first: int, keep_text: bool) -> Outcome:
-    if message.attempt != event.attempt or message.state != "generating":
+    if not _current(message, event.attempt):
         return Outcome.FENCED
-    if first != message.last_sequence + 1:
-        if event.sequence <= message.last_sequence:
-            return Outcome.REPEATED
-        if first <= message.last_sequence:
-            return Outcome.OVERLAP
-        message.damaged = True
+    if event.sequence <= message.last_sequence:
+        return Outcome.REPEATED
+    if first <= message.last_sequence:
+        return Outcome.OVERLAP
+    message.damaged = message.damaged or first > message.last_sequence + 1
     if message.last_sequence == 0:
         message.contents = []  # kept, if this attempt continues another: the chunk repeats it
     message.last_sequence = event.sequence

@@ -124,8 +124,10 @@ MUTANTS = (
     Mutant(
         "a fenced chunk is shown",
         TRANSCRIPT,
-        'if message.attempt != event.attempt or message.state != "generating":',
-        'if message.state != "generating":',
+        "    if not _current(message, event.attempt):\n"
+        "        return Outcome.FENCED\n"
+        "    if event.sequence <= message.last_sequence:",
+        "    if event.sequence <= message.last_sequence:",
         FOLD,
     ),
     Mutant(
@@ -238,8 +240,8 @@ MUTANTS = (
     Mutant(
         "a jump is hidden",
         TRANSCRIPT,
-        "        message.damaged = True\n",
-        "",
+        "message.damaged or first > message.last_sequence + 1",
+        "message.damaged",
         FOLD,
     ),
     Mutant(
