@@ -181,14 +181,14 @@ class Consumer:
         metrics.POSTGRES_UP.set(1)
 
     async def _write(self, group: Group) -> None:
-        batch, self._ahead = self._ahead or self._writer.read(self._taken()), None
-        stretches = batch.stretches
         began = time.monotonic()
         try:
             async with self._writing:
-                written = await self._writer.write(batch, self._taken(behind=stretches))
+                ahead, self._ahead = self._ahead, None
+                batch = ahead or await self._writer.read(self._taken())
+                written = await self._writer.write(batch, self._taken(behind=batch.stretches))
         except RowRefused as error:
-            await self._refused(stretches, error)
+            await self._refused(batch, error)
             return
         except BaseException:
             self._positioned = None
@@ -198,7 +198,7 @@ class Consumer:
         metrics.DEAD_LETTERS.inc(len(batch.bad))
         for outcome, count in written.changes.outcomes.items():
             metrics.EVENTS.labels(outcome.name.lower()).inc(count)
-        for stretch in stretches:
+        for stretch in batch.stretches:
             metrics.RECORDS.labels(stretch.partition.topic).inc(len(stretch.records))
             metrics.POSITION.labels(*stretch.partition).set(stretch.next)
         self._limit.stored()
@@ -206,9 +206,10 @@ class Consumer:
         metrics.STORE_NOT_RIGHT.set(0)
         self._well()
         if self._positioned == group.generation:
-            drop(self._pending, stretches)
+            drop(self._pending, batch.stretches)
             self._ahead = written.following
-            self._uncommitted.update({stretch.partition: stretch.next for stretch in stretches})
+            moved = {stretch.partition: stretch.next for stretch in batch.stretches}
+            self._uncommitted.update(moved)
         if began - self._committed_at > COMMIT_EVERY_S:
             await self._commit(group)
 
@@ -216,15 +217,15 @@ class Consumer:
         limits = self._limit.records, self._settings.batch_max_bytes
         return take(self._pending, *limits, behind)
 
-    async def _refused(self, stretches: Sequence[Stretch[WholeRecord]], error: RowRefused) -> None:
+    async def _refused(self, batch: Batch, error: RowRefused) -> None:
         """Try again with fewer; one record alone is passed, if it is not the tables' fault."""
         metrics.ROLLED_BACK.labels("refused").inc()
-        if self._limit.refused(sum(len(stretch.records) for stretch in stretches)):
+        if self._limit.refused(batch.records):
             try:
                 await self._store.try_out(known_good_rows())
             except RowRefused as fault:
                 raise StoreNotRight(f"it refuses rows that are right: {fault}") from fault
-            stretch = next(each for each in stretches if each.records)
+            stretch = next(each for each in batch.stretches if each.records)
             if not self._refused_in_a_row.another():
                 at = _where(stretch)
                 raise StoreNotRight(f"it refuses one record after another, now {at}: {error}")

@@ -225,7 +225,7 @@ class _Work:
             self._end(draft, event.created_at)
 
     def changes(self) -> Changes:
-        # One each, and none of those that were taken out again is forgotten here.
+        # Each chunk that counted has a place here, also if its row was taken out again.
         self._outcomes[Outcome.CHUNK] += len(self._chunks)
         return Changes(
             forgotten=list(self._forgotten.values()),

@@ -72,11 +72,14 @@ class Writer:
         """Make a dead letter of the one record of this stretch, whenever it comes again."""
         self._refused[stretch.partition, stretch.records[0].offset] = reason
 
-    def read(self, stretches: Sequence[Stretch[WholeRecord]]) -> Batch:
+    async def read(self, stretches: Sequence[Stretch[WholeRecord]]) -> Batch:
         """Read the events of these records, and find those that can't be stored."""
         batch = Batch(stretches)
         for stretch in stretches:
-            self._read(batch, stretch.partition, stretch.records)
+            for start in range(0, len(stretch.records), READ_AT_ONCE):
+                await asyncio.sleep(0)
+                records = stretch.records[start : start + READ_AT_ONCE]
+                self._read(batch, stretch.partition, records)
         return batch
 
     async def write(self, batch: Batch, following: Sequence[Stretch[WholeRecord]] = ()) -> Written:
@@ -86,7 +89,7 @@ class Writer:
             Superseded, RowRefused, StoreUnavailable: as `Store.save`.
             LogUnavailable: a bad record could not be put with the dead letters.
         """
-        reading = asyncio.ensure_future(self._read_meanwhile(following)) if following else None
+        reading = asyncio.ensure_future(self.read(following)) if following else None
         try:
             changes = await self._write(batch)
             return Written(changes, None if reading is None else await reading)
@@ -123,15 +126,6 @@ class Writer:
             self._put.discard((each.partition, each.record.offset))
             self._refused.pop((each.partition, each.record.offset), None)
         return changes
-
-    async def _read_meanwhile(self, stretches: Sequence[Stretch[WholeRecord]]) -> Batch:
-        batch = Batch(stretches)
-        for stretch in stretches:
-            for start in range(0, len(stretch.records), READ_AT_ONCE):
-                await asyncio.sleep(0)
-                records = stretch.records[start : start + READ_AT_ONCE]
-                self._read(batch, stretch.partition, records)
-        return batch
 
     def _read(self, batch: Batch, partition: Partition, records: Sequence[WholeRecord]) -> None:
         topic, shard = partition

@@ -204,7 +204,7 @@ class _Filling:
             pending = {partition: Pending[WholeRecord](self._at[partition], deque(records))}
             ahead: Batch | None = None
             while pending[partition].waits:
-                batch = ahead or self._writer.read(self._taken(pending))
+                batch = ahead or await self._writer.read(self._taken(pending))
                 before = self.records
                 ahead = await self._write(pending, batch)
                 progress.add(self.records - before, time.monotonic())

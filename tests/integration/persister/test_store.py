@@ -52,7 +52,7 @@ async def _write(store: Store, events: list[Event], sizes: list[int]) -> None:
         pending = {partition: Pending[WholeRecord](0, deque(records))}
         ahead: Batch | None = None
         for size in [*sizes, len(records), len(records)]:  # the last may be read ahead
-            batch = ahead or writer.read(take(pending, size, MAX_BYTES))
+            batch = ahead or await writer.read(take(pending, size, MAX_BYTES))
             if batch.records:
                 # What follows is read meanwhile, as the persister does it.
                 following = take(pending, size, MAX_BYTES, batch.stretches)
